@@ -1,0 +1,352 @@
+//! `agent diff`: the daemon's plan, stopped before the first write.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use super::access::{ClusterArgs, ToolArgs};
+use super::exit;
+use super::output::{BOLD, DIM, Format, GREEN, RED, YELLOW, progress};
+use super::tree::TreeArgs;
+use crate::config;
+use crate::kube::{self, Cluster};
+use crate::model::{Digest, DigestKey, EnvironmentName, UnitName};
+use crate::plan::{self, Action, Blocked, Checked, Plan, Standing, Step};
+use crate::reconcile::{self, PlannedEnvironment};
+use crate::record::RecordView;
+use crate::record::status::StatusFile;
+use crate::runtime::random;
+use crate::source::Checkout;
+
+const EXAMPLES: &str = "Examples:
+  agent diff --environment staging         the files as they are now
+  agent diff --environment staging --revision main
+  agent diff ./manifests                   a directory as the only unit
+  agent diff --watch                       again whenever a file is saved
+
+Exit codes: 0 nothing differs, 1 something does, 2 it could not be told.";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct DiffArgs {
+    #[command(flatten)]
+    tree: TreeArgs,
+    /// The environment to compare; may be given several times [default: all]
+    #[arg(
+        long,
+        env = "AGENT_ENVIRONMENT",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    environment: Vec<EnvironmentName>,
+    /// Plan again whenever a file is saved, until Ctrl-C
+    #[arg(long)]
+    watch: bool,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    #[command(flatten)]
+    tools: ToolArgs,
+}
+
+pub async fn run(args: DiffArgs) -> anyhow::Result<u8> {
+    let cluster = Arc::new(kube::connect(&args.cluster.access()).await?);
+    if !args.watch {
+        return once(&args, &cluster).await;
+    }
+    let root = args.tree.open()?.root;
+    let (_watcher, mut saved) = watch(&root)?;
+    loop {
+        if let Err(error) = once(&args, &cluster).await {
+            super::report_error(&error);
+        }
+        anstream::eprintln!(
+            "{DIM}watching {} for changes, Ctrl-C ends{DIM:#}",
+            root.display()
+        );
+        if saved.recv().await.is_none() {
+            bail!("{} can't be watched any longer", root.display());
+        }
+        // An editor writes several files for one save.
+        while tokio::time::timeout(Duration::from_millis(100), saved.recv())
+            .await
+            .is_ok()
+        {}
+    }
+}
+
+async fn once(args: &DiffArgs, cluster: &Arc<Cluster>) -> anyhow::Result<u8> {
+    let tree = args.tree.open()?;
+    let shown = progress("comparing with the cluster");
+    let wanted = environments(&args.environment, &tree.resolved)?;
+    let tools = args.tools.tools();
+    let mut planned = Vec::new();
+    for environment in &wanted {
+        let key = DigestKey::new(random::bytes());
+        let plan = reconcile::plan_environment(reconcile::PlanEnvironment {
+            environment,
+            tree: &tree.tree,
+            revision: tree.revision.clone(),
+            cluster,
+            namespace: &args.cluster.namespace,
+            tools: &tools,
+            key,
+            recorded: recorded(&tree.root, &environment.name),
+        });
+        let mut plan = plan
+            .await
+            .with_context(|| format!("{} cannot be compared", environment.name))?;
+        if let Some(inside) = args.tree.inside(&tree.root)? {
+            plan.retain(|unit| touches(environment, unit, &inside));
+        }
+        planned.push((environment.name.clone(), plan));
+    }
+    drop(shown);
+    match args.output {
+        Format::Json => print_json(&planned),
+        Format::Text => planned
+            .iter()
+            .for_each(|(name, planned)| print(name, planned)),
+    }
+    let failed = planned
+        .iter()
+        .any(|(_, planned)| !planned.failed.is_empty());
+    let differs = planned
+        .iter()
+        .flat_map(|(_, planned)| &planned.plans)
+        .any(|plan| !plan.is_empty());
+    let mut plans = planned.iter().flat_map(|(_, planned)| &planned.plans);
+    // What could not be looked for may be there.
+    let unknown = !differs && plans.any(|plan| plan.blind.is_some());
+    Ok(match (failed || unknown, differs) {
+        (true, _) => exit::ERROR,
+        (false, true) => exit::DIFFERENT,
+        (false, false) => exit::SAME,
+    })
+}
+
+/// What the record says that each unit declared when it was last synced. Without a
+/// record at hand, nothing.
+fn recorded(root: &Path, environment: &EnvironmentName) -> BTreeMap<UnitName, Digest> {
+    let view = Checkout::discover(root)
+        .and_then(|checkout| RecordView::in_repository(&checkout.repository, environment).ok()?);
+    let status = view.and_then(|view| view.status().ok()?);
+    let status: Option<StatusFile> = status.and_then(|text| serde_saphyr::from_slice(&text).ok());
+    let units = status.into_iter().flat_map(|status| status.units);
+    units
+        .filter_map(|(name, unit)| Some((name, unit.desired?)))
+        .collect()
+}
+
+/// Whether a unit lies in a directory of the repository, or around it. One that has left
+/// the configuration lies nowhere.
+fn touches(environment: &config::Environment, unit: &UnitName, inside: &Path) -> bool {
+    let Some(unit) = environment.units.get(unit) else {
+        return false;
+    };
+    let path = Path::new(&unit.path);
+    path.starts_with(inside) || inside.starts_with(path)
+}
+
+fn environments(
+    wanted: &[EnvironmentName],
+    resolved: &config::Resolved,
+) -> anyhow::Result<Vec<config::Environment>> {
+    if wanted.is_empty() {
+        return Ok(resolved
+            .clone()
+            .config()
+            .context("the repository is not valid")?
+            .environments
+            .into_values()
+            .collect());
+    }
+    wanted
+        .iter()
+        .map(|name| {
+            Ok(resolved
+                .environment(name)
+                .context("the repository is not valid")?
+                .clone())
+        })
+        .collect()
+}
+
+type Saved = (notify::RecommendedWatcher, mpsc::Receiver<()>);
+
+fn watch(root: &Path) -> anyhow::Result<Saved> {
+    use notify::Watcher as _;
+    // One waiting save is enough: what it leads to sees all that came before.
+    let (saved, receiver) = mpsc::channel(1);
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        let ours = |path: &Path| path.components().any(|part| part.as_os_str() == ".git");
+        if event.is_ok_and(|event| {
+            !event.kind.is_access() && event.paths.iter().any(|path| !ours(path))
+        }) {
+            let _ = saved.try_send(());
+        }
+    })?;
+    watcher
+        .watch(root, notify::RecursiveMode::Recursive)
+        .with_context(|| format!("{} cannot be watched", root.display()))?;
+    Ok((watcher, receiver))
+}
+
+fn print(name: &EnvironmentName, planned: &PlannedEnvironment) {
+    for (unit, problem) in &planned.failed {
+        anstream::println!("{BOLD}{name}/{unit}{BOLD:#} {RED}cannot be rendered{RED:#}");
+        for line in problem.lines() {
+            anstream::println!("  {line}");
+        }
+        println!();
+    }
+    for warning in &planned.warnings {
+        anstream::eprintln!("{YELLOW}warning:{YELLOW:#} {warning}");
+    }
+    for plan in &planned.plans {
+        if !plan.is_empty() || !plan.notes.is_empty() {
+            print_plan(plan);
+        }
+    }
+    anstream::println!("{}", summary(name, planned));
+}
+
+fn print_plan(plan: &Plan<Checked>) {
+    anstream::println!("{BOLD}{}/{}{BOLD:#}", plan.environment, plan.unit);
+    for step in &plan.steps {
+        print_step(step);
+    }
+    for note in &plan.notes {
+        anstream::println!("  {YELLOW}note:{YELLOW:#} {note}");
+    }
+    println!();
+}
+
+fn print_step(step: &Step) {
+    let colour = match step.action {
+        Action::Create => GREEN,
+        Action::Change | Action::Adopt | Action::Detach => YELLOW,
+        Action::Replace | Action::Prune => RED,
+    };
+    let place = step
+        .origin
+        .as_ref()
+        .map(|origin| format!(" {origin}"))
+        .unwrap_or_default();
+    let word = match step.standing {
+        Standing::Blocked(_) => "blocked",
+        _ => "",
+    };
+    let separator = if word.is_empty() { "" } else { " " };
+    anstream::println!(
+        "  {colour}{word}{separator}{}{colour:#} {}{DIM}{place}{DIM:#}",
+        step.action,
+        step.object
+    );
+    let reason = match &step.standing {
+        Standing::Blocked(why) => format!("{}; blocked: {}", step.reason, words(why)),
+        Standing::Waits(what) => format!("{}; waits for {what}", step.reason),
+        Standing::Reported => format!(
+            "{}; left as it is, since the unit says `drift: report`",
+            step.reason
+        ),
+        Standing::Ready => step.reason.clone(),
+    };
+    anstream::println!("    {DIM}{}{DIM:#}", reason.trim_start_matches("; "));
+    for field in step.fields.iter().filter(|field| field.owner.is_some()) {
+        anstream::println!("    {field}");
+    }
+    for line in plan::diff(step).lines().skip(2) {
+        match line.as_bytes().first() {
+            Some(b'+') => anstream::println!("    {GREEN}{line}{GREEN:#}"),
+            Some(b'-') => anstream::println!("    {RED}{line}{RED:#}"),
+            _ => anstream::println!("    {line}"),
+        }
+    }
+}
+
+fn words(why: &Blocked) -> String {
+    why.to_string()
+}
+
+/// `staging: 1 to create, 2 to change, 1 blocked; 47 as declared`
+fn summary(name: &EnvironmentName, planned: &PlannedEnvironment) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut blocked = 0;
+    for step in planned.plans.iter().flat_map(|plan| &plan.steps) {
+        match step.standing {
+            Standing::Blocked(_) => blocked += 1,
+            _ => *counts.entry(word(step)).or_default() += 1,
+        }
+    }
+    let clean: usize = planned.plans.iter().map(|plan| plan.clean).sum();
+    let mut parts: Vec<String> = counts
+        .into_iter()
+        .map(|(word, count)| format!("{count} to {word}"))
+        .collect();
+    if blocked > 0 {
+        parts.push(format!("{blocked} blocked"));
+    }
+    if !planned.failed.is_empty() {
+        let count = planned.failed.len();
+        let units = if count == 1 { "unit" } else { "units" };
+        parts.push(format!("{count} {units} cannot be rendered"));
+    }
+    if parts.is_empty() {
+        return format!("{name}: no difference, {clean} objects as declared");
+    }
+    format!("{name}: {}; {clean} as declared", parts.join(", "))
+}
+
+fn word(step: &Step) -> &'static str {
+    match (&step.standing, step.action) {
+        (Standing::Reported, _) => "leave drifted",
+        (_, Action::Create) => "create",
+        (_, Action::Change) => "change",
+        (_, Action::Adopt) => "adopt",
+        (_, Action::Replace) => "replace",
+        (_, Action::Prune) => "prune",
+        (_, Action::Detach) => "let go",
+    }
+}
+
+fn print_json(planned: &[(EnvironmentName, PlannedEnvironment)]) {
+    let environments: Vec<_> = planned
+        .iter()
+        .map(|(name, planned)| {
+            let units: Vec<_> = planned.plans.iter().map(plan_json).collect();
+            let failed: BTreeMap<&UnitName, &String> = planned.failed.iter().collect();
+            let warnings: BTreeSet<&String> = planned.warnings.iter().collect();
+            json!({ "environment": name, "units": units, "failed": failed, "warnings": warnings })
+        })
+        .collect();
+    println!("{:#}", json!(environments));
+}
+
+fn plan_json(plan: &Plan<Checked>) -> serde_json::Value {
+    let steps: Vec<_> = plan
+        .steps
+        .iter()
+        .map(|step| {
+            let mut shown = json!(step);
+            shown["diff"] = json!(plan::diff(step));
+            shown
+        })
+        .collect();
+    json!({
+        "unit": plan.unit,
+        "revision": plan.revision,
+        "digest": plan.digest,
+        "clean": plan.clean,
+        "steps": steps,
+        "notes": plan.notes,
+    })
+}

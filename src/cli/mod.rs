@@ -1,0 +1,83 @@
+//! The command line: one file for each subcommand.
+
+mod access;
+mod completions;
+mod diff;
+mod health;
+mod output;
+mod render;
+mod run;
+mod schema;
+mod status;
+mod tree;
+mod validate;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use output::report_error;
+
+/// A GitOps agent: follows an environment Git repository, corrects what is live in
+/// Kubernetes, and records every change back into Git.
+#[derive(Debug, Parser)]
+#[command(
+    name = "agent",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Follow the repository, and keep what is live as it declares
+    Run(run::RunArgs),
+    /// Show what the agent would do: a dry run of the working tree against the cluster
+    Diff(diff::DiffArgs),
+    /// Show how each unit stands, from the record
+    Status(status::StatusArgs),
+    /// Print the objects that the repository declares
+    Render(render::RenderArgs),
+    /// Tell the health of the objects in a file, by the agent's rules
+    Health(health::HealthArgs),
+    /// Check the whole repository without a cluster
+    Validate(validate::ValidateArgs),
+    /// Print the JSON Schema of agent.yaml or unit.yaml
+    Schema(schema::SchemaArgs),
+    /// Print a script that completes commands in a shell
+    Completions(completions::CompletionsArgs),
+}
+
+/// Exit codes of commands that compare, as those of `kubectl diff`.
+pub mod exit {
+    /// Nothing differs.
+    pub const SAME: u8 = 0;
+    /// Something differs, or is not as it should be.
+    pub const DIFFERENT: u8 = 1;
+    /// It could not be told.
+    pub const ERROR: u8 = 2;
+}
+
+impl Cli {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Whatever kept it from being carried out; the caller prints it.
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        let code = match self.command {
+            Command::Run(args) => run::run(args).await?,
+            Command::Diff(args) => diff::run(args).await?,
+            Command::Status(args) => status::run(args).await?,
+            Command::Render(args) => render::run(args).await?,
+            Command::Health(args) => health::run(&args)?,
+            Command::Validate(args) => validate::run(args).await?,
+            Command::Schema(args) => schema::run(&args)?,
+            Command::Completions(args) => completions::run(&args)?,
+        };
+        Ok(ExitCode::from(code))
+    }
+}

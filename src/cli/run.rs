@@ -1,0 +1,276 @@
+//! `agent run`: the daemon.
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+use tracing_subscriber::EnvFilter;
+
+use super::access::{ClusterArgs, RepositoryArgs, ToolArgs};
+use super::exit;
+use crate::kube::{self, Cluster};
+use crate::model::{DigestKey, EnvironmentName};
+use crate::reconcile::{Ending, Environment, Journal, JournalOptions, Options, RunMode, ready};
+use crate::runtime::admin::{self, Readiness};
+use crate::runtime::metrics::Metrics;
+use crate::runtime::{clock, shutdown};
+use crate::source::{Follow, Follower, Remote, SourceState};
+
+/// Examples are part of the help.
+const EXAMPLES: &str = "Examples:
+  agent run --repo https://git.example.com/team/deploy --environment staging
+  agent run --repo . --environment staging --once
+
+With --once the exit code tells: 0 synced and healthy, 1 not, 2 an error.
+
+What stands after `env:` can be set in the environment instead of the flag.";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct RunArgs {
+    /// The environment repository: http(s)://, ssh://, file:// or a path
+    #[arg(long, env = "AGENT_REPO", hide_env_values = true, value_name = "URL")]
+    repo: String,
+    /// The branch to follow
+    #[arg(long, env = "AGENT_BRANCH", default_value = "main")]
+    branch: String,
+    /// The environment to serve; may be given several times
+    #[arg(
+        long,
+        env = "AGENT_ENVIRONMENT",
+        value_name = "NAME",
+        required = true,
+        value_delimiter = ','
+    )]
+    environment: Vec<EnvironmentName>,
+    /// How often to ask the repository for news
+    #[arg(long, env = "AGENT_POLL_INTERVAL", value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    poll_interval: Duration,
+    /// Where the mirror of the repository and the record are kept [default: a directory of the user's cache]
+    #[arg(long, env = "AGENT_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Where to serve /livez, /readyz and /metrics, such as 127.0.0.1:8080
+    #[arg(long, env = "AGENT_ADMIN_ADDR", value_name = "ADDRESS")]
+    admin_addr: Option<SocketAddr>,
+    /// Do one round: until every unit is as declared, or can't be brought there
+    #[arg(long)]
+    once: bool,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    #[command(flatten)]
+    repository: RepositoryArgs,
+    #[command(flatten)]
+    tools: ToolArgs,
+}
+
+pub async fn run(args: RunArgs) -> anyhow::Result<u8> {
+    telemetry();
+    let data_dir = match &args.data_dir {
+        Some(directory) => directory.clone(),
+        None => default_data_dir()?,
+    };
+    std::fs::create_dir_all(&data_dir).with_context(|| {
+        format!(
+            "the data directory {} cannot be made; choose another with --data-dir",
+            data_dir.display()
+        )
+    })?;
+    let mut background = JoinSet::new();
+    let stop = shutdown::on_signal(&mut background)?;
+    let cluster = Arc::new(kube::connect(&args.cluster.access()).await?);
+    let remote = args.repository.remote(&args.repo)?;
+    info!(repository = %remote.url, branch = args.branch, "following");
+    let follower = Follower::start(Follow {
+        data_dir: data_dir.clone(),
+        remote: remote.clone(),
+        branch: args.branch.clone(),
+        poll_interval: args.poll_interval,
+    })?;
+    let (metrics, readiness) = (Metrics::default(), Readiness::default());
+    readiness.require(fetched(follower.state()));
+    if let Some(address) = args.admin_addr {
+        let age = age_of(follower.state());
+        background.spawn(admin::serve(
+            address,
+            readiness.clone(),
+            metrics.clone(),
+            age,
+            stop.clone(),
+        ));
+    }
+    let start = Start {
+        args: &args,
+        data_dir,
+        remote,
+        cluster,
+        follower: &follower,
+        metrics,
+        readiness,
+    };
+    // An essential task that ends takes the process along: the outside restarts it.
+    tokio::select! {
+        result = start.environments(&stop) => result,
+        Some(ended) = background.join_next() => {
+            ended??;
+            Ok(exit::SAME)
+        }
+    }
+}
+
+/// What the environments' tasks are started from.
+struct Start<'a> {
+    args: &'a RunArgs,
+    data_dir: PathBuf,
+    remote: Remote,
+    cluster: Arc<Cluster>,
+    follower: &'a Follower,
+    metrics: Metrics,
+    readiness: Readiness,
+}
+
+impl Start<'_> {
+    /// Runs one task for each environment; one that can't go on does not stop another.
+    async fn environments(&self, stop: &CancellationToken) -> anyhow::Result<u8> {
+        let key = self.digest_key(stop).await?;
+        let mut tasks = JoinSet::new();
+        for name in &self.args.environment {
+            let environment = self.environment(name, key.clone()).await?;
+            let (name, stop) = (name.clone(), stop.clone());
+            tasks.spawn(async move { (name, environment.run(stop).await) });
+        }
+        let mut code = exit::SAME;
+        while let Some(ended) = tasks.join_next().await {
+            let (name, ending) = ended?;
+            match ending? {
+                Ending::Stopped => info!(environment = %name, "stopped"),
+                Ending::Synced => info!(environment = %name, "as declared"),
+                Ending::Unsettled(wrong) => {
+                    code = exit::DIFFERENT;
+                    for line in wrong {
+                        error!(environment = %name, "{line}");
+                    }
+                }
+            }
+        }
+        Ok(code)
+    }
+
+    /// The key is kept in the cluster, and tried for until it is had.
+    async fn digest_key(&self, stop: &CancellationToken) -> anyhow::Result<DigestKey> {
+        let mut wait = Duration::from_millis(500);
+        loop {
+            match kube::digest_key(&self.cluster, &self.args.cluster.namespace).await {
+                Ok(key) => return Ok(key),
+                Err(error)
+                    if matches!(error.retry(), kube::Retry::After(_)) && !stop.is_cancelled() =>
+                {
+                    error!(%error, "the cluster cannot be used yet, trying again");
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => wait = (wait * 2).min(Duration::from_secs(15)),
+                        () = stop.cancelled() => anyhow::bail!("stopped before the cluster could be reached"),
+                    }
+                }
+                Err(error) => {
+                    return Err(error).context("the key for digests of Secrets cannot be had");
+                }
+            }
+        }
+    }
+
+    async fn environment(
+        &self,
+        name: &EnvironmentName,
+        key: DigestKey,
+    ) -> anyhow::Result<Environment> {
+        let (data_dir, remote, metrics, opened) = (
+            self.data_dir.clone(),
+            self.remote.clone(),
+            self.metrics.clone(),
+            name.clone(),
+        );
+        let journal = tokio::task::spawn_blocking(move || {
+            Journal::open(
+                &opened,
+                JournalOptions {
+                    data_dir: &data_dir,
+                    remote,
+                    metrics,
+                },
+            )
+        });
+        let options = Options {
+            environment: name.clone(),
+            cluster: Arc::clone(&self.cluster),
+            namespace: self.args.cluster.namespace.clone(),
+            key,
+            repository: self.follower.mirror_path().to_owned(),
+            source: self.follower.state(),
+            waker: self.follower.waker(),
+            tools: self.args.tools.tools(),
+            metrics: self.metrics.clone(),
+            mode: if self.args.once {
+                RunMode::Once
+            } else {
+                RunMode::Forever
+            },
+        };
+        let environment = Environment::new(options, journal.await??);
+        let (context, name) = (environment.context(), name.clone());
+        self.readiness
+            .require(move || ready(&context).map(|missing| format!("{name}: {missing}")));
+        Ok(environment)
+    }
+}
+
+fn fetched(state: watch::Receiver<SourceState>) -> impl Fn() -> Option<String> {
+    move || {
+        let state = state.borrow();
+        match (&state.head, &state.problem) {
+            (Some(_), _) => None,
+            (None, Some(problem)) => Some(problem.to_string()),
+            (None, None) => Some("the repository is being fetched".to_owned()),
+        }
+    }
+}
+
+fn age_of(state: watch::Receiver<SourceState>) -> impl Fn() -> Option<f64> + Clone {
+    move || {
+        Some(
+            clock::now()
+                .duration_since(state.borrow().last_contact?)
+                .as_secs_f64(),
+        )
+    }
+}
+
+fn default_data_dir() -> anyhow::Result<PathBuf> {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    let base = cache
+        .or_else(home)
+        .context("there is no home directory to keep data in; give --data-dir")?;
+    Ok(base.join("gitops-agent").join("data"))
+}
+
+/// Text for a person at a terminal, JSON for whatever collects logs. `RUST_LOG` sets
+/// what is told.
+fn telemetry() {
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("info,kube_client=off,kube_runtime=off"));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    if std::io::stderr().is_terminal() {
+        builder.with_target(false).init();
+    } else {
+        builder.json().flatten_event(true).init();
+    }
+}

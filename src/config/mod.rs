@@ -1,0 +1,39 @@
+//! `agent.yaml` and `unit.yaml`: as written, then validated and resolved. Pure: files
+//! come through [`crate::model::Tree`]. Every problem is found at once, each with its
+//! file, line, column and a suggestion.
+//!
+//! A file is read as a tree that knows its places (`node`), decoded into fields
+//! (`decode`, `written`), and resolved against the repository's directories (`resolve`,
+//! `units`). An environment with any problem is an error as a whole: a list of units
+//! with one missing would have that unit pruned.
+
+mod decode;
+mod each;
+mod kind;
+mod node;
+mod order;
+mod problem;
+mod resolve;
+mod schema;
+mod settings;
+mod single;
+mod unit;
+mod units;
+mod written;
+
+#[cfg(test)]
+mod tests;
+
+pub use problem::{Problem, Problems};
+pub use resolve::{Incomplete, Resolved, resolve};
+pub use schema::{SchemaOf, schema};
+pub use unit::{
+    Config, ConflictPolicy, DEFAULT_HEALTH_TIMEOUT, DriftPolicy, Environment, MaxPrune, Unit,
+    UnitType,
+};
+
+/// The file at a repository's root.
+pub const AGENT_FILE: &str = "agent.yaml";
+
+/// The file in a unit's directory.
+pub const UNIT_FILE: &str = "unit.yaml";

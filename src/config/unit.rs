@@ -1,0 +1,158 @@
+//! What a repository's files come to once validated: environments and their units,
+//! every setting decided.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::model::{EnvironmentName, Origin, UnitName};
+
+/// The environments of a repository in which nothing is wrong.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Config {
+    /// By name.
+    pub environments: BTreeMap<EnvironmentName, Environment>,
+}
+
+/// An environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Environment {
+    /// Its name.
+    pub name: EnvironmentName,
+    /// Its units: all of them, so that one which is missing here has left the
+    /// repository on purpose.
+    pub units: BTreeMap<UnitName, Unit>,
+}
+
+/// A unit with every setting decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch that a user writes as true or false"
+)]
+pub struct Unit {
+    /// Its name within the environment.
+    pub name: UnitName,
+    /// Its directory from the repository's root, without `.`, `..` or a slash at
+    /// either end; empty for the root itself.
+    pub path: String,
+    /// What is done with the directory.
+    pub kind: UnitType,
+    /// For objects that name no namespace.
+    pub namespace: Option<String>,
+    /// The units of the same environment that come first.
+    pub after: Vec<UnitName>,
+    /// Whether an object that left the repository is deleted.
+    pub prune: bool,
+    /// How many may be deleted at once without somebody's approval.
+    pub max_prune: MaxPrune,
+    /// What is done about drift.
+    pub drift: DriftPolicy,
+    /// What is done about fields that somebody else owns.
+    pub conflicts: ConflictPolicy,
+    /// Whether an object is deleted and created again where a field can't be changed.
+    pub replace: bool,
+    /// Whether Secrets may stand in the repository in plain text.
+    pub allow_plain_secrets: bool,
+    /// How long objects may take to become healthy.
+    pub health_timeout: Duration,
+    /// Whether the unit is left alone: neither applied nor pruned.
+    pub suspend: bool,
+    /// Files and directories inside `path` that are not the unit's, as paths from
+    /// the repository's root: other units' directories, `agent.yaml`, `unit.yaml`.
+    pub exclude: Vec<String>,
+    /// Where it is declared.
+    pub origin: Origin,
+}
+
+/// What a unit's directory holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename_all = "camelCase", inline)]
+#[serde(rename_all = "camelCase")]
+pub enum UnitType {
+    /// Kubernetes manifests: every `.yaml`, `.yml` and `.json` file, subdirectories
+    /// included.
+    Manifests,
+    /// A kustomization, built by `kustomize`.
+    Kustomize,
+}
+
+/// What is done when live moved and we did not do it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename_all = "camelCase", inline)]
+#[serde(rename_all = "camelCase")]
+pub enum DriftPolicy {
+    /// Put back what the repository says.
+    #[default]
+    Revert,
+    /// Leave it and show it.
+    Report,
+}
+
+/// What is done about a field that the repository declares and somebody else owns.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename_all = "camelCase", inline)]
+#[serde(rename_all = "camelCase")]
+pub enum ConflictPolicy {
+    /// Take it over.
+    #[default]
+    Take,
+    /// Leave the object alone and say so.
+    Fail,
+}
+
+/// How many objects of a unit may be pruned at once without approval. Only a prune
+/// over both limits is held back, so a limit of 0 leaves the other one to decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct MaxPrune {
+    /// A number of objects.
+    pub count: u32,
+    /// A share of the unit's objects, in percent.
+    pub percent: u32,
+}
+
+impl MaxPrune {
+    /// Whether pruning `pruned` of a unit's `total` objects needs approval.
+    pub fn exceeded_by(self, pruned: usize, total: usize) -> bool {
+        let over = |limit: u32| u64::try_from(pruned).unwrap_or(u64::MAX) > u64::from(limit);
+        let share = pruned.saturating_mul(100) > total.saturating_mul(self.percent as usize);
+        over(self.count) && over(0) && share
+    }
+}
+
+impl Default for MaxPrune {
+    fn default() -> Self {
+        Self {
+            count: 10,
+            percent: 25,
+        }
+    }
+}
+
+/// How long objects may take to become healthy where nothing else is said.
+pub const DEFAULT_HEALTH_TIMEOUT: Duration = Duration::from_mins(5);
+
+impl Unit {
+    /// A directory as a unit with every setting at its default.
+    pub fn new(name: UnitName, path: String, kind: UnitType, origin: Origin) -> Self {
+        Self {
+            name,
+            path,
+            kind,
+            namespace: None,
+            after: Vec::new(),
+            prune: true,
+            max_prune: MaxPrune::default(),
+            drift: DriftPolicy::default(),
+            conflicts: ConflictPolicy::default(),
+            replace: false,
+            allow_plain_secrets: false,
+            health_timeout: DEFAULT_HEALTH_TIMEOUT,
+            suspend: false,
+            exclude: Vec::new(),
+            origin,
+        }
+    }
+}

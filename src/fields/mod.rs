@@ -1,0 +1,35 @@
+//! Deciding what differs, with `metadata.managedFields` as the schema: under
+//! server-side apply the API server writes down which paths of an object we own,
+//! the keys of list items included, so desired and live can be walked side by
+//! side without any OpenAPI schema. The rules are those of
+//! sigs.k8s.io/structured-merge-diff, which the API server itself merges by.
+//! Pure.
+//!
+//! What an apply does to an object follows from two things: whether the set of
+//! paths that we own would change, and whether an owned value would. The first is
+//! known here for certain. The second is not, where a value that we own is another
+//! than the one we ask for: the server (a default, a normal form, an admission
+//! webhook) may have rewritten it, and would again. So [`compare`] says `Drifted`
+//! for the first, and `Maybe` for the second, which one dry-run answers.
+
+mod builtin;
+mod compare;
+mod foreign;
+mod items;
+mod list;
+mod owners;
+mod path;
+mod project;
+mod scalar;
+mod set;
+#[cfg(test)]
+mod tests;
+mod unowned;
+mod verdict;
+
+pub use compare::compare;
+pub use foreign::foreign;
+pub use owners::{Owner, last_writer, owned, owners};
+pub use project::{aligned, project, project_desired_paths};
+pub use set::{Element, FieldSet, FieldSetError};
+pub use verdict::{Difference, Doubt, Kind, Verdict};

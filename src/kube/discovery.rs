@@ -1,0 +1,102 @@
+//! Which kinds the API server serves, under which path.
+
+use std::collections::BTreeMap;
+
+use kube::Client;
+use kube::core::ApiResource;
+use kube::discovery::{Discovery as Found, Scope};
+use tokio::sync::RwLock;
+
+use super::error::ApiError;
+use crate::model::GroupKind;
+
+/// A kind as the API server serves it, in one version.
+#[derive(Debug, Clone)]
+pub struct Resource {
+    /// Group, version, kind and plural.
+    pub api: ApiResource,
+    /// Whether its objects live in namespaces.
+    pub namespaced: bool,
+    /// Whether it can be listed and watched.
+    pub watchable: bool,
+}
+
+/// The versions of a kind, the server's preferred one first.
+type Table = BTreeMap<GroupKind, Vec<Resource>>;
+
+/// The discovery cache: asked anew only when a kind is missing from it.
+pub struct Discovery {
+    client: Client,
+    table: RwLock<Option<Table>>,
+}
+
+impl Discovery {
+    /// An empty cache.
+    pub fn new(client: Client) -> Self {
+        Self {
+            client,
+            table: RwLock::new(None),
+        }
+    }
+
+    /// The kind, in the version asked for or else the preferred one. A kind that is
+    /// not in the cache is looked for again on the server before the answer is no.
+    pub async fn resource(
+        &self,
+        kind: &GroupKind,
+        version: Option<&str>,
+    ) -> Result<Resource, ApiError> {
+        if let Some(table) = &*self.table.read().await
+            && let Some(found) = pick(table, kind, version)
+        {
+            return Ok(found);
+        }
+        let mut slot = self.table.write().await;
+        let table = read_table(&self.client).await?;
+        let found = pick(&table, kind, version);
+        *slot = Some(table);
+        found.ok_or_else(|| ApiError::NoSuchKind(kind.clone()))
+    }
+
+    /// Forgets what it knows, after CRDs have changed.
+    pub async fn forget(&self) {
+        *self.table.write().await = None;
+    }
+}
+
+fn pick(table: &Table, kind: &GroupKind, version: Option<&str>) -> Option<Resource> {
+    let versions = table.get(kind)?;
+    match version {
+        Some(version) => versions
+            .iter()
+            .find(|resource| resource.api.version == version)
+            .cloned(),
+        None => versions.first().cloned(),
+    }
+}
+
+async fn read_table(client: &Client) -> Result<Table, ApiError> {
+    let found = match Found::new(client.clone()).run_aggregated().await {
+        Ok(found) => found,
+        Err(_) => Found::new(client.clone()).run().await?,
+    };
+    let mut table = Table::new();
+    for group in found.groups() {
+        let preferred = group.preferred_version_or_latest().to_owned();
+        let mut versions: Vec<&str> = group.versions().collect();
+        versions.sort_by_key(|version| *version != preferred);
+        for version in versions {
+            for (api, can) in group.versioned_resources(version) {
+                let watchable = can.supports_operation("watch") && can.supports_operation("list");
+                let resource = Resource {
+                    namespaced: can.scope == Scope::Namespaced,
+                    watchable,
+                    api,
+                };
+                let kind = GroupKind::new(group.name(), resource.api.kind.clone());
+                table.entry(kind).or_default().push(resource);
+            }
+        }
+    }
+    Ok(table)
+}

@@ -1,0 +1,61 @@
+//! The key for digests of Secrets' values: kept in the cluster, so that the record says
+//! the same after a restart with an empty disk.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::cluster::Cluster;
+use super::error::ApiError;
+use crate::model::{DigestKey, GroupKind, Live, ObjectId};
+use crate::runtime::random;
+
+/// The Secret in the agent's namespace that holds the key.
+const SECRET: &str = "gitops-agent-digest-key";
+
+/// The agent's key, made at its first start. The namespace is made as well where it is
+/// missing, which happens only outside a cluster: a Pod's exists.
+pub async fn digest_key(cluster: &Cluster, namespace: &str) -> Result<DigestKey, ApiError> {
+    let id = ObjectId {
+        kind: GroupKind::new("", "Secret"),
+        namespace: Some(namespace.to_owned()),
+        name: SECRET.to_owned(),
+    };
+    if let Some(secret) = cluster.get(&id, None).await? {
+        return read(&secret);
+    }
+    let home = ObjectId {
+        kind: GroupKind::new("", "Namespace"),
+        namespace: None,
+        name: namespace.to_owned(),
+    };
+    if cluster.get(&home, None).await?.is_none() {
+        let body =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+        cluster.create_or_get(&home, &body).await?;
+    }
+    let body = json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": SECRET, "namespace": namespace},
+        "data": {"key": STANDARD.encode(random::bytes())},
+    });
+    read(&cluster.create_or_get(&id, &body).await?)
+}
+
+fn read(secret: &Live) -> Result<DigestKey, ApiError> {
+    let text = secret
+        .body
+        .pointer("/data/key")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let bytes = STANDARD
+        .decode(text)
+        .ok()
+        .and_then(|bytes| bytes.try_into().ok());
+    bytes.map(DigestKey::new).ok_or_else(|| {
+        ApiError::Rejected(format!(
+            "the Secret {SECRET} does not hold a key of 32 bytes; delete it to have a new one made"
+        ))
+    })
+}

@@ -1,0 +1,18 @@
+//! The Kubernetes API: connect, discover, watch, observe, dry-run, apply, delete.
+//! Input and output only; what to do is decided elsewhere.
+
+mod cluster;
+mod discovery;
+mod error;
+mod inventory;
+mod key;
+mod observe;
+mod view;
+
+pub use cluster::{Access, ApplyMode, Cluster, Conflicts, Deletion, connect};
+pub use discovery::Resource;
+pub use error::{ApiError, Retry};
+pub use inventory::{Inventory, InventoryParent, parent_name};
+pub use key::digest_key;
+pub use observe::{Finding, find};
+pub use view::{LiveView, WatchState};

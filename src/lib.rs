@@ -1,0 +1,41 @@
+//! A pull-based GitOps agent: it follows an environment Git repository, renders what the
+//! repository declares, compares that with what is live in Kubernetes, corrects the
+//! difference, and writes everything that happened back into Git.
+//!
+//! # The way of the data
+//! The modules stand in the order in which data flows through them, and each imports only
+//! from those above it.
+//!
+//! `snapshot -> render -> observe -> plan -> check -> apply -> record`
+//!
+//! One task for each environment ([`reconcile`]) runs a *pass* over a unit whenever an
+//! event says that it may not be as declared. The pass is one function; `agent diff` is
+//! the same one, stopped after `check`.
+//!
+//! # Invariants
+//! - A pass takes no hint about what changed. Reasons wake it, they do not steer it: so a
+//!   restart is no special case.
+//! - A pass does not wait. It does what can be done now and ends; health, another unit, a
+//!   right that is missing are states that an event ends.
+//! - A read that failed is never absence. What is pruned is decided from a complete
+//!   render, a complete inventory and the renders of all other units.
+//! - An inventory is widened before the first write and narrowed after the last one.
+//! - The comparison knows no schema: `metadata.managedFields` say what is ours
+//!   ([`fields`]), and the API server decides what they leave open.
+//! - `model`, `config`, `fields`, `health`, `plan` and the text of `record` are pure: no
+//!   clock, no file, no network, no randomness; same input, same bytes out.
+//! - A Secret's values leave the process only towards the API server. Everything that is
+//!   shown or recorded has gone through [`model::mask_secret`].
+
+pub mod cli;
+pub mod config;
+pub mod fields;
+pub mod health;
+pub mod kube;
+pub mod model;
+pub mod plan;
+pub mod reconcile;
+pub mod record;
+pub mod render;
+pub mod runtime;
+pub mod source;

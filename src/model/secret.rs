@@ -1,0 +1,112 @@
+//! Values that must not be seen.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Map, Value};
+use sha2::Sha256;
+
+use super::ObjectId;
+
+/// A credential. It has no `Display`, no `Serialize`, and a `Debug` that says nothing.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Redacted(String);
+
+impl Redacted {
+    /// Takes the credential in.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The credential itself, for the one call that hands it over.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Redacted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// The key under which Secrets' values are digested, so that nobody who reads a
+/// record can try passwords against it.
+#[derive(Clone)]
+pub struct DigestKey([u8; 32]);
+
+impl DigestKey {
+    /// From 32 random bytes.
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// A short keyed digest of a value: `hmac:` and 16 hexadecimal digits.
+    pub fn digest(&self, value: &str) -> String {
+        let mut mac =
+            <Hmac<Sha256> as KeyInit>::new_from_slice(&self.0).expect("HMAC takes any key length");
+        mac.update(value.as_bytes());
+        format!("hmac:{}", hex::encode(&mac.finalize().into_bytes()[..8]))
+    }
+}
+
+impl fmt::Debug for DigestKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// Whether an object's values are secret.
+pub fn holds_secret(id: &ObjectId) -> bool {
+    id.kind.is("", "Secret")
+}
+
+/// The values of a Secret, as they stand in it and decoded, longest first.
+pub fn secret_values(object: &Value) -> Vec<String> {
+    let maps = ["data", "stringData"].map(|field| object.get(field).and_then(Value::as_object));
+    let mut values = Vec::new();
+    for value in maps.into_iter().flatten().flat_map(Map::values) {
+        let text = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
+        let decoded = STANDARD
+            .decode(&text)
+            .ok()
+            .and_then(|bytes| String::from_utf8(bytes).ok());
+        values.extend(decoded);
+        values.push(text);
+    }
+    values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+    values
+}
+
+/// A Secret (or a part of one) with each value of `data` and `stringData`, and
+/// kubectl's copy of the whole in an annotation, replaced by its keyed digest.
+pub fn mask_secret(object: &Value, key: &DigestKey) -> Value {
+    let mut masked = object.clone();
+    for field in ["data", "stringData"] {
+        if let Some(values) = masked.get_mut(field) {
+            match values {
+                Value::Object(values) => mask_values(values, key),
+                other => *other = Value::String(key.digest(&other.to_string())),
+            }
+        }
+    }
+    let copy = masked
+        .pointer_mut("/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration");
+    if let Some(copy) = copy {
+        *copy = Value::String(key.digest(&copy.to_string()));
+    }
+    masked
+}
+
+fn mask_values(values: &mut Map<String, Value>, key: &DigestKey) {
+    for value in values.values_mut() {
+        let text = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
+        *value = Value::String(key.digest(&text));
+    }
+}

@@ -1,0 +1,140 @@
+//! Building the plan of one unit.
+
+use std::collections::BTreeSet;
+use std::marker::PhantomData;
+
+use serde_json::{Value, json};
+
+use super::apply::{block, step};
+use super::order::{self, Dependencies};
+use super::prune::prunes;
+use super::subject::{Members, Observation, Subject};
+use super::types::{Blocked, Plan, Proposed, Standing, Step};
+use crate::health::{Health, Status};
+use crate::model::{Digest, ObjectId};
+
+/// The plan of a unit.
+pub fn plan(subject: &Subject<'_>) -> Plan<Proposed> {
+    let dependencies = order::dependencies(subject.desired, &subject.neighbours.claims);
+    let mut steps: Vec<Step> = subject
+        .desired
+        .values()
+        .filter_map(|desired| step(subject, desired))
+        .collect();
+    let dirty: BTreeSet<ObjectId> = steps
+        .iter()
+        .filter(|step| step.standing != Standing::Reported)
+        .map(|step| step.object.clone())
+        .collect();
+    for step in &mut steps {
+        depend(subject, &dependencies, &dirty, step);
+    }
+    let unhealthy = unhealthy(subject);
+    let mut notes = Vec::new();
+    let prunes = prunes(
+        subject,
+        !dirty.is_empty() || !unhealthy.is_empty(),
+        &mut notes,
+    );
+    let clean = subject.desired.len() - steps.len();
+    steps.extend(prunes);
+    steps.sort_by_cached_key(|step| {
+        let rank = order::rank(&step.object.kind);
+        let rank = if step.action.applies() {
+            rank
+        } else {
+            u8::MAX - rank
+        };
+        (!step.action.applies(), step.wave, rank, step.object.clone())
+    });
+    Plan {
+        environment: subject.environment.clone(),
+        unit: subject.unit.name.clone(),
+        revision: subject.revision.cloned(),
+        digest: digest(subject, &steps),
+        steps,
+        clean,
+        unhealthy,
+        notes,
+        blind: blind(subject),
+        stage: PhantomData,
+    }
+}
+
+/// Sets wave and standing by what has to come before.
+fn depend(
+    subject: &Subject<'_>,
+    dependencies: &Dependencies,
+    dirty: &BTreeSet<ObjectId>,
+    step: &mut Step,
+) {
+    if let Some(wrong) = dependencies.wrong.get(&step.object) {
+        return block(step, Blocked::Dependency(wrong.to_string()));
+    }
+    step.wave = dependencies.wave(&step.object);
+    if step.standing != Standing::Ready {
+        return;
+    }
+    let mut before = dependencies.of.get(&step.object).into_iter().flatten();
+    let unmet = before.find_map(|other| unmet(subject, dirty, other));
+    if let Some(unmet) = unmet {
+        step.standing = Standing::Waits(unmet);
+    }
+}
+
+/// What is still missing of something that has to come before.
+fn unmet(subject: &Subject<'_>, dirty: &BTreeSet<ObjectId>, before: &ObjectId) -> Option<String> {
+    if dirty.contains(before) {
+        return Some(format!("{before} to be applied"));
+    }
+    match subject.observed.get(before) {
+        Some(Observation::Present(seen)) if seen.health.status == Status::Current => None,
+        Some(Observation::Present(seen)) => Some(format!("{before}: {}", seen.health.message)),
+        _ => Some(format!("{before} to exist")),
+    }
+}
+
+fn unhealthy(subject: &Subject<'_>) -> Vec<(ObjectId, Health)> {
+    let present = subject
+        .desired
+        .keys()
+        .filter_map(|id| match subject.observed.get(id) {
+            Some(Observation::Present(seen)) => Some((id.clone(), seen.health.clone())),
+            _ => None,
+        });
+    present
+        .filter(|(_, health)| health.status != Status::Current)
+        .collect()
+}
+
+fn blind(subject: &Subject<'_>) -> Option<String> {
+    match subject.members {
+        Members::Known(_) => None,
+        Members::Unknown(why) => Some(format!(
+            "nothing is pruned, since the inventory could not be read: {why}"
+        )),
+    }
+}
+
+/// Of what would be done to what. Secrets' values are left out, since each process
+/// digests them under its own key; that and which of them differ counts.
+fn digest(subject: &Subject<'_>, steps: &[Step]) -> Digest {
+    let steps: Vec<Value> = steps
+        .iter()
+        .map(|step| {
+            let secret = crate::model::holds_secret(&step.object);
+            let paths: Vec<&str> = step
+                .fields
+                .iter()
+                .map(|field| field.path.as_str())
+                .collect();
+            let sides = if secret {
+                json!(paths)
+            } else {
+                json!([step.before, step.after])
+            };
+            json!([step.object.to_string(), step.action, step.uid, sides])
+        })
+        .collect();
+    Digest::of_json(&json!([subject.environment, subject.unit.name, steps]))
+}

@@ -1,0 +1,21 @@
+//! Desired × live × inventory × policy → [`Plan`]. Pure and total: what can't be
+//! decided is a step that is blocked, and each step carries the reason that a person
+//! reads. `agent diff` prints this value and the daemon executes it.
+
+mod apply;
+mod build;
+mod guard;
+mod order;
+mod prune;
+mod subject;
+#[cfg(test)]
+mod tests;
+mod text;
+mod types;
+
+pub use build::plan;
+pub use guard::Granted;
+pub use order::{Dependencies, DependencyError, defined_kind, dependencies, rank};
+pub use subject::{Baseline, Members, Neighbours, Observation, Refusal, Seen, Subject};
+pub use text::{diff, recorded_side};
+pub use types::{Action, Blocked, Cause, Checked, FieldChange, Plan, Proposed, Standing, Step};

@@ -1,0 +1,114 @@
+//! The steps for objects that left desired.
+
+use super::apply::block;
+use super::order;
+use super::subject::{Members, Observation, Subject};
+use super::text;
+use super::types::{Action, Blocked, Cause, Standing, Step};
+use crate::model::{GroupKind, ObjectId};
+
+/// The ecosystem's annotation for "let it go instead of deleting it" (cli-utils).
+const DELETION: &str = "client.lifecycle.config.k8s.io/deletion";
+
+/// The steps for members that are no longer desired. `unsettled`: the applies are not
+/// all done and healthy, so that nothing is taken away yet.
+pub(super) fn prunes(subject: &Subject<'_>, unsettled: bool, notes: &mut Vec<String>) -> Vec<Step> {
+    let members = match subject.members {
+        Members::Known(members) => members,
+        Members::Unknown(_) => return Vec::new(),
+    };
+    let left: Vec<(&ObjectId, &Observation)> = members
+        .iter()
+        .filter(|id| {
+            !subject.desired.contains_key(*id) && !subject.neighbours.claims.contains_key(*id)
+        })
+        .filter_map(|id| Some((id, subject.observed.get(id)?)))
+        .filter(|(_, observation)| **observation != Observation::Absent)
+        .collect();
+    let mut steps: Vec<Step> = left
+        .iter()
+        .filter_map(|(id, seen)| prune(subject, id, seen))
+        .collect();
+    if !subject.unit.prune && !subject.neighbours.retired && !left.is_empty() {
+        notes.push(format!(
+            "{} objects that left the unit are kept, since it says `prune: false`",
+            left.len()
+        ));
+        return Vec::new();
+    }
+    let inside = steps
+        .iter()
+        .filter(|step| tier(&step.object.kind) == 0)
+        .count();
+    for step in steps
+        .iter_mut()
+        .filter(|step| step.standing == Standing::Ready)
+    {
+        if unsettled {
+            step.standing = Standing::Waits("the unit to be applied and healthy".to_owned());
+        } else if tier(&step.object.kind) > 0 && inside > 0 {
+            step.standing = Standing::Waits("what lies in it to be gone".to_owned());
+        }
+    }
+    steps
+}
+
+/// Namespaces and CRDs go after the objects that live in them.
+fn tier(kind: &GroupKind) -> u8 {
+    u8::from(order::rank(kind) <= 1)
+}
+
+fn prune(subject: &Subject<'_>, id: &ObjectId, observation: &Observation) -> Option<Step> {
+    let mut step = Step {
+        object: id.clone(),
+        action: Action::Prune,
+        cause: Cause::Change,
+        standing: Standing::Ready,
+        wave: 0,
+        reason: if subject.neighbours.retired {
+            "its unit left the environment".to_owned()
+        } else {
+            "it left the unit".to_owned()
+        },
+        fields: Vec::new(),
+        origin: None,
+        before: None,
+        after: None,
+        live: None,
+        uid: None,
+    };
+    match observation {
+        Observation::Absent => return None,
+        Observation::Unknown(why) => block(&mut step, Blocked::Unobserved(why.clone())),
+        Observation::Present(seen) => {
+            step.uid = Some(seen.live.uid().to_owned());
+            step.before = Some(text::without_label(text::owned_side(
+                id,
+                &seen.live,
+                subject.key,
+            )));
+            let kept = subject.neighbours.retired && !subject.unit.prune;
+            if kept || seen.live.annotation(DELETION) == Some("detach") {
+                step.action = Action::Detach;
+            } else if seen.live.terminating() {
+                step.standing = Standing::Waits("its deletion, which is under way".to_owned());
+            }
+        }
+    }
+    if step.standing == Standing::Ready {
+        guard_completeness(subject, &mut step);
+    }
+    Some(step)
+}
+
+/// Where it is not sure that an object really left desired, it stays.
+fn guard_completeness(subject: &Subject<'_>, step: &mut Step) {
+    if let Some(unit) = subject.neighbours.unrendered.iter().next() {
+        let why = format!("the unit {unit} could not be rendered, and it may have moved there");
+        block(step, Blocked::Guard(why));
+    } else if subject.desired.is_empty() && !subject.neighbours.retired {
+        let why =
+            "the unit has become empty; to take it away, remove it from agent.yaml".to_owned();
+        block(step, Blocked::Guard(why));
+    }
+}

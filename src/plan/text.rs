@@ -1,0 +1,118 @@
+//! The two sides of a difference as people read them.
+
+use serde_json::Value;
+use similar::TextDiff;
+
+use super::types::{FieldChange, Step};
+use crate::fields::{self, Difference, Doubt, Kind};
+use crate::model::{
+    Desired, DigestKey, FIELD_MANAGER, Live, ObjectId, PART_OF, holds_secret, mask_secret, yaml,
+};
+
+/// Longest value that is shown in a line of text.
+const SHOWN: usize = 120;
+
+/// An object with the values of a Secret digested.
+pub(super) fn masked(id: &ObjectId, object: &Value, key: &DigestKey) -> Value {
+    if holds_secret(id) {
+        mask_secret(object, key)
+    } else {
+        object.clone()
+    }
+}
+
+/// An object as people declare it: that a member of the inventory is labelled goes
+/// without saying.
+pub(super) fn without_label(mut object: Value) -> Value {
+    if let Some(Value::Object(labels)) = object.pointer_mut("/metadata/labels") {
+        labels.remove(PART_OF);
+        if labels.is_empty()
+            && let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut)
+        {
+            metadata.remove("labels");
+        }
+    }
+    object
+}
+
+/// Live at the fields that desired names or that we own, lists in desired's order.
+pub(super) fn live_side(desired: &Desired, live: &Live, key: &DigestKey) -> Value {
+    let owned = fields::owned(live, FIELD_MANAGER);
+    let projection = fields::project_desired_paths(live, desired, &owned);
+    masked(&desired.id, &fields::aligned(desired, &projection), key)
+}
+
+/// Live at the fields that desired names or that we own, as it is: what the record keeps,
+/// whoever owns a field by now.
+pub fn recorded_side(desired: &Desired, live: &Live, key: &DigestKey) -> Value {
+    let owned = fields::owned(live, FIELD_MANAGER);
+    masked(
+        &desired.id,
+        &fields::project_desired_paths(live, desired, &owned),
+        key,
+    )
+}
+
+/// Live at the fields that we own.
+pub(super) fn owned_side(id: &ObjectId, live: &Live, key: &DigestKey) -> Value {
+    masked(
+        id,
+        &fields::project(live, &fields::owned(live, FIELD_MANAGER)),
+        key,
+    )
+}
+
+/// Differences as text. Those that are one of spelling alone are left out beside others:
+/// they are not why the object is applied.
+pub(super) fn fields(differences: &[Difference]) -> Vec<FieldChange> {
+    let spelling = |difference: &&Difference| difference.doubt == Some(Doubt::Spelling);
+    let only_spelling = differences.iter().all(|difference| spelling(&difference));
+    differences
+        .iter()
+        .filter(|difference| only_spelling || !spelling(difference))
+        .map(field)
+        .collect()
+}
+
+/// Values of Secrets are redacted already.
+fn field(difference: &Difference) -> FieldChange {
+    let shown = |value: &Value| Some(shortened(value.to_string()));
+    let (from, to) = match &difference.kind {
+        Kind::Changed { live, desired } => (shown(live), shown(desired)),
+        Kind::Missing { desired } => (None, shown(desired)),
+        Kind::Extra { live } => (live.as_ref().and_then(shown), None),
+        Kind::NotOwned => (Some("not ours".to_owned()), Some("ours".to_owned())),
+        Kind::Reordered => (
+            Some("in another order".to_owned()),
+            Some("in order".to_owned()),
+        ),
+        Kind::Unclear => (Some("not clear".to_owned()), Some("as desired".to_owned())),
+    };
+    FieldChange {
+        path: difference.path.clone(),
+        from,
+        to,
+        owner: difference.owner.clone(),
+    }
+}
+
+fn shortened(text: String) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// A unified diff of a step's two sides; empty if both are alike.
+pub fn diff(step: &Step) -> String {
+    let side = |value: &Option<Value>| value.as_ref().map(yaml).unwrap_or_default();
+    let (before, after) = (side(&step.before), side(&step.after));
+    if before == after {
+        return String::new();
+    }
+    TextDiff::from_lines(&before, &after)
+        .unified_diff()
+        .context_radius(3)
+        .header("live", "desired")
+        .to_string()
+}

@@ -1,0 +1,221 @@
+//! The plan and its steps.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::health::Health;
+use crate::model::{Digest, EnvironmentName, Manager, ObjectId, Origin, Revision, UnitName};
+
+/// A plan before the guard has looked at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proposed {}
+/// A plan that may be executed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checked {}
+
+/// What is to be done in one unit, in this order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan<Stage> {
+    /// The environment.
+    pub environment: EnvironmentName,
+    /// The unit.
+    pub unit: UnitName,
+    /// The revision that desired was rendered from; `None` for a working tree.
+    pub revision: Option<Revision>,
+    /// Everything that differs.
+    pub steps: Vec<Step>,
+    /// How many objects are as desired.
+    pub clean: usize,
+    /// Desired objects that are there and not yet (or no longer) healthy.
+    pub unhealthy: Vec<(ObjectId, Health)>,
+    /// Why something was not looked at, for people.
+    pub notes: Vec<String>,
+    /// Why nothing can be pruned: what the inventory holds could not be told.
+    pub blind: Option<String>,
+    /// Of what the plan would do: the same on a laptop and in the daemon.
+    pub digest: Digest,
+    pub(super) stage: PhantomData<Stage>,
+}
+
+/// One object that is not as desired.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Step {
+    /// The object.
+    pub object: ObjectId,
+    /// What is done to it.
+    pub action: Action,
+    /// Why it differs.
+    pub cause: Cause,
+    /// Whether it can be done.
+    pub standing: Standing,
+    /// How many waits for health come before it, from 0.
+    pub wave: u32,
+    /// In words, why.
+    pub reason: String,
+    /// The fields that differ. Values of Secrets are digests.
+    pub fields: Vec<FieldChange>,
+    /// Where it is declared; `None` for a prune.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+    /// Live at the fields in question; `None` where there is nothing live.
+    #[serde(skip)]
+    pub before: Option<Value>,
+    /// The same as desired; `None` for a prune.
+    #[serde(skip)]
+    pub after: Option<Value>,
+    /// Live at the fields that we own, as the record keeps it.
+    #[serde(skip)]
+    pub live: Option<Value>,
+    /// The live object's uid, the precondition of what is done to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+}
+
+/// What is done to an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// It does not exist yet.
+    Create,
+    /// It is ours and differs.
+    Change,
+    /// It exists, and is not ours yet.
+    Adopt,
+    /// A field can't be changed: it is deleted and created again.
+    Replace,
+    /// It left desired: it is deleted.
+    Prune,
+    /// It left desired and asked to be kept: it is let go.
+    Detach,
+}
+
+/// Who moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cause {
+    /// Desired moved.
+    Change,
+    /// Live moved, and we did not do it.
+    Drift,
+}
+
+/// Whether a step can be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", tag = "state", content = "why")]
+pub enum Standing {
+    /// Now.
+    Ready,
+    /// After this.
+    Waits(String),
+    /// Not until something changes.
+    Blocked(Blocked),
+    /// It is left as it is by policy, and shown.
+    Reported,
+}
+
+/// Why a step can't be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", tag = "kind", content = "message")]
+pub enum Blocked {
+    /// Live could not be read.
+    Unobserved(String),
+    /// The API server refused it, in its words.
+    Refused(String),
+    /// It belongs to somebody else's ApplySet, or fields do and policy says fail.
+    NotOurs(String),
+    /// What it depends on does not exist, or depends on it.
+    Dependency(String),
+    /// The guard wants somebody's approval.
+    Guard(String),
+}
+
+/// A field that differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldChange {
+    /// Such as `spec.replicas` or `spec.containers[name=c].image`.
+    pub path: String,
+    /// Live, as short JSON; `None` where there is none.
+    pub from: Option<String>,
+    /// Desired, likewise.
+    pub to: Option<String>,
+    /// Who owns the field live, if it isn't us.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Manager>,
+}
+
+impl<Stage> Plan<Stage> {
+    /// Whether live is as desired, as far as there is something to do about it.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// The steps that can be done now.
+    pub fn ready(&self) -> impl Iterator<Item = &Step> {
+        self.steps
+            .iter()
+            .filter(|step| step.standing == Standing::Ready)
+    }
+
+    /// The steps that are blocked, with the reason.
+    pub fn blocked(&self) -> impl Iterator<Item = (&Step, &Blocked)> {
+        self.steps.iter().filter_map(|step| match &step.standing {
+            Standing::Blocked(why) => Some((step, why)),
+            _ => None,
+        })
+    }
+}
+
+impl Action {
+    /// Whether it makes the object as desired, and not the other way round.
+    pub fn applies(self) -> bool {
+        matches!(
+            self,
+            Self::Create | Self::Change | Self::Adopt | Self::Replace
+        )
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Create => "create",
+            Self::Change => "change",
+            Self::Adopt => "adopt",
+            Self::Replace => "replace",
+            Self::Prune => "prune",
+            Self::Detach => "detach",
+        })
+    }
+}
+
+impl fmt::Display for Blocked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unobserved(why) => write!(f, "live cannot be read: {why}"),
+            Self::Refused(why) | Self::NotOurs(why) | Self::Dependency(why) | Self::Guard(why) => {
+                f.write_str(why)
+            }
+        }
+    }
+}
+
+/// `spec.replicas: 5 -> 3, set by kubectl-scale at …`
+impl fmt::Display for FieldChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| "(none)".to_owned());
+        write!(
+            f,
+            "{}: {} -> {}",
+            self.path,
+            or_none(&self.from),
+            or_none(&self.to)
+        )?;
+        match &self.owner {
+            Some(owner) => write!(f, ", set by {owner}"),
+            None => Ok(()),
+        }
+    }
+}

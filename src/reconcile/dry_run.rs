@@ -1,0 +1,303 @@
+//! The plans of a whole environment, without a daemon: what `agent diff` prints.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures::{StreamExt, stream};
+use tokio::sync::Semaphore;
+
+use super::declare::{self, Labels, RenderCache, Tools, UnitDesired};
+use super::environment::definitions;
+use super::observe::KnownClean;
+use super::pass::{self, Context, PlanInput, Planned, REQUESTS};
+use super::unit::refusal;
+use crate::config::{self, Problems};
+use crate::kube::{ApiError, ApplyMode, Cluster, Conflicts, Inventory, InventoryParent, LiveView};
+use crate::model::{Desired, Digest, DigestKey, ObjectId, Origin, Revision, Tree, UnitName};
+use crate::plan::{Baseline, Checked, Granted, Neighbours, Plan, Refusal, Standing};
+use crate::runtime::clock;
+use crate::runtime::metrics::Metrics;
+
+/// How many units are planned side by side.
+const UNITS: usize = 8;
+
+/// What to plan.
+pub struct PlanEnvironment<'a> {
+    /// The environment.
+    pub environment: &'a config::Environment,
+    /// Its files.
+    pub tree: &'a Arc<dyn Tree>,
+    /// Their revision; `None` for a working tree.
+    pub revision: Option<Revision>,
+    /// The cluster.
+    pub cluster: &'a Arc<Cluster>,
+    /// Where the daemon keeps the inventories.
+    pub namespace: &'a str,
+    /// Programs for rendering.
+    pub tools: &'a Tools,
+    /// For digests of Secrets' values.
+    pub key: DigestKey,
+    /// What each unit declared when the record last called it synced, as far as the
+    /// record is at hand: tells drift from a change of desired.
+    pub recorded: BTreeMap<UnitName, Digest>,
+}
+
+/// The plans of an environment.
+#[derive(Debug, Default)]
+pub struct PlannedEnvironment {
+    /// In the order in which the daemon would go about it.
+    pub plans: Vec<Plan<Checked>>,
+    /// Units that could not be rendered, and why.
+    pub failed: BTreeMap<UnitName, String>,
+    /// For people.
+    pub warnings: Vec<String>,
+}
+
+impl PlannedEnvironment {
+    /// Leaves out all units but these.
+    pub fn retain(&mut self, keep: impl Fn(&UnitName) -> bool) {
+        self.plans.retain(|plan| keep(&plan.unit));
+        self.failed.retain(|unit, _| keep(unit));
+    }
+}
+
+/// Plans each unit as the daemon would, and asks the API server by a dry-run whether it
+/// would take what is to be applied.
+///
+/// # Errors
+/// When the API server can't be talked to at all.
+pub async fn plan_environment(wanted: PlanEnvironment<'_>) -> Result<PlannedEnvironment, ApiError> {
+    let PlanEnvironment {
+        environment,
+        tree,
+        revision,
+        cluster,
+        namespace,
+        tools,
+        key,
+        recorded,
+    } = wanted;
+    let labels = Labels::ApplySet { namespace };
+    let declared = declare::declare(
+        tree,
+        environment,
+        tools,
+        labels,
+        Some(cluster),
+        &mut RenderCache::default(),
+    )
+    .await;
+    let inventories = InventoryParent::read_all(cluster, namespace, &environment.name).await;
+    if let Err(error) = &inventories
+        && (error.passes() || matches!(error, ApiError::Unauthorized(_)))
+    {
+        return Err(error.clone());
+    }
+    let context = context(environment, cluster, namespace, key);
+    let retired: BTreeSet<UnitName> = inventories
+        .iter()
+        .flatten()
+        .map(|(name, _)| name)
+        .filter(|name| !declared.units.contains_key(*name))
+        .cloned()
+        .collect();
+    let neighbours = Arc::new(declared.neighbours(&environment.name, namespace, &retired));
+    let defined = Arc::new(definitions(&declared));
+    let mut planned = PlannedEnvironment::default();
+    let mut inputs = Vec::new();
+    let input = |unit: Arc<config::Unit>,
+                 desired: Arc<UnitDesired>,
+                 neighbours: Arc<Neighbours>| PlanInput {
+        apply_set: parent(environment, namespace, &unit.name).apply_set(),
+        inventory: inventory(&inventories, &unit.name),
+        inventory_problem: inventories.as_ref().err().map(ToString::to_string),
+        applied: baselines(&desired, recorded.get(&unit.name)),
+        unit,
+        desired,
+        revision: revision.clone(),
+        neighbours,
+        definitions: Arc::clone(&defined),
+        refusals: BTreeMap::new(),
+        approved: Arc::default(),
+        granted: Granted::new(),
+        waits: None,
+    };
+    for name in in_order(environment) {
+        let Some(unit) = declared.units.get(&name).filter(|unit| !unit.unit.suspend) else {
+            continue;
+        };
+        match &unit.desired {
+            Ok(desired) => {
+                planned
+                    .warnings
+                    .extend(desired.warnings.iter().map(ToString::to_string));
+                inputs.push(input(
+                    Arc::clone(&unit.unit),
+                    Arc::clone(desired),
+                    Arc::clone(&neighbours),
+                ));
+            }
+            Err(problem) => drop(planned.failed.insert(name, problem.to_string())),
+        }
+    }
+    for name in retired {
+        let neighbours = Arc::new(Neighbours {
+            retired: true,
+            ..Neighbours::clone(&neighbours)
+        });
+        let unit = retired_unit(&name, inventory(&inventories, &name).prune);
+        inputs.push(input(
+            Arc::new(unit),
+            Arc::new(UnitDesired::nothing()),
+            neighbours,
+        ));
+    }
+    let plans = stream::iter(&inputs)
+        .map(|input| plan(&context, input))
+        .buffered(UNITS);
+    planned.plans = plans.collect().await;
+    Ok(planned)
+}
+
+/// What the passes share: a view and a memory of their own.
+fn context(
+    environment: &config::Environment,
+    cluster: &Arc<Cluster>,
+    namespace: &str,
+    key: DigestKey,
+) -> Context {
+    Context {
+        environment: environment.name.clone(),
+        cluster: Arc::clone(cluster),
+        view: LiveView::new(Arc::clone(cluster)),
+        known: KnownClean::default(),
+        key,
+        namespace: namespace.to_owned(),
+        requests: Semaphore::new(REQUESTS),
+        metrics: Metrics::default(),
+    }
+}
+
+fn parent(environment: &config::Environment, namespace: &str, unit: &UnitName) -> InventoryParent {
+    InventoryParent {
+        namespace: namespace.to_owned(),
+        environment: environment.name.clone(),
+        unit: unit.clone(),
+    }
+}
+
+fn inventory(all: &Result<BTreeMap<UnitName, Inventory>, ApiError>, unit: &UnitName) -> Inventory {
+    all.as_ref()
+        .ok()
+        .and_then(|all| all.get(unit))
+        .cloned()
+        .unwrap_or_default()
+}
+
+/// What stands for a unit that left the configuration: nothing is declared any more.
+pub(super) fn retired_unit(name: &UnitName, prune: bool) -> config::Unit {
+    let origin = Origin {
+        path: config::AGENT_FILE.to_owned(),
+        line: 0,
+    };
+    let unit = config::Unit::new(
+        name.clone(),
+        String::new(),
+        config::UnitType::Manifests,
+        origin,
+    );
+    config::Unit { prune, ..unit }
+}
+
+impl UnitDesired {
+    /// Of a unit that declares nothing.
+    pub(super) fn nothing() -> Self {
+        Self {
+            objects: BTreeMap::new(),
+            digest: Digest::of_bytes(b""),
+            warnings: Problems::default(),
+        }
+    }
+}
+
+/// Units after those that they name in `after`, otherwise by name.
+fn in_order(environment: &config::Environment) -> Vec<UnitName> {
+    let mut order: Vec<UnitName> = Vec::new();
+    while order.len() < environment.units.len() {
+        let next = environment.units.values().find(|unit| {
+            !order.contains(&unit.name) && unit.after.iter().all(|before| order.contains(before))
+        });
+        // Validation leaves no cycle; were there one, its units would not be ordered.
+        let Some(next) = next else { break };
+        order.push(next.name.clone());
+    }
+    order
+}
+
+/// A unit that declares what it did when it was last synced has drifted where it differs.
+fn baselines(desired: &UnitDesired, recorded: Option<&Digest>) -> BTreeMap<ObjectId, Baseline> {
+    if recorded != Some(&desired.digest) {
+        return BTreeMap::new();
+    }
+    let objects = desired.objects.values();
+    objects
+        .map(|object| {
+            (
+                object.id.clone(),
+                Baseline {
+                    digest: object.digest,
+                },
+            )
+        })
+        .collect()
+}
+
+async fn plan(context: &Context, input: &PlanInput) -> Plan<Checked> {
+    let planned = pass::plan_unit(context, input).await;
+    let refusals = refusals(context, input, &planned).await;
+    if refusals.is_empty() {
+        return planned.plan;
+    }
+    // As the daemon would plan after it was refused.
+    let refused = PlanInput {
+        refusals,
+        ..input.clone()
+    };
+    pass::plan_unit(context, &refused).await.plan
+}
+
+/// What the API server would refuse, in its words. What it can't be asked about (a
+/// namespace or kind that is not there yet, a right that is missing) is left open.
+async fn refusals(
+    context: &Context,
+    input: &PlanInput,
+    planned: &Planned,
+) -> BTreeMap<ObjectId, Refusal> {
+    let steps = planned
+        .plan
+        .steps
+        .iter()
+        .filter(|step| step.action.applies() && step.standing == Standing::Ready);
+    let desired: Vec<&Desired> = steps
+        .filter_map(|step| input.desired.objects.get(&step.object))
+        .collect();
+    let answers = stream::iter(desired)
+        .map(|desired| async move {
+            let answer = context
+                .cluster
+                .apply(desired, ApplyMode::DryRun, Conflicts::Take)
+                .await;
+            match answer {
+                Err(
+                    error
+                    @ (ApiError::Invalid { .. } | ApiError::Denied(_) | ApiError::Rejected(_)),
+                ) => Some((
+                    desired.id.clone(),
+                    refusal(desired, &error, 0, clock::now()),
+                )),
+                _ => None,
+            }
+        })
+        .buffer_unordered(REQUESTS);
+    answers.filter_map(std::future::ready).collect().await
+}

@@ -1,0 +1,300 @@
+//! The task of one environment: what wakes it, what it starts, what it writes down.
+//!
+//! Invariants: at most one pass of a unit is under way; a unit waits in a state that
+//! an event ends, never in a pass; what woke a pass does not change what it does.
+
+mod outcome;
+mod record;
+mod revision;
+mod schedule;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use self::record::Files;
+pub(super) use self::revision::definitions;
+use self::revision::{Reading, Unread};
+use super::declare::{RenderCache, Tools};
+use super::journal::Journal;
+use super::observe::KnownClean;
+use super::pass::{Context, Outcome, REQUESTS};
+use super::unit::UnitState;
+use crate::kube::{ApiError, Cluster, Inventory, InventoryParent, LiveView};
+use crate::model::{Digest, DigestKey, EnvironmentName, GroupKind, SourceCommit, UnitName};
+use crate::plan::Neighbours;
+use crate::record::status::State;
+use crate::runtime::metrics::{Metrics, UnitLabels};
+use crate::source::{SourceProblem, SourceState, Waker};
+
+/// Whether the task ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunMode {
+    /// It goes on until it is told to stop.
+    Forever,
+    /// It ends when nothing more happens by itself.
+    Once,
+}
+
+/// How a task that ran once found the environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// Every unit is as desired and healthy, or left alone on purpose.
+    Synced,
+    /// What is wrong, by unit.
+    Unsettled(Vec<String>),
+    /// It was told to stop.
+    Stopped,
+}
+
+/// What an environment's task needs.
+pub struct Options {
+    /// The environment.
+    pub environment: EnvironmentName,
+    /// The cluster.
+    pub cluster: Arc<Cluster>,
+    /// Where inventories are kept.
+    pub namespace: String,
+    /// For digests of Secrets' values.
+    pub key: DigestKey,
+    /// The mirror of the environment repository.
+    pub repository: PathBuf,
+    /// What is known of it.
+    pub source: watch::Receiver<SourceState>,
+    /// Told when the mirror turns out to be damaged.
+    pub waker: Waker,
+    /// Programs for rendering.
+    pub tools: Tools,
+    /// Where what happens is counted.
+    pub metrics: Metrics,
+    /// Whether to end.
+    pub mode: RunMode,
+}
+
+/// The task's state.
+pub struct Environment {
+    context: Arc<Context>,
+    repository: PathBuf,
+    source: watch::Receiver<SourceState>,
+    waker: Waker,
+    tools: Tools,
+    mode: RunMode,
+    journal: Journal,
+    /// The newest commit that was looked at.
+    head: Option<SourceCommit>,
+    /// The one that is enforced: the newest that could be read.
+    enforced: Option<SourceCommit>,
+    /// Why the newest commit can't be enforced.
+    problem: Option<String>,
+    /// Why no newer one can be seen.
+    source_problem: Option<SourceProblem>,
+    /// When the newest commit is read again.
+    again: Option<Timestamp>,
+    declaring: bool,
+    cache: Option<RenderCache>,
+    neighbours: Arc<Neighbours>,
+    definitions: Arc<BTreeSet<GroupKind>>,
+    approved: Arc<BTreeSet<Digest>>,
+    inventories: Result<BTreeMap<UnitName, Inventory>, ApiError>,
+    inventories_again: Option<Timestamp>,
+    units: BTreeMap<UnitName, UnitState>,
+    tasks: JoinSet<Event>,
+    /// Units whose standing is not in the record yet, and since when.
+    unrecorded: BTreeMap<UnitName, (Timestamp, Files)>,
+}
+
+/// What a task of the environment came to.
+enum Event {
+    Declared {
+        source: SourceCommit,
+        purpose: Purpose,
+        result: Result<Reading, Unread>,
+        cache: RenderCache,
+    },
+    Passed {
+        unit: UnitName,
+        outcome: Box<Outcome>,
+    },
+}
+
+/// Why a revision is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// It is the newest.
+    Head,
+    /// It is the recorded one, and the newest can't be used.
+    Fallback,
+}
+
+impl Environment {
+    /// A task that has not begun. `journal` is the environment's record.
+    pub fn new(options: Options, journal: Journal) -> Self {
+        let view = LiveView::new(Arc::clone(&options.cluster));
+        let context = Context {
+            environment: options.environment,
+            cluster: options.cluster,
+            view,
+            known: KnownClean::default(),
+            key: options.key,
+            namespace: options.namespace,
+            requests: Semaphore::new(REQUESTS),
+            metrics: options.metrics,
+        };
+        Self {
+            context: Arc::new(context),
+            repository: options.repository,
+            source: options.source,
+            waker: options.waker,
+            tools: options.tools,
+            mode: options.mode,
+            journal,
+            head: None,
+            enforced: None,
+            problem: None,
+            source_problem: None,
+            again: None,
+            declaring: false,
+            cache: Some(RenderCache::default()),
+            neighbours: Arc::default(),
+            definitions: Arc::default(),
+            approved: Arc::default(),
+            inventories: Err(ApiError::Unavailable("not asked yet".to_owned())),
+            inventories_again: None,
+            units: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            unrecorded: BTreeMap::new(),
+        }
+    }
+
+    /// What is shared with the admin endpoints: whether the watches are up.
+    pub fn context(&self) -> Arc<Context> {
+        Arc::clone(&self.context)
+    }
+
+    /// Runs until told to stop, or until it rests in [`RunMode::Once`].
+    ///
+    /// # Errors
+    /// When an essential part has ended: the source's thread, or a pass by panic.
+    pub async fn run(mut self, stop: CancellationToken) -> anyhow::Result<Ending> {
+        let mut live = self.context.view.changes();
+        self.source.mark_changed();
+        loop {
+            self.wake_waiting();
+            self.launch();
+            if self.mode == RunMode::Once && self.rests() {
+                return self.end().await;
+            }
+            let wake = self.next_wake();
+            // Every arm is cancel-safe: watch channels keep their mark, JoinSet keeps
+            // what has ended, and a sleep or a token holds nothing.
+            tokio::select! {
+                changed = self.source.changed() => {
+                    changed.map_err(|_| anyhow::anyhow!("the task that follows the repository has ended"))?;
+                    self.look();
+                }
+                Some(event) = self.tasks.join_next() => self.take(event?).await,
+                _ = live.changed() => self.wake_touched(),
+                () = tokio::time::sleep(wake) => self.wake_due().await,
+                () = stop.cancelled() => return self.stop().await,
+            }
+        }
+    }
+
+    async fn stop(mut self) -> anyhow::Result<Ending> {
+        for unit in self.units.values() {
+            if let Some(running) = &unit.running {
+                running.cancel();
+            }
+        }
+        while let Some(event) = self.tasks.join_next().await {
+            self.take(event?).await;
+        }
+        self.record_all();
+        tokio::task::spawn_blocking(|| self.journal.close()).await?;
+        Ok(Ending::Stopped)
+    }
+
+    async fn end(mut self) -> anyhow::Result<Ending> {
+        self.record_all();
+        if let Err(count) = self.journal.pushed(Duration::from_secs(30)).await {
+            let branch = super::journal::branch_of(&self.context.environment);
+            warn!(
+                count,
+                branch, "entries could not be pushed; they are kept in the data directory"
+            );
+        }
+        let source = self.source_problem.as_ref().map(ToString::to_string);
+        let mut wrong: Vec<String> = self.problem.iter().cloned().chain(source).collect();
+        for (name, unit) in &self.units {
+            if !matches!(unit.standing.state, State::Synced | State::Suspended) {
+                wrong.push(format!(
+                    "{name} is {}: {}",
+                    unit.standing.state, unit.standing.message
+                ));
+            }
+        }
+        tokio::task::spawn_blocking(|| self.journal.close()).await?;
+        Ok(if wrong.is_empty() {
+            Ending::Synced
+        } else {
+            Ending::Unsettled(wrong)
+        })
+    }
+
+    /// Whether nothing more happens by itself.
+    fn rests(&self) -> bool {
+        let unit_moves = |unit: &UnitState| {
+            let passes = unit.dirty && unit.desired.is_some() && !unit.unit.suspend;
+            passes
+                || unit.running.is_some()
+                || unit.retry.at.is_some() && unit.standing.state != State::Blocked
+                || unit.standing.state == State::Progressing
+        };
+        self.source_rests()
+            && !self.declaring
+            && self.again.is_none()
+            && !self.units.values().any(unit_moves)
+    }
+
+    async fn take(&mut self, event: Event) {
+        match event {
+            Event::Declared {
+                source,
+                purpose,
+                result,
+                cache,
+            } => {
+                self.cache = Some(cache);
+                self.declared(source, purpose, result).await;
+            }
+            Event::Passed { unit, outcome } => self.passed(&unit, *outcome).await,
+        }
+    }
+
+    fn parent(&self, unit: &UnitName) -> InventoryParent {
+        InventoryParent {
+            namespace: self.context.namespace.clone(),
+            environment: self.context.environment.clone(),
+            unit: unit.clone(),
+        }
+    }
+
+    fn labels(&self, unit: &UnitName) -> UnitLabels {
+        UnitLabels {
+            environment: self.context.environment.to_string(),
+            unit: unit.to_string(),
+        }
+    }
+}
+
+/// What an environment still lacks to be called ready: its watches.
+pub fn ready(context: &Context) -> Option<String> {
+    (!context.view.settled()).then(|| "the watches are being started".to_owned())
+}

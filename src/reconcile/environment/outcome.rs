@@ -1,0 +1,213 @@
+//! What a pass came to: what was done, what comes next.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tracing::{debug, warn};
+
+use super::{Environment, record::scene};
+use crate::health::Status;
+use crate::kube::{ApiError, Retry};
+use crate::model::{Digest, UnitName, yaml};
+use crate::plan::{Baseline, Blocked, Cause, Members, Standing, Step};
+use crate::reconcile::execute::Done;
+use crate::reconcile::journal::Journal;
+use crate::reconcile::pass::Outcome;
+use crate::reconcile::unit::UnitState;
+use crate::record::status::State;
+use crate::record::story::{self, Scene, Told};
+use crate::runtime::clock;
+use crate::runtime::metrics::HealthLabels;
+
+/// How long what is refused for lack of a right waits.
+const REFUSED: Duration = Duration::from_mins(1);
+
+impl Environment {
+    /// Takes a pass's outcome in.
+    pub(super) async fn passed(&mut self, name: &UnitName, outcome: Outcome) {
+        let now = clock::now();
+        self.tell_drift(name, &outcome, now);
+        let Some(unit) = self.units.get_mut(name) else {
+            return;
+        };
+        unit.running = None;
+        if let Some(inventory) = outcome.inventory {
+            unit.inventory = inventory.clone();
+            if let Ok(all) = &mut self.inventories {
+                all.insert(name.clone(), inventory);
+            }
+        }
+        if !outcome.done.is_empty() {
+            unit.plan = Some(outcome.planned.plan.digest);
+        }
+        if self.approved.contains(&outcome.planned.plan.digest) {
+            unit.granted.extend(outcome.planned.plan.deletions());
+        }
+        // Live has changed: the next plan is made from that.
+        unit.dirty |= outcome.done.iter().any(|done| done.result.is_ok());
+        let mut problem = outcome.problem;
+        for done in outcome.done {
+            if let Some(error) = take_in(unit, &done, now) {
+                debug!(environment = %self.context.environment, unit = %name, %error, "a step is tried again");
+                problem = Some(error);
+            }
+        }
+        unit.settle_baseline(&outcome.planned.plan);
+        match problem.as_ref().map(ApiError::retry) {
+            Some(Retry::After(after)) => unit.retry.fail(after, now),
+            Some(Retry::WhenInputsChange) => unit.retry.fail(Some(REFUSED), now),
+            None => unit.retry.succeed(),
+        }
+        let before = unit.standing.clone();
+        unit.standing = unit.assess(&outcome.planned, problem.as_ref(), now);
+        let (dirty, retired, after) = (unit.dirty, unit.retired, unit.standing.clone());
+        if before != after {
+            if matches!(after.state, State::Blocked | State::Failed) {
+                warn!(environment = %self.context.environment, unit = %name, state = %after.state, "{}", after.message);
+            }
+            self.show_health(name, before.health, after.health);
+            self.wake_dependents();
+        }
+        if dirty {
+            return;
+        }
+        let none = Members::Known(BTreeSet::new());
+        let gone = retired && outcome.planned.plan.is_empty() && outcome.planned.members == none;
+        if gone && problem.is_none() {
+            return self.remove(name, now).await;
+        }
+        let files = self.files(name, &outcome.planned.observed);
+        self.unrecorded.entry(name.clone()).or_insert((now, None)).1 = Some(files);
+        self.record_due();
+    }
+
+    /// A retired unit without members: its inventory goes as the last.
+    async fn remove(&mut self, name: &UnitName, now: Timestamp) {
+        if let Err(error) = self.parent(name).remove(&self.context.cluster).await {
+            warn!(environment = %self.context.environment, unit = %name, %error, "the inventory cannot be deleted; trying again");
+            if let Some(unit) = self.units.get_mut(name) {
+                unit.retry.fail(None, now);
+            }
+            return;
+        }
+        if let Ok(all) = &mut self.inventories {
+            all.remove(name);
+        }
+        if let Some(unit) = self.units.remove(name) {
+            self.record_removal(name, &unit, now);
+        }
+    }
+
+    /// Drift is written down as found before it is written down as reverted.
+    fn tell_drift(&mut self, name: &UnitName, outcome: &Outcome, now: Timestamp) {
+        let Some(unit) = self.units.get_mut(name) else {
+            return;
+        };
+        let plan = &outcome.planned.plan;
+        unit.drift_told
+            .retain(|id, _| plan.steps.iter().any(|step| step.object == *id));
+        let drifted = plan.steps.iter().filter(|step| {
+            step.cause == Cause::Drift
+                && matches!(
+                    step.standing,
+                    Standing::Ready | Standing::Reported | Standing::Blocked(Blocked::Refused(_))
+                )
+        });
+        let news: Vec<&Step> = drifted
+            .filter(|step| {
+                let seen =
+                    Digest::of_bytes(format!("{:?}{:?}", step.before, step.fields).as_bytes());
+                unit.drift_told.insert(step.object.clone(), seen) != Some(seen)
+            })
+            .collect();
+        self.context
+            .metrics
+            .drift
+            .get_or_create(&self.labels(name))
+            .inc_by(news.len() as u64);
+        for steps in by_actor(&news) {
+            let told: Vec<Told> = steps.iter().map(|step| Told::from(*step)).collect();
+            let scene = Scene {
+                plan: Some(plan.digest),
+                ..scene(&self.context.environment, name, &self.units[name], now)
+            };
+            let changes = steps
+                .iter()
+                .flat_map(|step| Journal::change(name, &step.object, step.live.as_ref().map(yaml)))
+                .collect();
+            let entry = story::drifted(&scene, &told, changes);
+            let status = self.journal.status().clone();
+            self.journal.enter(entry, status);
+        }
+    }
+
+    fn show_health(&self, name: &UnitName, before: Status, after: Status) {
+        let labels = |status: Status| HealthLabels {
+            environment: self.context.environment.to_string(),
+            unit: name.to_string(),
+            status: status.to_string(),
+        };
+        self.context
+            .metrics
+            .health
+            .get_or_create(&labels(before))
+            .set(0);
+        self.context
+            .metrics
+            .health
+            .get_or_create(&labels(after))
+            .set(1);
+    }
+}
+
+/// Takes the result of a step in; gives back an error that is to be tried again.
+fn take_in(unit: &mut UnitState, done: &Done, now: Timestamp) -> Option<ApiError> {
+    let step = &done.step;
+    match &done.result {
+        Ok(_) => {
+            unit.refusals.remove(&step.object);
+            let desired = unit
+                .desired
+                .as_ref()
+                .and_then(|desired| desired.objects.get(&step.object));
+            if step.action.applies()
+                && let Some(desired) = desired
+            {
+                unit.applied.insert(
+                    step.object.clone(),
+                    Baseline {
+                        digest: desired.digest,
+                    },
+                );
+            }
+            match step.cause {
+                Cause::Drift => {
+                    unit.contend(step, now);
+                    unit.reverted.push(Told::from(step));
+                }
+                Cause::Change => unit.changed.push(Told::from(step)),
+            }
+            None
+        }
+        Err(error) if error.retry() == Retry::WhenInputsChange => {
+            unit.refuse(step, error, now);
+            unit.dirty = true;
+            None
+        }
+        Err(error) => Some(error.clone()),
+    }
+}
+
+/// Steps of one actor go into one entry.
+fn by_actor<'a>(steps: &[&'a Step]) -> Vec<Vec<&'a Step>> {
+    let mut groups: BTreeMap<Option<&str>, Vec<&Step>> = BTreeMap::new();
+    for step in steps {
+        let owner = step.fields.iter().find_map(|field| field.owner.as_ref());
+        groups
+            .entry(owner.map(|owner| owner.name.as_str()))
+            .or_default()
+            .push(step);
+    }
+    groups.into_values().collect()
+}

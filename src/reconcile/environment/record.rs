@@ -1,0 +1,231 @@
+//! What is written down of an environment, and when.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Environment;
+use crate::model::{EnvironmentName, ObjectId, UnitName, yaml};
+use crate::plan::{Observation, recorded_side};
+use crate::reconcile::unit::UnitState;
+use crate::record::status::{State, StatusFile, UnitStatus};
+use crate::record::story::{self, Changes, Scene};
+use crate::runtime::clock;
+
+/// How long a unit may be on its way to health before the record says that it waits.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The recorded form of a unit's objects; `None` where they were not looked at.
+pub(super) type Files = Option<BTreeMap<ObjectId, String>>;
+
+impl Environment {
+    /// Each object of the unit as it is recorded: live, at the fields that are declared or
+    /// that we own.
+    pub(super) fn files(
+        &self,
+        name: &UnitName,
+        observed: &BTreeMap<ObjectId, Observation>,
+    ) -> BTreeMap<ObjectId, String> {
+        let desired = self.units.get(name).and_then(|unit| unit.desired.as_ref());
+        let objects = desired.iter().flat_map(|desired| desired.objects.values());
+        let live = objects.filter_map(|desired| match observed.get(&desired.id) {
+            Some(Observation::Present(seen)) => Some((desired, &seen.live)),
+            _ => None,
+        });
+        let key = &self.context.key;
+        live.map(|(desired, live)| (desired.id.clone(), yaml(&recorded_side(desired, live, key))))
+            .collect()
+    }
+
+    /// Writes down how units stand: at once where they rest, after [`PATIENCE`] where
+    /// they are on their way.
+    pub(super) fn record_due(&mut self) {
+        let now = clock::now();
+        let due = self.unrecorded.iter().filter(|(name, (since, _))| {
+            let rests = self
+                .units
+                .get(*name)
+                .is_none_or(|unit| unit.standing.state.rests());
+            rests || *since + PATIENCE <= now
+        });
+        self.record_units(due.map(|(name, _)| name.clone()).collect(), now);
+        if self.unrecorded.is_empty()
+            && self
+                .units
+                .values()
+                .all(|unit| !unit.dirty && unit.running.is_none())
+        {
+            self.record_revision();
+        }
+    }
+
+    /// Writes down whatever is not written yet.
+    pub(super) fn record_all(&mut self) {
+        self.record_units(self.unrecorded.keys().cloned().collect(), clock::now());
+        self.record_revision();
+    }
+
+    fn record_units(&mut self, names: Vec<UnitName>, now: Timestamp) {
+        for name in names {
+            if let Some((_, files)) = self.unrecorded.remove(&name) {
+                self.record_unit(&name, &files, now);
+            }
+        }
+    }
+
+    /// Entries for what was done to a unit, or one for how it stands if that is news.
+    fn record_unit(&mut self, name: &UnitName, files: &Files, now: Timestamp) {
+        let status = self.status(Some(name), now);
+        let Some(unit) = self.units.get_mut(name) else {
+            return;
+        };
+        let (changed, reverted) = (
+            std::mem::take(&mut unit.changed),
+            std::mem::take(&mut unit.reverted),
+        );
+        let unit = &self.units[name];
+        let scene = scene(&self.context.environment, name, unit, now);
+        let differing = files
+            .as_ref()
+            .map(|files| self.journal.differing(name, files))
+            .unwrap_or_default();
+        let before = self.journal.status().units.get(name);
+        let news = match (before, status.units.get(name)) {
+            (Some(before), Some(after)) => !before.same(after),
+            (before, after) => before != after,
+        };
+        let (state, message) = (unit.standing.state, unit.standing.message.as_str());
+        let told = match (changed.is_empty(), reverted.is_empty()) {
+            (true, true) if before.is_none() && state == State::Synced => {
+                story::found(&scene, differing)
+            }
+            (true, true) if news => story::stands(&scene, state, message, differing),
+            (true, true) if differing.is_empty() => return,
+            (true, true) => story::found(&scene, differing),
+            (true, false) => story::reverted(&scene, &reverted, differing),
+            (false, true) => story::synced(&scene, &changed, state, message, differing),
+            (false, false) => {
+                let first = story::reverted(&scene, &reverted, Changes::new());
+                let before = self.journal.status().clone();
+                self.journal.enter(first, before);
+                story::synced(&scene, &changed, state, message, differing)
+            }
+        };
+        self.journal.enter(told, status);
+    }
+
+    /// The last entry of a unit that is no more.
+    pub(super) fn record_removal(&mut self, name: &UnitName, unit: &UnitState, now: Timestamp) {
+        self.unrecorded.remove(name);
+        let changes = self.journal.differing(name, &BTreeMap::new());
+        let scene = scene(&self.context.environment, name, unit, now);
+        let entry = story::left(&scene, &unit.changed, changes);
+        let status = self.status(None, now);
+        self.journal.enter(entry, status);
+    }
+
+    /// One entry for a revision that changed nothing, or that can't be followed.
+    pub(super) fn record_revision(&mut self) {
+        let now = clock::now();
+        let status = self.status(None, now);
+        let before = self.journal.status();
+        let never = status.revision.is_none();
+        // An environment that was never had, perhaps a misspelt name, gets no record.
+        if never || before.revision == status.revision && before.error == status.error {
+            return;
+        }
+        let (name, source) = (&self.context.environment, self.enforced.as_ref());
+        let (revision, error) = (status.revision.as_ref(), status.error.as_deref());
+        let entry = story::environment(name, revision, source, error, now);
+        self.journal.enter(entry, status);
+    }
+
+    /// `status.yaml` as it is now. A unit's state keeps its time while it stays the same,
+    /// and a unit that is on its way stands there as it was until that is `told`.
+    fn status(&self, told: Option<&UnitName>, now: Timestamp) -> StatusFile {
+        let before = self.journal.status();
+        let units = self.units.iter().map(|(name, unit)| {
+            let recorded = before.units.get(name);
+            let on_its_way = !unit.standing.state.rests() && told != Some(name);
+            let kept = recorded.filter(|_| on_its_way).cloned();
+            let status = kept.unwrap_or_else(|| unit_status(unit, recorded, now));
+            (name.clone(), status)
+        });
+
+        let recorded = before.revision.clone();
+        // A remote that is away for a moment is no news of the environment.
+        let source = self
+            .source_problem
+            .as_ref()
+            .filter(|problem| problem.answered());
+        let problem = self
+            .problem
+            .clone()
+            .or_else(|| source.map(ToString::to_string));
+        StatusFile {
+            environment: self.context.environment.clone(),
+            revision: self
+                .enforced
+                .as_ref()
+                .map(|source| source.revision.clone())
+                .or(recorded),
+            error: problem,
+            units: if self.enforced.is_some() {
+                units.collect()
+            } else {
+                before.units.clone()
+            },
+        }
+    }
+}
+
+fn unit_status(unit: &UnitState, recorded: Option<&UnitStatus>, now: Timestamp) -> UnitStatus {
+    let settled = matches!(unit.standing.state, State::Synced | State::Drifted);
+    let mut status = UnitStatus {
+        state: unit.standing.state,
+        health: unit.standing.health.to_string(),
+        revision: unit.source.as_ref().map(|source| source.revision.clone()),
+        since: now,
+        message: unit.standing.message.clone(),
+        objects: unit
+            .desired
+            .as_ref()
+            .map_or(0, |desired| desired.objects.len()),
+        desired: unit
+            .desired
+            .as_ref()
+            .map(|desired| desired.digest)
+            .filter(|_| settled),
+    };
+    let Some(recorded) = recorded else {
+        return status;
+    };
+    if !settled {
+        status.desired = recorded.desired;
+    }
+    // A revision that changes nothing of the unit is not its revision.
+    if recorded.desired == status.desired && (settled || status.revision.is_none()) {
+        status.revision.clone_from(&recorded.revision);
+    }
+    if recorded.state == status.state {
+        status.since = recorded.since;
+    }
+    status
+}
+
+/// What an entry says of where and at which revision it was.
+pub(super) fn scene<'a>(
+    environment: &'a EnvironmentName,
+    name: &'a UnitName,
+    unit: &'a UnitState,
+    now: Timestamp,
+) -> Scene<'a> {
+    Scene {
+        environment,
+        unit: name,
+        source: unit.source.as_ref(),
+        plan: unit.plan,
+        now,
+    }
+}

@@ -1,0 +1,413 @@
+//! A new revision: read, validated, rendered, and made the one that is enforced.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use super::{Environment, Event, Purpose, RunMode};
+use crate::config;
+use crate::health::Status;
+use crate::kube::InventoryParent;
+use crate::model::{Digest, EnvironmentName, GroupKind, Revision, SourceCommit, Tree, UnitName};
+use crate::reconcile::declare::{self, Declared, Labels, UnitDesired};
+use crate::reconcile::dry_run::retired_unit;
+use crate::reconcile::unit::{Stand, UnitState};
+use crate::record::status::State;
+use crate::render::RenderErrors;
+use crate::runtime::clock;
+use crate::source::{self, tree::GitTree};
+
+/// When to try again what failed for no reason that lies in the repository.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// What was read of a revision.
+pub(super) struct Reading {
+    declared: Declared,
+    approved: BTreeSet<Digest>,
+}
+
+/// Why a revision could not be read.
+pub(super) enum Unread {
+    /// The mirror is damaged, or a program was not there: trying again may help.
+    Again(String),
+    /// The configuration is wrong.
+    Wrong(String),
+}
+
+impl Environment {
+    /// Takes in what the source says.
+    pub(super) fn look(&mut self) {
+        let state = self.source.borrow_and_update().clone();
+        if state.problem != self.source_problem {
+            if let Some(problem) = &state.problem {
+                let enforced = state
+                    .head
+                    .as_ref()
+                    .map_or("nothing", |head| head.revision.short());
+                warn!(environment = %self.context.environment, enforced, "{problem}");
+            }
+            self.source_problem = state.problem;
+            self.record_revision();
+        }
+        let Some(head) = state.head else { return };
+        if !self.declaring && self.head.as_ref() != Some(&head) {
+            self.declare(head, Purpose::Head);
+        }
+    }
+
+    /// Starts to read a revision.
+    pub(super) fn declare(&mut self, source: SourceCommit, purpose: Purpose) {
+        self.declaring = true;
+        let mut cache = self.cache.take().unwrap_or_default();
+        let (context, repository, tools) = (
+            Arc::clone(&self.context),
+            self.repository.clone(),
+            self.tools.clone(),
+        );
+        self.tasks.spawn(async move {
+            let result = match open(&repository, &source.revision).await {
+                Ok((tree, approved)) => match environment_of(&*tree, &context.environment) {
+                    Ok(environment) => {
+                        let labels = Labels::ApplySet {
+                            namespace: &context.namespace,
+                        };
+                        let cluster = Some(&*context.cluster);
+                        let declared = declare::declare(
+                            &tree,
+                            &environment,
+                            &tools,
+                            labels,
+                            cluster,
+                            &mut cache,
+                        )
+                        .await;
+                        Ok(Reading { declared, approved })
+                    }
+                    Err(problem) => Err(Unread::Wrong(problem)),
+                },
+                Err(problem) => Err(Unread::Again(problem)),
+            };
+            Event::Declared {
+                source,
+                purpose,
+                result,
+                cache,
+            }
+        });
+    }
+
+    /// Makes a revision the one that is enforced, as far as it could be read.
+    pub(super) async fn declared(
+        &mut self,
+        source: SourceCommit,
+        purpose: Purpose,
+        result: Result<Reading, Unread>,
+    ) {
+        self.declaring = false;
+        match (purpose, result) {
+            (Purpose::Head, Ok(reading)) => self.adopt(source, purpose, reading).await,
+            (Purpose::Head, Err(unread)) => self.refuse(source, unread),
+            (Purpose::Fallback, Ok(reading)) if self.enforced.is_none() => {
+                self.adopt(source, purpose, reading).await;
+            }
+            (Purpose::Fallback, Ok(reading)) => self.fall_back(&source, reading),
+            (Purpose::Fallback, Err(_)) => {
+                let (environment, revision) = (&self.context.environment, source.revision.short());
+                warn!(%environment, revision, "the recorded revision cannot be read either");
+            }
+        }
+        self.look();
+    }
+
+    /// The last good revision stays; after a restart it is the recorded one.
+    fn refuse(&mut self, source: SourceCommit, unread: Unread) {
+        let (environment, revision) = (
+            self.context.environment.clone(),
+            source.revision.short().to_owned(),
+        );
+        let problem = match unread {
+            Unread::Again(problem) => {
+                self.waker.suspect();
+                self.again = Some(clock::now() + AGAIN);
+                problem
+            }
+            Unread::Wrong(problem) => problem,
+        };
+        warn!(%environment, revision, "the revision cannot be used, the last good one stays:\n{problem}");
+        self.head = Some(source);
+        self.problem = Some(format!("{revision}: {problem}"));
+        self.record_revision();
+        let recorded = self.journal.status().revision.clone();
+        if self.enforced.is_none()
+            && let Some(recorded) = recorded
+        {
+            self.declare_recorded(&recorded);
+        }
+    }
+
+    fn declare_recorded(&mut self, revision: &Revision) {
+        match source::commit(&self.repository, revision) {
+            Ok(commit) => self.declare(commit, Purpose::Fallback),
+            Err(error) => {
+                warn!(environment = %self.context.environment, %error, "the recorded revision is not in the repository any more");
+            }
+        }
+    }
+
+    async fn adopt(&mut self, source: SourceCommit, purpose: Purpose, reading: Reading) {
+        let Reading { declared, approved } = reading;
+        let environment = self.context.environment.clone();
+        // What stands in for the newest revision does not end what is wrong with that.
+        if purpose == Purpose::Head {
+            self.head = Some(source.clone());
+            self.problem = None;
+        }
+        self.enforced = Some(source.clone());
+        self.approved = Arc::new(approved);
+        self.read_inventories().await;
+        let retired: BTreeSet<UnitName> = self
+            .known_units()
+            .filter(|name| !declared.units.contains_key(name))
+            .collect();
+        self.neighbours =
+            Arc::new(declared.neighbours(&environment, &self.context.namespace, &retired));
+        self.definitions = Arc::new(definitions(&declared));
+        let (mut changed, mut fallback) = (0, None);
+        for (name, unit) in declared.units {
+            match unit.desired {
+                Ok(desired) => {
+                    changed += usize::from(self.enforce(&name, &unit.unit, desired, &source));
+                }
+                Err(problem) => {
+                    fallback = self.unrendered(&name, &unit.unit, &problem).or(fallback);
+                }
+            }
+        }
+        for name in retired {
+            changed += usize::from(self.retire(&name, &source));
+        }
+        info!(%environment, revision = source.revision.short(), subject = source.subject, changed, "revision");
+        if let Some(revision) = fallback.filter(|revision| *revision != source.revision) {
+            self.declare_recorded(&revision);
+        }
+        self.record_due();
+    }
+
+    /// Whether the unit declares something else than before.
+    fn enforce(
+        &mut self,
+        name: &UnitName,
+        unit: &Arc<config::Unit>,
+        desired: Arc<UnitDesired>,
+        source: &SourceCommit,
+    ) -> bool {
+        let before = self.units.get(name).and_then(|unit| unit.desired.clone());
+        let warnings = desired.warnings.iter();
+        for warning in warnings.filter(|warning| {
+            !before
+                .iter()
+                .any(|before| before.warnings.iter().any(|it| it == *warning))
+        }) {
+            warn!(environment = %self.context.environment, unit = %name, "{warning}");
+        }
+        let recorded = self
+            .journal
+            .status()
+            .units
+            .get(name)
+            .and_then(|unit| unit.desired);
+        let state = self.unit_state(name, unit);
+        let first = state.desired.is_none();
+        let changed = state.declare(desired, source);
+        if first {
+            state.remember(recorded);
+        }
+        changed
+    }
+
+    /// The last good render stays; gives back the recorded revision where there is none.
+    fn unrendered(
+        &mut self,
+        name: &UnitName,
+        unit: &Arc<config::Unit>,
+        problem: &RenderErrors,
+    ) -> Option<Revision> {
+        warn!(environment = %self.context.environment, unit = %name, "cannot be rendered, the last good one stays:\n{problem}");
+        if problem.retry == crate::runtime::exec::Retry::Later {
+            self.again = Some(clock::now() + AGAIN);
+        }
+        let recorded = self
+            .journal
+            .status()
+            .units
+            .get(name)
+            .and_then(|unit| unit.revision.clone());
+        let state = self.unit_state(name, unit);
+        state.unrendered = Some(problem.to_string());
+        if state.desired.is_some() {
+            return None;
+        }
+        state.standing = Stand {
+            state: State::Failed,
+            health: Status::Unknown,
+            message: problem.to_string(),
+        };
+        self.unrecorded
+            .entry(name.clone())
+            .or_insert((clock::now(), None));
+        recorded
+    }
+
+    /// Units that could not be rendered at the newest revision get what was recorded.
+    fn fall_back(&mut self, source: &SourceCommit, reading: Reading) {
+        for (name, unit) in reading.declared.units {
+            let without = self
+                .units
+                .get(&name)
+                .is_some_and(|unit| unit.desired.is_none());
+            if let (true, Ok(desired)) = (without, unit.desired)
+                && let Some(state) = self.units.get_mut(&name)
+            {
+                let problem = state.unrendered.take();
+                state.declare(desired, source);
+                state.unrendered = problem;
+                let recorded = self
+                    .journal
+                    .status()
+                    .units
+                    .get(&name)
+                    .and_then(|unit| unit.desired);
+                state.remember(recorded);
+            }
+        }
+    }
+
+    fn known_units(&self) -> impl Iterator<Item = UnitName> + use<> {
+        let inventories = self.inventories.iter().flat_map(BTreeMap::keys);
+        self.units
+            .keys()
+            .chain(inventories)
+            .cloned()
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+    }
+
+    /// The unit's state, with these settings. It is looked at again: a policy, an
+    /// approval or another unit may have changed.
+    fn unit_state(&mut self, name: &UnitName, unit: &Arc<config::Unit>) -> &mut UnitState {
+        let inventory = self
+            .inventories
+            .as_ref()
+            .ok()
+            .and_then(|all| all.get(name))
+            .cloned();
+        let parent = self.parent(name);
+        let state = self.units.entry(name.clone()).or_insert_with(|| {
+            UnitState::new(
+                Arc::clone(unit),
+                parent.apply_set(),
+                inventory.unwrap_or_default(),
+            )
+        });
+        state.unit = Arc::clone(unit);
+        state.retired = false;
+        state.dirty = true;
+        if unit.suspend {
+            state.standing = Stand {
+                state: State::Suspended,
+                health: Status::Unknown,
+                message: String::new(),
+            };
+            self.unrecorded
+                .entry(name.clone())
+                .or_insert((clock::now(), None));
+        }
+        state
+    }
+
+    /// A unit that left the configuration: what its inventory holds is pruned.
+    fn retire(&mut self, name: &UnitName, source: &SourceCommit) -> bool {
+        let inventory = self.inventories.as_ref().ok().and_then(|all| all.get(name));
+        let unit = Arc::new(retired_unit(
+            name,
+            inventory.is_none_or(|inventory| inventory.prune),
+        ));
+        let state = self.unit_state(name, &unit);
+        state.retired = true;
+        state.declare(Arc::new(UnitDesired::nothing()), source)
+    }
+
+    /// The inventories are read until they could be: once known, only we change them.
+    pub(super) async fn read_inventories(&mut self) {
+        if self.inventories.is_ok() {
+            return;
+        }
+        let context = &self.context;
+        let before = self.inventories.as_ref().err().cloned();
+        self.inventories =
+            InventoryParent::read_all(&context.cluster, &context.namespace, &context.environment)
+                .await;
+        match &self.inventories {
+            Ok(inventories) => {
+                self.inventories_again = None;
+                for (name, unit) in &mut self.units {
+                    unit.inventory = inventories.get(name).cloned().unwrap_or_default();
+                    unit.dirty = true;
+                }
+            }
+            Err(error) => {
+                if before.as_ref() != Some(error) {
+                    warn!(environment = %context.environment, %error, "the inventories cannot be read, so nothing is applied or pruned; trying again");
+                }
+                self.inventories_again = Some(clock::now() + AGAIN);
+            }
+        }
+    }
+
+    /// Whether the source has nothing that could be waited for.
+    pub(super) fn source_rests(&self) -> bool {
+        let source = self.source.borrow();
+        match &source.head {
+            // What has not been looked at yet is not known to be the end of it.
+            None => source.problem.is_some() && source.problem == self.source_problem,
+            Some(_) => self.head == source.head && self.mode == RunMode::Once,
+        }
+    }
+}
+
+type Opened = (Arc<dyn Tree>, BTreeSet<Digest>);
+
+async fn open(repository: &Path, revision: &Revision) -> Result<Opened, String> {
+    let (repository, revision) = (repository.to_owned(), revision.clone());
+    let opened = tokio::task::spawn_blocking(move || {
+        let approved =
+            source::approvals(&repository, &revision).map_err(|error| error.to_string())?;
+        let tree = GitTree::open(&repository, &revision).map_err(|error| error.to_string())?;
+        Ok((
+            Arc::new(tree) as Arc<dyn Tree>,
+            approved.into_iter().collect(),
+        ))
+    });
+    opened.await.map_err(|error| error.to_string())?
+}
+
+/// The environment's configuration, or everything that is wrong with it.
+fn environment_of(tree: &dyn Tree, name: &EnvironmentName) -> Result<config::Environment, String> {
+    config::resolve(tree)
+        .environment(name)
+        .cloned()
+        .map_err(|problems| problems.to_string())
+}
+
+/// The kinds that CRDs of the environment define.
+pub(in crate::reconcile) fn definitions(declared: &Declared) -> BTreeSet<GroupKind> {
+    let desired = declared
+        .units
+        .values()
+        .filter_map(|unit| unit.desired.as_ref().ok());
+    let objects = desired.flat_map(|desired| desired.objects.values());
+    objects.filter_map(crate::plan::defined_kind).collect()
+}

@@ -1,0 +1,214 @@
+//! What wakes a unit, and the start of its pass.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::record::PATIENCE;
+use super::{Environment, Event, Purpose};
+use crate::model::{PART_OF, UnitName};
+use crate::plan::Neighbours;
+use crate::reconcile::pass::{self, PlanInput};
+use crate::reconcile::unit::UnitState;
+use crate::record::status::State;
+use crate::runtime::clock;
+
+/// The longest sleep without an event.
+const IDLE: Duration = Duration::from_hours(1);
+
+impl Environment {
+    /// Starts a pass for each unit that needs one.
+    pub(super) fn launch(&mut self) {
+        let inputs: Vec<(UnitName, PlanInput, CancellationToken)> = {
+            let names: Vec<UnitName> = self
+                .units
+                .iter()
+                .filter(|(_, unit)| {
+                    unit.dirty
+                        && unit.running.is_none()
+                        && !unit.unit.suspend
+                        && unit.desired.is_some()
+                })
+                .map(|(name, _)| name.clone())
+                .collect();
+            names
+                .into_iter()
+                .filter_map(|name| self.prepare(&name))
+                .collect()
+        };
+        for (name, input, cancel) in inputs {
+            let context = Arc::clone(&self.context);
+            context
+                .metrics
+                .passes
+                .get_or_create(&self.labels(&name))
+                .inc();
+            self.tasks.spawn(async move {
+                let outcome = Box::new(pass::pass(&context, &input, &cancel).await);
+                Event::Passed {
+                    unit: name,
+                    outcome,
+                }
+            });
+        }
+    }
+
+    fn prepare(&mut self, name: &UnitName) -> Option<(UnitName, PlanInput, CancellationToken)> {
+        let waits = self.waits(name);
+        // Without the inventory nothing is written: it has to be widened first.
+        let inventory_problem = self.inventories.as_ref().err().map(ToString::to_string);
+        let neighbours = Arc::clone(&self.neighbours);
+        let unit = self.units.get_mut(name)?;
+        let cancel = CancellationToken::new();
+        unit.dirty = false;
+        unit.waited.clone_from(&waits);
+        unit.running = Some(cancel.clone());
+        let neighbours = if unit.retired {
+            Arc::new(Neighbours {
+                retired: true,
+                ..Neighbours::clone(&neighbours)
+            })
+        } else {
+            neighbours
+        };
+        let input = PlanInput {
+            unit: Arc::clone(&unit.unit),
+            apply_set: unit.apply_set.clone(),
+            desired: Arc::clone(unit.desired.as_ref()?),
+            revision: unit.source.as_ref().map(|source| source.revision.clone()),
+            neighbours,
+            definitions: Arc::clone(&self.definitions),
+            inventory: unit.inventory.clone(),
+            waits: inventory_problem
+                .clone()
+                .map(|_| "the inventory to be readable".to_owned())
+                .or(waits),
+            inventory_problem,
+            applied: unit.applied.clone(),
+            refusals: unit.refusals.clone(),
+            approved: Arc::clone(&self.approved),
+            granted: unit.granted.clone(),
+        };
+        Some((name.clone(), input, cancel))
+    }
+
+    /// The unit that has to come first, and why it is not there yet.
+    fn waits(&self, name: &UnitName) -> Option<String> {
+        let unit = self.units.get(name)?;
+        unit.unit.after.iter().find_map(|before| {
+            let Some(other) = self.units.get(before) else {
+                return Some(format!("the unit {before}"));
+            };
+            let done =
+                other.standing.state == State::Synced && !other.dirty && other.running.is_none()
+                    || other.standing.state == State::Drifted
+                    || other.unit.suspend;
+            (!done).then(|| match other.standing.message.lines().next() {
+                Some(why) if !why.is_empty() => format!("the unit {before} ({why})"),
+                _ => format!("the unit {before}"),
+            })
+        })
+    }
+
+    /// Wakes the units whose last pass waited for a unit that is there by now. That one
+    /// may only have been looked at anew, and stand as it did before.
+    pub(super) fn wake_waiting(&mut self) {
+        let waited = |unit: &UnitState| unit.waited.is_some() && unit.running.is_none();
+        let ready: Vec<UnitName> = self
+            .units
+            .iter()
+            .filter(|(name, unit)| waited(unit) && self.waits(name).is_none())
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in ready {
+            if let Some(unit) = self.units.get_mut(&name) {
+                unit.waited = None;
+                unit.dirty = true;
+            }
+        }
+    }
+
+    /// A unit stands otherwise: those that wait for it, or for what is in it, look again.
+    pub(super) fn wake_dependents(&mut self) {
+        for unit in self.units.values_mut() {
+            unit.dirty |= unit.standing.state == State::Waiting;
+        }
+    }
+
+    /// Wakes the units that an object belongs to, is declared by, or may be waited for by.
+    pub(super) fn wake_touched(&mut self) {
+        let touched = self.context.view.take_touched();
+        let recovered = self.context.view.take_recovered();
+        let mut wake = BTreeSet::new();
+        for id in &touched {
+            wake.extend(self.neighbours.claims.get(id).cloned());
+            let part_of = self
+                .context
+                .view
+                .get(id)
+                .and_then(|live| live.label(PART_OF).map(str::to_owned));
+            wake.extend(part_of.and_then(|id| self.neighbours.apply_sets.get(&id).cloned()));
+        }
+        for (name, unit) in &mut self.units {
+            let waiting = matches!(unit.standing.state, State::Waiting | State::Progressing);
+            // Of a unit that could not be rendered, nobody knows the claims.
+            let last_good = unit.desired.iter().filter(|_| unit.unrendered.is_some());
+            let owns = || {
+                let mut objects = last_good.map(|desired| &desired.objects);
+                objects.any(|objects| touched.iter().any(|id| objects.contains_key(id)))
+            };
+            unit.dirty |= recovered || wake.contains(name) || unit.retired;
+            unit.dirty |= (waiting && !touched.is_empty()) || owns();
+        }
+    }
+
+    /// Wakes what waited for an instant.
+    pub(super) async fn wake_due(&mut self) {
+        let now = clock::now();
+        if self.inventories_again.is_some_and(|at| at <= now) {
+            self.read_inventories().await;
+        }
+        if self.again.is_some_and(|at| at <= now)
+            && !self.declaring
+            && let Some(head) = self.head.clone()
+        {
+            self.again = None;
+            self.declare(head, Purpose::Head);
+        }
+        for unit in self.units.values_mut() {
+            let due = unit.retry.at.is_some_and(|at| at <= now)
+                || unit
+                    .deadline
+                    .is_some_and(|at| at <= now && unit.standing.state == State::Progressing)
+                || unit.refusals.values().any(|refusal| refusal.again <= now);
+            unit.dirty |= due;
+            if due {
+                unit.retry.at = None;
+            }
+        }
+        self.record_due();
+    }
+
+    pub(super) fn next_wake(&self) -> Duration {
+        let now = clock::now();
+        let units = self
+            .units
+            .values()
+            .filter(|unit| unit.running.is_none())
+            .filter_map(|unit| unit.due(now));
+        let records = self.unrecorded.values().map(|(since, _)| *since + PATIENCE);
+        let next = units
+            .chain(records)
+            .chain(self.inventories_again)
+            .chain(self.again)
+            .min();
+        next.map_or(IDLE, |at| {
+            at.duration_since(now)
+                .try_into()
+                .unwrap_or(Duration::from_millis(1))
+        })
+        .max(Duration::from_millis(1))
+    }
+}

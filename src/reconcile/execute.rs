@@ -1,0 +1,148 @@
+//! Executing the steps of a plan that are ready, in its order.
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::pass::{Context, PlanInput, Planned};
+use crate::config::ConflictPolicy;
+use crate::kube::{ApiError, ApplyMode, Conflicts, Deletion};
+use crate::model::{Live, PART_OF};
+use crate::plan::{Action, Observation, Step, rank};
+
+/// A step and what became of it.
+#[derive(Debug)]
+pub struct Done {
+    /// The step.
+    pub step: Step,
+    /// The object as it is now (`None` for one that is deleted), or the error.
+    pub result: Result<Option<Live>, ApiError>,
+}
+
+/// Runs the ready steps, those of one rank side by side. One that fails does not stop
+/// the others: what depends on it was not ready. Cancellation takes effect between
+/// steps.
+pub(super) async fn execute(
+    context: &Context,
+    input: &PlanInput,
+    planned: &Planned,
+    cancel: &CancellationToken,
+) -> Vec<Done> {
+    let steps: Vec<&Step> = planned.plan.ready().collect();
+    let mut done = Vec::new();
+    for batch in steps.chunk_by(|one, other| rank(&one.object.kind) == rank(&other.object.kind)) {
+        let mut running = FuturesUnordered::new();
+        for step in batch {
+            running.push(run(context, input, planned, step, cancel));
+        }
+        while let Some(ended) = running.next().await {
+            done.extend(ended);
+        }
+    }
+    done
+}
+
+/// Waits for its turn among the environment's requests, unless it is too late by then.
+async fn run(
+    context: &Context,
+    input: &PlanInput,
+    planned: &Planned,
+    step: &Step,
+    cancel: &CancellationToken,
+) -> Option<Done> {
+    // Closing the semaphore is not done anywhere, so acquiring does not fail.
+    let _permit = context.requests.acquire().await;
+    if cancel.is_cancelled() {
+        return None;
+    }
+    let result = match step.action {
+        Action::Create | Action::Change | Action::Adopt => apply(context, input, step).await,
+        Action::Replace => replace(context, input, planned, step).await,
+        Action::Prune => prune(context, planned, step).await,
+        Action::Detach => detach(context, planned, step).await,
+    };
+    if let Ok(Some(live)) = &result {
+        context.view.put(live);
+    }
+    Some(Done {
+        step: step.clone(),
+        result,
+    })
+}
+
+async fn apply(
+    context: &Context,
+    input: &PlanInput,
+    step: &Step,
+) -> Result<Option<Live>, ApiError> {
+    let Some(desired) = input.desired.objects.get(&step.object) else {
+        return Ok(None);
+    };
+    let conflicts = match input.unit.conflicts {
+        // Drift is reverted under either policy: the field was ours.
+        ConflictPolicy::Fail if step.action != Action::Change => Conflicts::Fail,
+        ConflictPolicy::Take | ConflictPolicy::Fail => Conflicts::Take,
+    };
+    context
+        .cluster
+        .apply(desired, ApplyMode::Write, conflicts)
+        .await
+        .map(Some)
+}
+
+/// Deletes and creates again, in two passes: the create follows when the delete has
+/// been seen, finalizers included.
+async fn replace(
+    context: &Context,
+    input: &PlanInput,
+    planned: &Planned,
+    step: &Step,
+) -> Result<Option<Live>, ApiError> {
+    prune(context, planned, step).await?;
+    match apply(context, input, step).await {
+        Err(ApiError::Conflict(_)) => Ok(None),
+        other => other,
+    }
+}
+
+async fn prune(
+    context: &Context,
+    planned: &Planned,
+    step: &Step,
+) -> Result<Option<Live>, ApiError> {
+    let Some(live) = seen(planned, step) else {
+        return Ok(None);
+    };
+    match context.cluster.delete(&step.object, live).await? {
+        Deletion::Accepted(live) => Ok(Some(*live)),
+        Deletion::Gone => {
+            context.view.remove(&step.object);
+            Ok(None)
+        }
+    }
+}
+
+/// Takes the label off, at exactly the state that was seen.
+async fn detach(
+    context: &Context,
+    planned: &Planned,
+    step: &Step,
+) -> Result<Option<Live>, ApiError> {
+    let Some(live) = seen(planned, step) else {
+        return Ok(None);
+    };
+    let patch = json!({"metadata": {
+        "uid": live.uid(),
+        "resourceVersion": live.resource_version(),
+        "labels": { PART_OF: null },
+    }});
+    context.cluster.merge(&step.object, &patch).await.map(Some)
+}
+
+fn seen<'a>(planned: &'a Planned, step: &Step) -> Option<&'a Live> {
+    match planned.observed.get(&step.object) {
+        Some(Observation::Present(seen)) => Some(&seen.live),
+        _ => None,
+    }
+}

@@ -1,0 +1,286 @@
+//! What an environment's task tells the record: which files of the recorded tree
+//! differ, and the thread that commits and pushes, so that no pass waits for a remote.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use git2::Oid;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use crate::model::{EnvironmentName, ObjectId, UnitName};
+use crate::record::status::StatusFile;
+use crate::record::story::Changes;
+use crate::record::{self, Entry, PushError, RecordBranch, content_id, path, text};
+use crate::runtime::metrics::{EnvironmentLabels, Metrics};
+use crate::source::Remote;
+
+/// Entries that wait for the thread. It takes about a millisecond for each, so this is
+/// a storm of seconds; past it, passes wait.
+const QUEUE: usize = 1024;
+/// The wait after a failed push, and the longest one.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+
+/// An environment's record, from the side of its task.
+pub struct Journal {
+    environment: EnvironmentName,
+    /// Content of the recorded tree, by path.
+    files: BTreeMap<String, Oid>,
+    /// What `status.yaml` says.
+    status: StatusFile,
+    entries: Option<SyncSender<Entry>>,
+    unpushed: watch::Receiver<usize>,
+    writer: Option<JoinHandle<()>>,
+}
+
+/// Where the record is kept and goes.
+#[derive(Debug, Clone)]
+pub struct JournalOptions<'a> {
+    /// Where entries wait for the remote.
+    pub data_dir: &'a Path,
+    /// The repository that has the branch.
+    pub remote: Remote,
+    /// Told how many entries wait.
+    pub metrics: Metrics,
+}
+
+impl Journal {
+    /// Opens the record and takes in what the remote has. Blocks.
+    ///
+    /// # Errors
+    /// When the data directory can't be used, or the recorded state can't be read. A
+    /// remote that is away is no error: what is known of it here is gone on with.
+    pub fn open(
+        environment: &EnvironmentName,
+        options: JournalOptions<'_>,
+    ) -> anyhow::Result<Self> {
+        let mut branch = RecordBranch::open(options.data_dir, options.remote, environment)?;
+        if let Err(error) = branch.refresh() {
+            warn!(%environment, error = %chain(&error), "the remote's record cannot be read, going on with what is here");
+        }
+        let files = branch.files()?;
+        let status = read_status(environment, branch.read(text::STATUS)?);
+        let (entries, inbox) = sync_channel(QUEUE);
+        let (count, unpushed) = watch::channel(branch.queued());
+        let gauge = options
+            .metrics
+            .record_queue
+            .get_or_create(&EnvironmentLabels {
+                environment: environment.to_string(),
+            })
+            .clone();
+        let name = environment.clone();
+        let writer = std::thread::Builder::new()
+            .name(format!("record-{environment}"))
+            .spawn(move || {
+                let told = move |queued: usize| {
+                    gauge.set(i64::try_from(queued).unwrap_or(i64::MAX));
+                    count.send_replace(queued);
+                };
+                write(&name, branch, &inbox, told);
+            })?;
+        Ok(Self {
+            environment: environment.clone(),
+            files,
+            status,
+            entries: Some(entries),
+            unpushed,
+            writer: Some(writer),
+        })
+    }
+
+    /// What the record says now.
+    pub fn status(&self) -> &StatusFile {
+        &self.status
+    }
+
+    /// The files of a unit that differ from what is recorded. `files` are all of it.
+    pub(super) fn differing(&self, unit: &UnitName, files: &BTreeMap<ObjectId, String>) -> Changes {
+        let mut changes = Changes::new();
+        let mut paths = BTreeSet::new();
+        for (id, content) in files {
+            let path = path::of_object(unit, id);
+            if self.files.get(&path) != Some(&content_id(content.as_bytes())) {
+                changes.insert(path.clone(), Some(content.clone().into_bytes()));
+            }
+            paths.insert(path);
+        }
+        let prefix = format!("{unit}/");
+        let recorded = self
+            .files
+            .range(prefix.clone()..)
+            .take_while(|(path, _)| path.starts_with(&prefix));
+        for (path, _) in recorded.filter(|(path, _)| !paths.contains(*path)) {
+            changes.insert(path.clone(), None);
+        }
+        changes
+    }
+
+    /// The change of one object's file.
+    pub(super) fn change(unit: &UnitName, id: &ObjectId, content: Option<String>) -> Changes {
+        Changes::from([(path::of_object(unit, id), content.map(String::into_bytes))])
+    }
+
+    /// Takes an entry in, together with the status as it is from now on.
+    pub(super) fn enter(&mut self, mut entry: Entry, status: StatusFile) {
+        let content = text::emit(&status).into_bytes();
+        if self.files.get(text::STATUS) != Some(&content_id(&content)) {
+            entry.changes.insert(text::STATUS.to_owned(), Some(content));
+        }
+        if !self.files.contains_key(text::README) {
+            entry.changes.insert(
+                text::README.to_owned(),
+                Some(text::readme(&self.environment).into_bytes()),
+            );
+        }
+        for (path, content) in &entry.changes {
+            match content {
+                Some(content) => drop(self.files.insert(path.clone(), content_id(content))),
+                None => drop(self.files.remove(path)),
+            }
+        }
+        self.status = status;
+        info!(environment = %self.environment, "{}", entry.subject);
+        if self
+            .entries
+            .as_ref()
+            .is_some_and(|entries| entries.send(entry).is_err())
+        {
+            warn!(environment = %self.environment, "the record's thread has ended; see above why");
+        }
+    }
+
+    /// Waits until the remote has every entry.
+    ///
+    /// # Errors
+    /// The number of entries that wait still when the time is over.
+    pub async fn pushed(&self, limit: Duration) -> Result<(), usize> {
+        let mut unpushed = self.unpushed.clone();
+        let wait = unpushed.wait_for(|count| *count == 0);
+        match tokio::time::timeout(limit, wait).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(*self.unpushed.borrow()),
+        }
+    }
+
+    /// Ends the thread after what was entered is on disk.
+    pub fn close(mut self) {
+        drop(self.entries.take());
+        if let Some(writer) = self.writer.take()
+            && writer.join().is_err()
+        {
+            warn!(environment = %self.environment, "the record's thread panicked");
+        }
+    }
+}
+
+fn read_status(environment: &EnvironmentName, content: Option<Vec<u8>>) -> StatusFile {
+    let empty = StatusFile {
+        environment: environment.clone(),
+        revision: None,
+        error: None,
+        units: BTreeMap::new(),
+    };
+    let Some(content) = content else { return empty };
+    serde_saphyr::from_slice(&content).unwrap_or_else(|error| {
+        warn!(%environment, %error, "the recorded status.yaml cannot be read, and is written anew");
+        empty
+    })
+}
+
+/// Commits each entry as it comes, and pushes when no more are waiting. A remote that
+/// is away is tried again and again; entries go on being committed meanwhile.
+fn write(
+    environment: &EnvironmentName,
+    mut branch: RecordBranch,
+    inbox: &Receiver<Entry>,
+    told: impl Fn(usize),
+) {
+    let mut failures = 0_u32;
+    let mut next = Instant::now();
+    loop {
+        let queued = branch.queued();
+        told(queued);
+        let patience = if queued == 0 {
+            Duration::from_hours(1)
+        } else {
+            next.saturating_duration_since(Instant::now())
+        };
+        match inbox.recv_timeout(patience) {
+            Ok(entry) => {
+                append(environment, &mut branch, &entry);
+                while let Ok(entry) = inbox.try_recv() {
+                    append(environment, &mut branch, &entry);
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                let _ = push(environment, &mut branch, failures);
+                told(branch.queued());
+                return;
+            }
+        }
+        if branch.queued() == 0 || Instant::now() < next {
+            continue;
+        }
+        told(branch.queued());
+        if push(environment, &mut branch, failures).is_ok() {
+            failures = 0;
+            next = Instant::now();
+        } else {
+            next = Instant::now()
+                + BACKOFF
+                    .0
+                    .saturating_mul(1 << failures.min(16))
+                    .min(BACKOFF.1);
+            failures += 1;
+        }
+    }
+}
+
+fn append(environment: &EnvironmentName, branch: &mut RecordBranch, entry: &Entry) {
+    if let Err(error) = branch.append(entry) {
+        warn!(%environment, error = %chain(&error), entry = entry.subject, "an entry could not be kept");
+    }
+}
+
+/// Said once when it begins, and once when it is over.
+fn push(
+    environment: &EnvironmentName,
+    branch: &mut RecordBranch,
+    failures: u32,
+) -> Result<(), PushError> {
+    match branch.push() {
+        Ok(_) => {
+            if failures > 0 {
+                info!(%environment, "the record is pushed again");
+            }
+            Ok(())
+        }
+        Err(error) => {
+            if failures == 0 {
+                let queued = branch.queued();
+                warn!(%environment, queued, error = %chain(&error), "the record waits to be pushed, and is tried again");
+            }
+            Err(error)
+        }
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}
+
+/// An environment's branch, for messages.
+pub(super) fn branch_of(environment: &EnvironmentName) -> String {
+    record::branch_name(environment)
+}

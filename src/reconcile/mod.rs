@@ -1,0 +1,17 @@
+//! The pass and its schedule: one task for each environment.
+
+mod declare;
+mod dry_run;
+mod environment;
+mod execute;
+mod journal;
+mod observe;
+mod pass;
+mod unit;
+
+pub use declare::{Declared, DeclaredUnit, Labels, RenderCache, Tools, UnitDesired, declare};
+pub use dry_run::{PlanEnvironment, PlannedEnvironment, plan_environment};
+pub use environment::{Ending, Environment, Options, RunMode, ready};
+pub use journal::{Journal, JournalOptions};
+pub use observe::KnownClean;
+pub use pass::{PlanInput, plan_unit};

@@ -1,0 +1,425 @@
+//! One unit as its environment's task keeps it: what it declares, how far it is.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use super::declare::UnitDesired;
+use super::pass::Planned;
+use crate::config::Unit;
+use crate::health::{Health, Status};
+use crate::kube::{ApiError, Inventory, Retry};
+use crate::model::{Desired, Digest, ObjectId, SourceCommit};
+use crate::plan::{Baseline, Blocked, Checked, Granted, Plan, Refusal, Standing, Step};
+use crate::record::status::State;
+use crate::record::story::Told;
+
+/// The wait after a first failure, and the longest one.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// The same for what only a changed input or right will mend.
+const REFUSED: (Duration, Duration) = (Duration::from_mins(1), Duration::from_mins(10));
+
+/// So many reverts of one field in a row are a fight.
+const FIGHT: u32 = 6;
+/// A field that was left in peace for so long is not fought over.
+const CALM: Duration = Duration::from_mins(1);
+
+/// A unit and how far it is.
+pub(super) struct UnitState {
+    pub(super) unit: Arc<Unit>,
+    pub(super) apply_set: String,
+    /// The last complete render, which is enforced.
+    pub(super) desired: Option<Arc<UnitDesired>>,
+    /// The commit that it was rendered from when it last changed.
+    pub(super) source: Option<SourceCommit>,
+    /// Why the newest revision could not be rendered.
+    pub(super) unrendered: Option<String>,
+    /// Whether it has left the configuration.
+    pub(super) retired: bool,
+    pub(super) inventory: Inventory,
+    pub(super) applied: BTreeMap<ObjectId, Baseline>,
+    pub(super) refusals: BTreeMap<ObjectId, Refusal>,
+    /// What was done since the last entry.
+    pub(super) changed: Vec<Told>,
+    pub(super) reverted: Vec<Told>,
+    /// How often in a row a field was reverted, and when last.
+    pub(super) contended: BTreeMap<(ObjectId, String), (u32, Timestamp)>,
+    /// Drift that an entry tells of, by what was live.
+    pub(super) drift_told: BTreeMap<ObjectId, Digest>,
+    pub(super) plan: Option<Digest>,
+    /// What approved plans were to delete and have not come to yet.
+    pub(super) granted: Granted,
+    pub(super) dirty: bool,
+    /// The unit that its last pass had to wait for.
+    pub(super) waited: Option<String>,
+    pub(super) running: Option<CancellationToken>,
+    pub(super) retry: Backoff,
+    /// Until when it has to be healthy.
+    pub(super) deadline: Option<Timestamp>,
+    pub(super) standing: Stand,
+}
+
+/// How a unit stands, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stand {
+    pub(super) state: State,
+    pub(super) health: Status,
+    pub(super) message: String,
+}
+
+/// When to try again after failures in a row.
+#[derive(Debug, Default)]
+pub(super) struct Backoff {
+    failures: u32,
+    pub(super) at: Option<Timestamp>,
+}
+
+impl Backoff {
+    pub(super) fn fail(&mut self, after: Option<Duration>, now: Timestamp) {
+        let wait = after.unwrap_or_else(|| grown(BACKOFF, self.failures));
+        self.failures += 1;
+        self.at = Some(now + wait);
+    }
+
+    pub(super) fn succeed(&mut self) {
+        *self = Self::default();
+    }
+}
+
+fn grown((first, longest): (Duration, Duration), failures: u32) -> Duration {
+    first.saturating_mul(1 << failures.min(16)).min(longest)
+}
+
+impl UnitState {
+    pub(super) fn new(unit: Arc<Unit>, apply_set: String, inventory: Inventory) -> Self {
+        Self {
+            unit,
+            apply_set,
+            desired: None,
+            source: None,
+            unrendered: None,
+            retired: false,
+            inventory,
+            applied: BTreeMap::new(),
+            refusals: BTreeMap::new(),
+            changed: Vec::new(),
+            reverted: Vec::new(),
+            contended: BTreeMap::new(),
+            drift_told: BTreeMap::new(),
+            plan: None,
+            granted: Granted::new(),
+            dirty: true,
+            waited: None,
+            running: None,
+            retry: Backoff::default(),
+            deadline: None,
+            standing: Stand {
+                state: State::Progressing,
+                health: Status::Unknown,
+                message: String::new(),
+            },
+        }
+    }
+
+    /// Takes in what it declares from now on; whether that is something else than before.
+    pub(super) fn declare(&mut self, desired: Arc<UnitDesired>, source: &SourceCommit) -> bool {
+        self.unrendered = None;
+        if self
+            .desired
+            .as_ref()
+            .is_some_and(|before| before.digest == desired.digest)
+        {
+            return false;
+        }
+        if matches!(self.standing.state, State::Synced | State::Drifted) {
+            self.standing.state = State::Progressing;
+        }
+        self.granted.clear();
+        self.refusals.clear();
+        self.retry.succeed();
+        self.deadline = None;
+        self.applied
+            .retain(|id, _| desired.objects.contains_key(id));
+        self.desired = Some(desired);
+        self.source = Some(source.clone());
+        self.dirty = true;
+        if let Some(running) = &self.running {
+            running.cancel();
+        }
+        true
+    }
+
+    /// After a restart: if the record says that this very state was reached before, what
+    /// differs from it is drift.
+    pub(super) fn remember(&mut self, recorded: Option<Digest>) {
+        let Some(desired) = self
+            .desired
+            .as_ref()
+            .filter(|desired| Some(desired.digest) == recorded)
+        else {
+            return;
+        };
+        let baselines = desired.objects.values().map(|object| {
+            (
+                object.id.clone(),
+                Baseline {
+                    digest: object.digest,
+                },
+            )
+        });
+        self.applied.extend(baselines);
+    }
+
+    /// Counts the reverts of an object. Where another writer keeps at it, the object is
+    /// left for a while, for longer each time, and that is said.
+    pub(super) fn contend(&mut self, step: &Step, now: Timestamp) {
+        let Some(desired) = self
+            .desired
+            .as_ref()
+            .and_then(|desired| desired.objects.get(&step.object))
+        else {
+            return;
+        };
+        let (field, owner) = match step.fields.iter().find(|field| field.owner.is_some()) {
+            Some(field) => (
+                field.path.clone(),
+                field.owner.as_ref().map_or("somebody", |owner| &owner.name),
+            ),
+            None => (step.action.to_string(), "somebody"),
+        };
+        let (count, last) = self
+            .contended
+            .entry((step.object.clone(), field.clone()))
+            .or_insert((0, now));
+        *count = if now.duration_since(*last).unsigned_abs() > CALM {
+            1
+        } else {
+            *count + 1
+        };
+        *last = now;
+        if *count < FIGHT {
+            return;
+        }
+        let failures = *count - FIGHT;
+        let refusal = Refusal {
+            digest: desired.digest,
+            message: format!(
+                "contended: {owner} has taken back {field} {count} times in a row; stop one of the two writers"
+            ),
+            immutable: false,
+            again: now + grown(BACKOFF, failures + 2),
+            failures,
+        };
+        self.refusals.insert(step.object.clone(), refusal);
+    }
+
+    /// Remembers that the API server did not take a desired state.
+    pub(super) fn refuse(&mut self, step: &Step, error: &ApiError, now: Timestamp) {
+        let Some(desired) = self
+            .desired
+            .as_ref()
+            .and_then(|desired| desired.objects.get(&step.object))
+        else {
+            return;
+        };
+        let before = self
+            .refusals
+            .get(&step.object)
+            .filter(|refusal| refusal.digest == desired.digest);
+        let failures = before.map_or(0, |refusal| refusal.failures + 1);
+        let refusal = refusal(desired, error, failures, now);
+        self.refusals.insert(step.object.clone(), refusal);
+    }
+
+    /// Every object that the plan does not mention is as desired.
+    pub(super) fn settle_baseline(&mut self, plan: &Plan<Checked>) {
+        let Some(desired) = &self.desired else { return };
+        let dirty: std::collections::BTreeSet<&ObjectId> =
+            plan.steps.iter().map(|step| &step.object).collect();
+        for object in desired
+            .objects
+            .values()
+            .filter(|object| !dirty.contains(&object.id))
+        {
+            self.applied.insert(
+                object.id.clone(),
+                Baseline {
+                    digest: object.digest,
+                },
+            );
+        }
+    }
+
+    /// How the unit stands after a plan and the problem that stopped it, if any.
+    pub(super) fn assess(
+        &mut self,
+        planned: &Planned,
+        problem: Option<&ApiError>,
+        now: Timestamp,
+    ) -> Stand {
+        let plan = &planned.plan;
+        let health = worst(&plan.unhealthy);
+        let stand = |state, message| Stand {
+            state,
+            health,
+            message,
+        };
+        if let Some(problem) = &self.unrendered {
+            return stand(State::Failed, problem.clone());
+        }
+        if let Some(error) = planned.problem.as_ref().filter(|error| error.passes()) {
+            return stand(State::Progressing, error.to_string());
+        }
+        if let Some(blocked) = blocked(plan) {
+            return stand(State::Blocked, blocked);
+        }
+        if let Some(error) = problem {
+            let passes = matches!(error.retry(), Retry::After(_));
+            let state = if passes {
+                State::Progressing
+            } else {
+                State::Blocked
+            };
+            return stand(state, error.to_string());
+        }
+        if let Some(unhealthy) = self.await_health(plan, now) {
+            return unhealthy;
+        }
+        for step in &plan.steps {
+            match &step.standing {
+                Standing::Waits(what) => return stand(State::Waiting, what.clone()),
+                Standing::Ready => {
+                    return stand(State::Progressing, format!("{} to be applied", step.object));
+                }
+                Standing::Blocked(_) | Standing::Reported => {}
+            }
+        }
+        if plan
+            .steps
+            .iter()
+            .any(|step| step.standing == Standing::Reported)
+        {
+            return stand(State::Drifted, drift(plan));
+        }
+        stand(State::Synced, String::new())
+    }
+
+    /// Objects that are there and not healthy: waited for until the timeout.
+    fn await_health(&mut self, plan: &Plan<Checked>, now: Timestamp) -> Option<Stand> {
+        let Some((id, first)) = worst_first(&plan.unhealthy) else {
+            self.deadline = None;
+            return None;
+        };
+        let health = worst(&plan.unhealthy);
+        let mut message = format!("{id}: {}", first.message);
+        if plan.unhealthy.len() > 1 {
+            message = format!("{message}; and {} more", plan.unhealthy.len() - 1);
+        }
+        let deadline = *self
+            .deadline
+            .get_or_insert_with(|| now + self.unit.health_timeout);
+        let state = if health == Status::Failed {
+            State::Failed
+        } else if now >= deadline {
+            let limit = humantime::format_duration(self.unit.health_timeout);
+            message = format!("not healthy within {limit}: {message}");
+            State::Failed
+        } else {
+            State::Progressing
+        };
+        Some(Stand {
+            state,
+            health,
+            message,
+        })
+    }
+
+    /// The next instant at which something is due without an event.
+    pub(super) fn due(&self, now: Timestamp) -> Option<Timestamp> {
+        let refused = self.refusals.values().map(|refusal| refusal.again);
+        let deadline = self.deadline.filter(|deadline| *deadline > now);
+        refused.chain(self.retry.at).chain(deadline).min()
+    }
+}
+
+/// What is remembered of a desired state that the API server did not take.
+pub(super) fn refusal(
+    desired: &Desired,
+    error: &ApiError,
+    failures: u32,
+    now: Timestamp,
+) -> Refusal {
+    let immutable = matches!(
+        error,
+        ApiError::Invalid {
+            immutable: true,
+            ..
+        }
+    );
+    Refusal {
+        digest: desired.digest,
+        message: error.to_string(),
+        immutable,
+        again: now + grown(REFUSED, failures),
+        failures,
+    }
+}
+
+/// From best to worst.
+fn severity(status: Status) -> u8 {
+    match status {
+        Status::Current => 0,
+        Status::InProgress => 1,
+        Status::Terminating => 2,
+        Status::Unknown => 3,
+        Status::NotFound => 4,
+        Status::Failed => 5,
+    }
+}
+
+fn worst_first(unhealthy: &[(ObjectId, Health)]) -> Option<&(ObjectId, Health)> {
+    unhealthy
+        .iter()
+        .rev()
+        .max_by_key(|(_, health)| severity(health.status))
+}
+
+fn worst(unhealthy: &[(ObjectId, Health)]) -> Status {
+    worst_first(unhealthy).map_or(Status::Current, |(_, health)| health.status)
+}
+
+/// Every blocked object with its place and the reason, one a line.
+fn blocked(plan: &Plan<Checked>) -> Option<String> {
+    let lines: Vec<String> = plan
+        .blocked()
+        .map(|(step, why)| match (&step.origin, why) {
+            (Some(origin), why) => format!("{} ({origin}): {why}", step.object),
+            (None, Blocked::Guard(why)) => format!("{} is not pruned: {why}", step.object),
+            (None, why) => format!("{}: {why}", step.object),
+        })
+        .collect();
+    let lines: Vec<String> = lines.into_iter().chain(plan.blind.clone()).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+fn drift(plan: &Plan<Checked>) -> String {
+    let reported = plan
+        .steps
+        .iter()
+        .filter(|step| step.standing == Standing::Reported);
+    let lines = reported.flat_map(|step| {
+        let fields = step
+            .fields
+            .iter()
+            .map(|field| format!("{}: {field}", step.object));
+        let whole = step
+            .fields
+            .is_empty()
+            .then(|| format!("{}: {}", step.object, step.reason));
+        fields.chain(whole).collect::<Vec<_>>()
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}

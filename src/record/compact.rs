@@ -1,0 +1,53 @@
+//! Keeps the record's own repository from growing by a file for each object.
+//!
+//! libgit2 writes each object to a file of its own and never packs. What became
+//! entries since the last time is put into one pack, and the files are removed.
+
+use std::path::Path;
+
+use git2::{Oid, Repository};
+
+/// Up to where everything is packed.
+const PACKED: &str = "refs/agent/packed";
+
+/// One of 256 directories is counted for all, as `git gc --auto` does.
+const SAMPLE: &str = "objects/17";
+
+/// More in the sample mean about 7,000 files.
+const MOST_IN_SAMPLE: usize = 27;
+
+/// How packs are readable, as Git makes them.
+const PACK_MODE: u32 = 0o444;
+
+/// Packs what isn't packed yet, if it is much. Call it with the record's lock held
+/// and nothing queued: what `tip` doesn't reach is thrown away.
+pub(super) fn if_due(repository: &Repository, tip: Oid) -> Result<(), git2::Error> {
+    let sample = std::fs::read_dir(repository.path().join(SAMPLE));
+    if sample.map_or(0, Iterator::count) > MOST_IN_SAMPLE {
+        now(repository, tip)?;
+    }
+    Ok(())
+}
+
+pub(super) fn now(repository: &Repository, tip: Oid) -> Result<(), git2::Error> {
+    let mut walk = repository.revwalk()?;
+    walk.push(tip)?;
+    if let Ok(packed) = repository.refname_to_id(PACKED) {
+        walk.hide(packed)?;
+    }
+    let mut pack = repository.packbuilder()?;
+    pack.insert_walk(&mut walk)?;
+    if pack.object_count() > 0 {
+        pack.write(&repository.path().join("objects/pack"), PACK_MODE)?;
+    }
+    repository.reference(PACKED, tip, true, "packed")?;
+    remove_loose(&repository.path().join("objects"));
+    Ok(())
+}
+
+/// What can't be removed costs a file, and nothing else.
+fn remove_loose(objects: &Path) {
+    for first in 0..=u8::MAX {
+        let _ = std::fs::remove_dir_all(objects.join(format!("{first:02x}")));
+    }
+}

@@ -1,0 +1,132 @@
+//! One thing that happened, and the commit message that tells it. Pure.
+//!
+//! Trailers follow git-interpret-trailers(1): the last paragraph, one `Key: value`
+//! a line, a value of several lines folded by indenting all but the first.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+
+use crate::model::Signature;
+
+/// The longest subject, in characters; what is longer goes on in the body.
+const SUBJECT_LIMIT: usize = 100;
+
+/// One commit on the record: what happened, who did it, and what it changes in the
+/// recorded tree.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// In plain words, one line, such as `staging: sync shop to 3fa9c1e0`.
+    pub subject: String,
+    /// The fields that changed, one a line; may be empty.
+    pub body: String,
+    /// In the order in which they are to be written. A key that isn't of letters,
+    /// digits and `-` is made so.
+    pub trailers: Vec<(String, String)>,
+    /// Who did it, and when: the author of a source commit, a field manager, or the
+    /// agent.
+    pub author: Signature,
+    /// When it is recorded.
+    pub time: Timestamp,
+    /// By path: the new content, or `None` for a file that goes.
+    pub changes: BTreeMap<String, Option<Vec<u8>>>,
+}
+
+impl Entry {
+    /// The whole commit message.
+    pub fn message(&self) -> String {
+        let full = one_line(&self.subject);
+        let subject = shorten(&full);
+        let mut message = format!("{subject}\n");
+        if subject != full {
+            let _ = write!(message, "\n{}\n", harmless(&full));
+        }
+        let body = harmless(&self.body);
+        let body = body.trim_matches('\n');
+        if !body.is_empty() {
+            let _ = write!(message, "\n{body}\n");
+        }
+        if !self.trailers.is_empty() {
+            message.push('\n');
+        }
+        for (key, value) in &self.trailers {
+            let _ = writeln!(message, "{}: {}", token(key), folded(value));
+        }
+        message
+    }
+}
+
+/// Reads the trailers of a message that [`Entry::message`] wrote, unfolded.
+pub fn trailers(message: &str) -> Vec<(String, String)> {
+    let last = message.trim_end().rsplit("\n\n").next().unwrap_or_default();
+    let mut found: Vec<(String, String)> = Vec::new();
+    for line in last.lines() {
+        if let (true, Some((_, value))) = (line.starts_with(' '), found.last_mut()) {
+            value.push(' ');
+            value.push_str(line.trim());
+        } else if let Some((key, value)) = line.split_once(": ") {
+            found.push((key.to_owned(), value.trim().to_owned()));
+        }
+    }
+    found
+}
+
+fn one_line(text: &str) -> String {
+    let clean: String = text.chars().map(blank_if_control).collect();
+    let words: Vec<&str> = clean.split_whitespace().collect();
+    if words.is_empty() {
+        "(no subject)".to_owned()
+    } else {
+        words.join(" ")
+    }
+}
+
+fn shorten(line: &str) -> String {
+    if line.chars().count() <= SUBJECT_LIMIT {
+        return line.to_owned();
+    }
+    let kept: String = line.chars().take(SUBJECT_LIMIT - 1).collect();
+    format!("{}…", kept.trim_end())
+}
+
+/// Without control characters, which a terminal would obey, and without a line that
+/// starts with `---`, where git takes a message to end and a patch to begin.
+fn harmless(text: &str) -> String {
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        let line: String = line.chars().map(blank_if_control).collect();
+        let line = line.trim_end();
+        lines.push(if line.starts_with("---") {
+            format!(" {line}")
+        } else {
+            line.to_owned()
+        });
+    }
+    lines.join("\n")
+}
+
+fn blank_if_control(c: char) -> char {
+    if c.is_control() { ' ' } else { c }
+}
+
+fn token(key: &str) -> String {
+    let allowed = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    let token: String = key.chars().map(allowed).collect();
+    let token = token.trim_matches('-');
+    if token.is_empty() {
+        "Note".to_owned()
+    } else {
+        token.to_owned()
+    }
+}
+
+/// An empty line would end the trailers, so there is none.
+fn folded(value: &str) -> String {
+    let clean = harmless(value);
+    let lines = clean.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join("\n ")
+}
+
+#[cfg(test)]
+mod tests;

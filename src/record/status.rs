@@ -1,0 +1,92 @@
+//! `status.yaml`: where an environment and each of its units stand. The same text for
+//! the same situation, so that writing it again is not news.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Digest, EnvironmentName, Revision, UnitName};
+
+/// An environment's state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusFile {
+    /// The environment.
+    pub environment: EnvironmentName,
+    /// The newest revision that was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Revision>,
+    /// What keeps the environment as a whole from following its repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Each unit.
+    #[serde(default)]
+    pub units: BTreeMap<UnitName, UnitStatus>,
+}
+
+/// A unit's state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnitStatus {
+    /// In one word.
+    pub state: State,
+    /// Health in kstatus words, the worst of its objects.
+    pub health: String,
+    /// The revision that last changed what it declares.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Revision>,
+    /// Since when it is in this state.
+    pub since: Timestamp,
+    /// What it waits for, or what is wrong.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// How many objects it declares.
+    pub objects: usize,
+    /// Of what it declares: tells after a restart whether desired has moved since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub desired: Option<Digest>,
+}
+
+/// How a unit stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum State {
+    /// Live is as desired, and healthy.
+    Synced,
+    /// It is being applied, or becoming healthy.
+    Progressing,
+    /// Another unit or object comes first.
+    Waiting,
+    /// Live differs, and policy says to leave it.
+    Drifted,
+    /// Something has to be changed or approved before it can go on.
+    Blocked,
+    /// It could not be rendered, or is not healthy.
+    Failed,
+    /// It is left alone on purpose.
+    Suspended,
+}
+
+impl State {
+    /// Whether nothing more happens by itself.
+    pub fn rests(self) -> bool {
+        !matches!(self, Self::Progressing | Self::Waiting)
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+impl UnitStatus {
+    /// Whether this says the same as another, but for the time.
+    pub fn same(&self, other: &Self) -> bool {
+        Self {
+            since: other.since,
+            ..self.clone()
+        } == *other
+    }
+}

@@ -1,0 +1,106 @@
+//! The repository of our own in which a record's entries are kept.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use git2::{ErrorCode, Repository, TreeWalkMode, TreeWalkResult};
+use tracing::warn;
+
+use super::RecordError;
+use crate::model::EnvironmentName;
+use crate::source::remove;
+
+/// The right to write a repository. The system lets it go when the process dies.
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    /// Closing alone doesn't: a program that is just being started by another thread
+    /// holds a copy of every open file until it runs.
+    fn drop(&mut self) {
+        // What can't be unlocked is when the process ends.
+        let _ = self.0.unlock();
+    }
+}
+
+/// Locks a repository for this process.
+pub(super) fn lock(path: &Path) -> Result<Lock, RecordError> {
+    let disk = |source| disk(path, source);
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).map_err(disk)?;
+    }
+    let file = File::create(path.with_extension("lock")).map_err(disk)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Lock(file)),
+        Err(TryLockError::Error(source)) => Err(disk(source)),
+        Err(TryLockError::WouldBlock) => Err(RecordError::Locked {
+            path: path.display().to_string(),
+        }),
+    }
+}
+
+/// Opens a bare repository whose branch is whole, or begins one. The lock must be
+/// held: what a killed process left locked is freed.
+pub(super) fn open(
+    path: &Path,
+    branch: &str,
+    environment: &EnvironmentName,
+) -> Result<Repository, RecordError> {
+    if path.exists() {
+        match usable(path, branch) {
+            Ok(repository) => return Ok(repository),
+            Err(error) => {
+                let aside = path.with_extension("damaged");
+                warn!(repository = %path.display(), aside = %aside.display(), %error, "the record's own repository is damaged; it is set aside, and entries that were not pushed yet are lost");
+                remove(&aside)
+                    .and_then(|()| std::fs::rename(path, &aside))
+                    .map_err(|source| disk(path, source))?;
+            }
+        }
+    }
+    Repository::init_bare(path).map_err(|source| RecordError::Git {
+        environment: environment.clone(),
+        act: "be begun",
+        source,
+    })
+}
+
+fn disk(path: &Path, source: io::Error) -> RecordError {
+    RecordError::Disk {
+        path: path.display().to_string(),
+        source,
+    }
+}
+
+fn usable(path: &Path, branch: &str) -> Result<Repository, git2::Error> {
+    free(path, branch);
+    let repository = Repository::open_bare(path)?;
+    for reference in names(branch) {
+        match repository.refname_to_id(&reference) {
+            Ok(tip) => whole(&repository, tip)?,
+            Err(error) if error.code() == ErrorCode::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(repository)
+}
+
+fn whole(repository: &Repository, tip: git2::Oid) -> Result<(), git2::Error> {
+    let tree = repository.find_commit(tip)?.tree()?;
+    tree.walk(TreeWalkMode::PreOrder, |_, _| TreeWalkResult::Ok)
+}
+
+fn names(branch: &str) -> [String; 2] {
+    [
+        format!("refs/heads/{branch}"),
+        format!("refs/remotes/origin/{branch}"),
+    ]
+}
+
+fn free(path: &Path, branch: &str) {
+    for reference in names(branch) {
+        let left: PathBuf = path.join(format!("{reference}.lock"));
+        // Nothing to free is the usual case; what can't be freed fails later, aloud.
+        let _ = std::fs::remove_file(left);
+    }
+}

@@ -1,0 +1,112 @@
+//! What the remote has of the record, and how our entries go on top of it.
+
+use git2::{Commit, Oid};
+use tracing::{info, warn};
+
+use super::branch::{Changes, RecordBranch};
+use super::outcome::{PushError, RecordError};
+
+/// Whether the remote's branch is where we believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Theirs {
+    Moved,
+    Unmoved,
+}
+
+impl RecordBranch {
+    pub(super) fn take_theirs(&mut self) -> Result<Theirs, PushError> {
+        let before = self.theirs();
+        // A fetch says nothing of a branch that was deleted, so ask first.
+        if self.remote.branches()?.contains_key(&self.branch) {
+            let refspec = format!("+{}:{}", self.our_ref(), self.their_ref());
+            self.remote.fetch(&self.repository, &[refspec])?;
+        } else if before.is_some() {
+            warn!(repository = %self.remote.url, branch = %self.branch, "the record is gone from the remote; it will be pushed again in full");
+            self.remember_theirs(None)?;
+        }
+        let now = self.theirs();
+        if let Some(theirs) = now {
+            let put = self.put_on_top(theirs, before);
+            put.map_err(|error| self.failed("be put on top of the remote's", error))?;
+        }
+        Ok(if now == before {
+            Theirs::Unmoved
+        } else {
+            Theirs::Moved
+        })
+    }
+
+    fn put_on_top(&self, theirs: Oid, before: Option<Oid>) -> Result<(), git2::Error> {
+        let Some(ours) = self.ours() else {
+            return self.set_ours(theirs);
+        };
+        if ours == theirs || self.repository.graph_descendant_of(ours, theirs)? {
+            return Ok(());
+        }
+        // With a common past, all that the remote lacks; without, only what it never had.
+        let related = self.repository.merge_base(ours, theirs).is_ok();
+        let hidden = [Some(theirs), before.filter(|_| !related)];
+        let queue = self.commits(ours, hidden.into_iter().flatten())?;
+        let mut tip = theirs;
+        for id in &queue {
+            tip = self.replay(*id, tip)?;
+        }
+        if !queue.is_empty() {
+            info!(branch = %self.branch, entries = queue.len(), "the record's branch moved; the entries that it lacks go on top");
+        }
+        self.set_ours(tip)
+    }
+
+    /// The same entry on another parent: its changes, path by path.
+    fn replay(&self, id: Oid, onto: Oid) -> Result<Oid, git2::Error> {
+        let entry = self.repository.find_commit(id)?;
+        let changes = self.changes_of(&entry)?;
+        let parent = self.repository.find_commit(onto)?;
+        let tree = self.changed(Some(&parent.tree()?), &changes)?;
+        let message = String::from_utf8_lossy(entry.message_bytes());
+        self.repository.commit(
+            None,
+            &entry.author(),
+            &entry.committer(),
+            &message,
+            &tree,
+            &[&parent],
+        )
+    }
+
+    fn changes_of(&self, entry: &Commit<'_>) -> Result<Changes, git2::Error> {
+        let before = entry
+            .parent(0)
+            .ok()
+            .map(|parent| parent.tree())
+            .transpose()?;
+        let diff =
+            self.repository
+                .diff_tree_to_tree(before.as_ref(), Some(&entry.tree()?), None)?;
+        let deltas = diff.deltas().filter_map(|delta| {
+            let path = delta
+                .new_file()
+                .path_bytes()
+                .or(delta.old_file().path_bytes())?;
+            let blob = delta.new_file().id();
+            let path = std::str::from_utf8(path).ok()?.to_owned();
+            Some((path, Some(blob).filter(|blob| !blob.is_zero())))
+        });
+        Ok(deltas.collect())
+    }
+
+    pub(super) fn remember_theirs(&self, tip: Option<Oid>) -> Result<(), RecordError> {
+        let name = self.their_ref();
+        let done = match tip {
+            Some(tip) => self
+                .repository
+                .reference(&name, tip, true, "pushed")
+                .map(|_| ()),
+            None => self
+                .repository
+                .find_reference(&name)
+                .and_then(|mut reference| reference.delete()),
+        };
+        done.map_err(|error| self.failed("note what the remote has", error))
+    }
+}

@@ -1,0 +1,243 @@
+//! Reads a record: what an environment's branch says, without writing to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use git2::{ObjectType, Oid, Repository, TreeWalkMode, TreeWalkResult};
+use jiff::Timestamp;
+
+use super::branch_name;
+use super::text::STATUS;
+use crate::model::{EnvironmentName, Revision};
+use crate::source::{Remote, SourceProblem};
+
+/// Why a record can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ViewError {
+    /// The repository or an object in it.
+    #[error("the record of {environment} can't be read from {path}")]
+    Read {
+        /// The environment.
+        environment: EnvironmentName,
+        /// The repository.
+        path: String,
+        /// libgit2's words.
+        #[source]
+        source: git2::Error,
+    },
+    /// The repository as a whole.
+    #[error("{path} can't be read as a Git repository")]
+    Open {
+        /// The repository.
+        path: String,
+        /// libgit2's words.
+        #[source]
+        source: git2::Error,
+    },
+    /// The remote repository.
+    #[error(transparent)]
+    Source(#[from] SourceProblem),
+}
+
+/// An environment's record at its latest commit.
+pub struct RecordView {
+    repository: Repository,
+    environment: EnvironmentName,
+    tip: Oid,
+}
+
+impl RecordView {
+    /// From a repository on this disk: its own branch or what it last fetched,
+    /// whichever is further. `None` if it knows of no record for the environment.
+    pub fn in_repository(
+        path: &Path,
+        environment: &EnvironmentName,
+    ) -> Result<Option<Self>, ViewError> {
+        let failed = |source| ViewError::Read {
+            environment: environment.clone(),
+            path: path.display().to_string(),
+            source,
+        };
+        let repository = Repository::open(path).map_err(failed)?;
+        let Some(tip) = furthest(&repository, environment) else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            repository,
+            environment: environment.clone(),
+            tip,
+        }))
+    }
+
+    /// From a remote repository, fetched into `scratch`, a directory to hold a bare
+    /// copy of the branch; it may be used again.
+    pub fn of_remote(
+        remote: &Remote,
+        environment: &EnvironmentName,
+        scratch: &Path,
+    ) -> Result<Option<Self>, ViewError> {
+        if let Some(path) = remote.url.local_path() {
+            return Self::in_repository(path, environment);
+        }
+        let branch = branch_name(environment);
+        if !remote.branches()?.contains_key(&branch) {
+            return Ok(None);
+        }
+        let repository = Repository::init_bare(scratch).map_err(|source| ViewError::Read {
+            environment: environment.clone(),
+            path: scratch.display().to_string(),
+            source,
+        })?;
+        let refspec = format!("+refs/heads/{branch}:refs/remotes/origin/{branch}");
+        remote.fetch(&repository, &[refspec])?;
+        drop(repository);
+        Self::in_repository(scratch, environment)
+    }
+
+    /// The commit that is read.
+    pub fn tip(&self) -> Revision {
+        self.tip
+            .to_string()
+            .parse()
+            .expect("libgit2 prints an id as 40 hexadecimal digits")
+    }
+
+    /// When that commit was made.
+    pub fn time(&self) -> Result<Timestamp, ViewError> {
+        let commit = self.repository.find_commit(self.tip);
+        let seconds = commit.map_err(|error| self.failed(error))?.time().seconds();
+        Ok(Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH))
+    }
+
+    /// A file's content.
+    pub fn read(&self, path: &str) -> Result<Option<Vec<u8>>, ViewError> {
+        read(&self.repository, self.tip, path).map_err(|error| self.failed(error))
+    }
+
+    /// The content of `status.yaml`.
+    pub fn status(&self) -> Result<Option<Vec<u8>>, ViewError> {
+        self.read(STATUS)
+    }
+
+    /// Every file's path and the hash of its content.
+    pub fn files(&self) -> Result<BTreeMap<String, Oid>, ViewError> {
+        files(&self.repository, self.tip).map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, source: git2::Error) -> ViewError {
+        ViewError::Read {
+            environment: self.environment.clone(),
+            path: self.repository.path().display().to_string(),
+            source,
+        }
+    }
+}
+
+/// The environments of which a repository on this disk knows a record.
+pub fn environments_in_repository(path: &Path) -> Result<BTreeSet<EnvironmentName>, ViewError> {
+    let failed = |source| ViewError::Open {
+        path: path.display().to_string(),
+        source,
+    };
+    let repository = Repository::open(path).map_err(failed)?;
+    let references = repository.references().map_err(failed)?;
+    let mut found = BTreeSet::new();
+    for reference in references {
+        let reference = reference.map_err(failed)?;
+        // A name that isn't UTF-8 is none of ours.
+        let name = reference.name().unwrap_or_default();
+        let branch = name
+            .strip_prefix("refs/heads/")
+            .or_else(|| name.strip_prefix("refs/remotes/origin/"));
+        found.extend(branch.and_then(environment_of));
+    }
+    Ok(found)
+}
+
+/// The environments of which a remote repository has a record.
+pub fn environments_of_remote(remote: &Remote) -> Result<BTreeSet<EnvironmentName>, ViewError> {
+    if let Some(path) = remote.url.local_path() {
+        return environments_in_repository(path);
+    }
+    let branches = remote.branches()?;
+    Ok(branches
+        .keys()
+        .filter_map(|branch| environment_of(branch))
+        .collect())
+}
+
+/// Brings what a checkout knows of the records at its `origin` up to date, as
+/// `git fetch` would.
+pub fn fetch(repository: &Path, origin: &Remote) -> Result<(), ViewError> {
+    let opened = Repository::open(repository).map_err(|source| ViewError::Open {
+        path: repository.display().to_string(),
+        source,
+    })?;
+    let mut moved = Vec::new();
+    for (branch, tip) in origin.branches()? {
+        let ours = format!("refs/remotes/origin/{branch}");
+        let known = opened.refname_to_id(&ours).ok().map(|id| id.to_string());
+        if environment_of(&branch).is_some() && known.as_deref() != Some(tip.as_str()) {
+            moved.push(format!("+refs/heads/{branch}:{ours}"));
+        }
+    }
+    if !moved.is_empty() {
+        origin.fetch(&opened, &moved)?;
+    }
+    Ok(())
+}
+
+/// The environment that a branch records, if it does.
+fn environment_of(branch: &str) -> Option<EnvironmentName> {
+    branch.strip_prefix("live/")?.parse().ok()
+}
+
+fn furthest(repository: &Repository, environment: &EnvironmentName) -> Option<Oid> {
+    let branch = branch_name(environment);
+    let own = repository.refname_to_id(&format!("refs/heads/{branch}"));
+    let fetched = repository.refname_to_id(&format!("refs/remotes/origin/{branch}"));
+    match (own.ok(), fetched.ok()) {
+        (Some(own), Some(fetched)) => {
+            let own_is_further = repository.graph_descendant_of(own, fetched);
+            Some(if own_is_further.unwrap_or(false) {
+                own
+            } else {
+                fetched
+            })
+        }
+        (own, fetched) => own.or(fetched),
+    }
+}
+
+pub(super) fn read(
+    repository: &Repository,
+    tip: Oid,
+    path: &str,
+) -> Result<Option<Vec<u8>>, git2::Error> {
+    let tree = repository.find_commit(tip)?.tree()?;
+    match tree.get_path(Path::new(path)) {
+        Ok(entry) if entry.kind() == Some(ObjectType::Blob) => {
+            let blob = repository.find_blob(entry.id())?;
+            Ok(Some(blob.content().to_vec()))
+        }
+        Ok(_) => Ok(None),
+        Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) fn files(
+    repository: &Repository,
+    tip: Oid,
+) -> Result<BTreeMap<String, Oid>, git2::Error> {
+    let mut files = BTreeMap::new();
+    let tree = repository.find_commit(tip)?.tree()?;
+    tree.walk(TreeWalkMode::PreOrder, |directory, entry| {
+        // A name that isn't UTF-8 is none of ours.
+        if let (Some(ObjectType::Blob), Ok(name)) = (entry.kind(), entry.name()) {
+            files.insert(format!("{directory}{name}"), entry.id());
+        }
+        TreeWalkResult::Ok
+    })?;
+    Ok(files)
+}

@@ -1,0 +1,186 @@
+//! A kustomization, built by the real `kustomize` in a directory that holds nothing
+//! but what it refers to.
+
+mod closure;
+mod copy;
+mod origin;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use super::error::{at, of_yaml};
+use super::object::objects;
+use super::plain::secrets;
+use super::yaml;
+use super::{Found, RenderErrors, Tools, blocking};
+use crate::config::{Problem, Problems, Unit};
+use crate::model::{Digest, Tree};
+use crate::runtime::exec::{self, ExecError, Limits, Program};
+use closure::Closure;
+use copy::Copied;
+use origin::Origins;
+
+/// The names under which kustomize looks for its file.
+const KUSTOMIZATION: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+
+const HINT: &str = "install kustomize (https://kubectl.docs.kubernetes.io/installation/kustomize) \
+                    so that it is on PATH, or name it with --kustomize";
+
+/// A digest over all that the kustomization refers to.
+pub(super) fn inputs_digest(tree: &dyn Tree, unit: &Unit) -> Result<Digest, RenderErrors> {
+    let closure = closure::of(tree, &unit.path)?;
+    let mut parts = Vec::new();
+    for path in closure.places() {
+        parts.push(format!("{path} {}", tree.digest(path)?));
+    }
+    Ok(Digest::of_bytes(parts.join("\n").as_bytes()))
+}
+
+/// What is on disk for one run; removed with it.
+struct Prepared {
+    directory: TempDir,
+    /// The kustomization's file.
+    file: String,
+    copied: Copied,
+    origins: Origins,
+    warnings: Problems,
+}
+
+/// Builds the kustomization and reads what comes out.
+pub(super) async fn render(
+    tree: &Arc<dyn Tree>,
+    unit: &Unit,
+    tools: &Tools,
+) -> Result<Found, RenderErrors> {
+    let prepared = {
+        let (tree, path) = (Arc::clone(tree), unit.path.clone());
+        blocking(move || prepare(tree.as_ref(), &path)).await?
+    };
+    let program = program(&prepared, unit, tools)?;
+    let output = match exec::run(program).await {
+        Ok(output) => output,
+        Err(error) => return Err(failure(&prepared, &error)),
+    };
+    let unit = unit.clone();
+    blocking(move || read(prepared, &unit, &output)).await
+}
+
+fn prepare(tree: &dyn Tree, path: &str) -> Result<Prepared, RenderErrors> {
+    let closure = closure::of(tree, path)?;
+    let directory = TempDir::new().map_err(|error| unwritable(path, &error))?;
+    let root = directory
+        .path()
+        .canonicalize()
+        .map_err(|error| unwritable(path, &error))?;
+    let copied = copy::copy(tree, &closure, &root)?;
+    let Closure { file, patches, .. } = closure;
+    let (origins, warnings) = origin::of(&file, &root, &copied, &patches);
+    Ok(Prepared {
+        directory,
+        file,
+        copied,
+        origins,
+        warnings,
+    })
+}
+
+fn program(prepared: &Prepared, unit: &Unit, tools: &Tools) -> Result<Program, RenderErrors> {
+    let executable = tools.kustomize.clone().ok_or_else(|| {
+        let problem = Problem::in_file(&prepared.file, "needs kustomize, which was not found");
+        RenderErrors::from(problem.hint(HINT))
+    })?;
+    // Nothing is fetched: remote bases are refused, and what is missed would go through
+    // a proxy where nobody listens. Without PATH there is no git either.
+    let nowhere = "http://127.0.0.1:9";
+    Ok(Program {
+        executable,
+        arguments: vec!["build".into(), ".".into()],
+        directory: prepared.directory.path().join(&unit.path),
+        environment: vec![
+            ("HTTP_PROXY".into(), nowhere.into()),
+            ("HTTPS_PROXY".into(), nowhere.into()),
+        ],
+        stdin: None,
+        limits: Limits::default(),
+        hint: HINT,
+    })
+}
+
+/// What kustomize said, in terms of the repository: it only knows the copy. Where it
+/// misses a file that could not be copied, the reason for that is the answer.
+fn failure(prepared: &Prepared, error: &ExecError) -> RenderErrors {
+    let ExecError::Failed { stderr, .. } = error else {
+        return RenderErrors::of_program(&prepared.file, error);
+    };
+    let said = in_the_repository(stderr, prepared.directory.path());
+    let mut skipped = prepared.copied.skipped_in(&said).peekable();
+    if skipped.peek().is_some() {
+        return skipped.collect::<Problems>().into();
+    }
+    let said = said.trim_start_matches("Error: ");
+    Problem::in_file(&prepared.file, format!("kustomize failed: {said}")).into()
+}
+
+fn in_the_repository(text: &str, directory: &Path) -> String {
+    let directory = directory.canonicalize().unwrap_or(directory.to_owned());
+    let directory = directory.display().to_string();
+    text.replace(&format!("{directory}/"), "")
+        .replace(&directory, ".")
+}
+
+fn read(prepared: Prepared, unit: &Unit, output: &exec::Output) -> Result<Found, RenderErrors> {
+    let Prepared {
+        directory,
+        file,
+        origins,
+        mut warnings,
+        ..
+    } = prepared;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said = in_the_repository(&said, directory.path());
+    let said = said.lines().map(|line| line.trim_start_matches("# "));
+    warnings.extend(
+        said.filter(|line| !line.trim().is_empty())
+            .map(|line| Problem::in_file(&file, line)),
+    );
+    let text = String::from_utf8_lossy(&output.stdout);
+    let documents =
+        yaml::documents(&text).map_err(|error| of_yaml("kustomize's output", &error))?;
+    let mut found = Found {
+        manifests: Vec::new(),
+        warnings,
+    };
+    let mut problems = Problems::default();
+    for document in documents {
+        let origin = origins.of_document(&document);
+        let mut wrong = Problems::default();
+        let manifests = objects(&origin.path, &document, secrets(unit), &mut wrong);
+        // A line of kustomize's output is nowhere in the repository.
+        problems.extend(wrong.into_iter().map(|problem| Problem {
+            line: origin.line,
+            column: 0,
+            ..problem
+        }));
+        found.manifests.extend(manifests.into_iter().map(|mut it| {
+            it.origin = origins.of(&it);
+            it
+        }));
+    }
+    if problems.is_empty() {
+        Ok(found)
+    } else {
+        Err(problems.into())
+    }
+}
+
+fn unwritable(path: &str, error: &std::io::Error) -> RenderErrors {
+    RenderErrors {
+        problems: Problem::in_file(path, format!("cannot write a copy to build from: {error}"))
+            .into(),
+        retry: exec::Retry::Later,
+    }
+}

@@ -1,0 +1,152 @@
+//! From the files of a unit to the objects that it declares: manifests as they stand,
+//! or what `kustomize` makes of them. A render is complete or it is an error, and only
+//! a complete one comes to a [`DesiredSet`], so a partial one can never prune.
+
+mod error;
+mod kustomize;
+mod object;
+mod plain;
+mod scope;
+#[cfg(test)]
+mod tests;
+pub mod yaml;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::config::{Problems, Unit, UnitType};
+use crate::model::{Digest, GroupKind, Origin, Tree, TreeError};
+
+pub use error::RenderErrors;
+pub use scope::{DesiredSet, Scope, builtin_scope, resolve_scope, scopes_of_crds};
+
+/// The outside programs that rendering may need.
+#[derive(Debug, Clone, Default)]
+pub struct Tools {
+    /// The `kustomize` to run; `None` where there is none.
+    pub kustomize: Option<PathBuf>,
+}
+
+/// An object as a unit declares it, its namespace not yet resolved.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Manifest {
+    /// Group and kind.
+    pub kind: GroupKind,
+    /// `metadata.namespace` as written.
+    pub namespace: Option<String>,
+    /// `metadata.name`.
+    pub name: String,
+    /// The whole object, without nulls, `status` and what only a server sets.
+    pub body: Value,
+    /// Where it is declared.
+    pub origin: Origin,
+}
+
+/// All that a unit declares. Zero objects are represented as such: whether that may
+/// prune is the plan's to decide.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rendered {
+    manifests: Vec<Manifest>,
+    warnings: Problems,
+    inputs: Digest,
+}
+
+impl Rendered {
+    /// The objects, in the order of the files.
+    pub fn manifests(&self) -> &[Manifest] {
+        &self.manifests
+    }
+
+    /// What is allowed but probably not meant.
+    pub fn warnings(&self) -> &Problems {
+        &self.warnings
+    }
+
+    /// The digest of what was rendered: [`inputs_digest`].
+    pub fn inputs(&self) -> Digest {
+        self.inputs
+    }
+}
+
+/// What a renderer found, before it is known to be complete.
+#[derive(Default)]
+struct Found {
+    manifests: Vec<Manifest>,
+    warnings: Problems,
+}
+
+/// Renders a unit, collecting everything that is wrong with it.
+pub async fn render(
+    tree: &Arc<dyn Tree>,
+    unit: &Unit,
+    tools: &Tools,
+) -> Result<Rendered, RenderErrors> {
+    let inputs = {
+        let (tree, unit) = (Arc::clone(tree), unit.clone());
+        blocking(move || inputs_digest(tree.as_ref(), &unit)).await?
+    };
+    let found = match unit.kind {
+        UnitType::Manifests => {
+            let (tree, unit) = (Arc::clone(tree), unit.clone());
+            blocking(move || plain::render(tree.as_ref(), &unit)).await?
+        }
+        UnitType::Kustomize => kustomize::render(tree, unit, tools).await?,
+    };
+    Ok(Rendered {
+        manifests: found.manifests,
+        warnings: found.warnings,
+        inputs,
+    })
+}
+
+/// A digest that changes whenever rendering the unit could give something else, and
+/// that is cheap enough to ask for at every commit.
+pub fn inputs_digest(tree: &dyn Tree, unit: &Unit) -> Result<Digest, RenderErrors> {
+    let content = match unit.kind {
+        UnitType::Manifests => tree.digest(&unit.path).map_err(RenderErrors::from),
+        UnitType::Kustomize => kustomize::inputs_digest(tree, unit),
+    }?;
+    Ok(Digest::of_json(&serde_json::json!({
+        "type": unit.kind,
+        "path": unit.path,
+        "namespace": unit.namespace,
+        "allowPlainSecrets": unit.allow_plain_secrets,
+        "exclude": unit.exclude,
+        "content": content,
+    })))
+}
+
+/// Reading a repository and parsing may take a while: not on the threads that serve
+/// everything else.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is shutting down, and nobody polls this again.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+/// A path of the tree, `/`-joined; `""` is the root.
+fn join(directory: &str, name: &str) -> String {
+    if directory.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{directory}/{name}")
+    }
+}
+
+/// Text of a file, or what is wrong with it.
+fn read_text(tree: &dyn Tree, path: &str) -> Result<String, TreeError> {
+    String::from_utf8(tree.read(path)?).map_err(|error| TreeError::Unreadable {
+        path: path.to_owned(),
+        reason: format!(
+            "byte {} is not UTF-8; save the file as UTF-8",
+            error.utf8_error().valid_up_to() + 1
+        ),
+    })
+}

@@ -1,0 +1,107 @@
+//! The admin endpoints: `/livez`, `/readyz`, `/metrics`.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::metrics::Metrics;
+
+/// A condition of readiness: says what is still missing, or nothing.
+type Condition = Box<dyn Fn() -> Option<String> + Send + Sync>;
+
+/// What makes the process ready. Each condition is derived when it is asked for, so
+/// that it can't be forgotten to be taken back.
+#[derive(Clone, Default)]
+pub struct Readiness {
+    conditions: Arc<Mutex<Vec<Condition>>>,
+}
+
+impl Readiness {
+    /// Adds a condition, which says what is missing.
+    pub fn require(&self, condition: impl Fn() -> Option<String> + Send + Sync + 'static) {
+        self.conditions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Box::new(condition));
+    }
+
+    /// What is missing.
+    pub fn missing(&self) -> Vec<String> {
+        let conditions = self
+            .conditions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        conditions
+            .iter()
+            .filter_map(|condition| condition())
+            .collect()
+    }
+}
+
+#[derive(Clone)]
+struct Shown {
+    readiness: Readiness,
+    metrics: Metrics,
+    age: Age,
+}
+
+/// Seconds since the source was last seen, if it ever was.
+type Age = Arc<dyn Fn() -> Option<f64> + Send + Sync>;
+
+/// Serves until cancelled.
+///
+/// # Errors
+/// When the address can't be had.
+pub async fn serve(
+    address: SocketAddr,
+    readiness: Readiness,
+    metrics: Metrics,
+    age: impl Fn() -> Option<f64> + Send + Sync + 'static,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        anyhow::anyhow!(
+            "the admin address {address} cannot be used: {error}; choose another with --admin-addr"
+        )
+    })?;
+    tracing::info!(address = %listener.local_addr()?, "admin endpoints: /livez, /readyz, /metrics");
+    let router = Router::new()
+        .route("/livez", get(|| async { "alive\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics_page))
+        .with_state(Shown {
+            readiness,
+            metrics,
+            age: Arc::new(age),
+        });
+    axum::serve(listener, router)
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await?;
+    Ok(())
+}
+
+async fn ready(State(shown): State<Shown>) -> impl IntoResponse {
+    let missing = shown.readiness.missing();
+    if missing.is_empty() {
+        return (StatusCode::OK, "ready\n".to_owned());
+    }
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        format!("not ready: {}\n", missing.join("; ")),
+    )
+}
+
+async fn metrics_page(State(shown): State<Shown>) -> impl IntoResponse {
+    if let Some(age) = (shown.age)() {
+        shown.metrics.source_age.set(age);
+    }
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], shown.metrics.encode())
+}

@@ -1,0 +1,9 @@
+//! What the process needs of its surroundings: the clock, outside programs,
+//! shutdown, the admin endpoints.
+
+pub mod admin;
+pub mod clock;
+pub mod exec;
+pub mod metrics;
+pub mod random;
+pub mod shutdown;

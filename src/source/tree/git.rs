@@ -1,0 +1,238 @@
+//! The tree of one commit, read from the object database; nothing is checked out.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use git2::{ObjectType, Oid, Repository};
+
+use super::resolve::{self, Node, Nodes};
+use super::{check_size, join, listed_kind, refuse_lfs};
+use crate::model::{Digest, EntryKind, Revision, Tree, TreeError};
+
+/// The modes of tree entries; every other is a file.
+const DIRECTORY: i32 = 0o040_000;
+const LINK: i32 = 0o120_000;
+const SUBMODULE: i32 = 0o160_000;
+
+/// The longest target that a link may have (Linux: `PATH_MAX`).
+const MAX_TARGET: usize = 4096;
+
+/// The files of one revision. Reads take turns: a repository of libgit2 may move
+/// between threads, but not be used by two at once.
+pub struct GitTree {
+    repository: Mutex<Repository>,
+    root: Oid,
+}
+
+impl GitTree {
+    /// The tree of `revision` in the repository (bare or not) at `repository`.
+    pub fn open(repository: &Path, revision: &Revision) -> Result<Self, TreeError> {
+        let open = || {
+            let repository = Repository::open(repository)?;
+            let commit = Oid::from_str(revision.as_str())?;
+            let root = repository.find_commit(commit)?.tree_id();
+            Ok((repository, root))
+        };
+        let (repository, root) = open()
+            .map_err(|error| unreadable(&format!("revision {}", revision.short()), &error))?;
+        Ok(Self {
+            repository: Mutex::new(repository),
+            root,
+        })
+    }
+
+    fn repository(&self) -> MutexGuard<'_, Repository> {
+        self.repository
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Mode and id of what stands at a path without links.
+    fn find(&self, path: &str) -> Result<Option<(i32, Oid)>, TreeError> {
+        if path.is_empty() {
+            return Ok(Some((DIRECTORY, self.root)));
+        }
+        let repository = self.repository();
+        let found = repository
+            .find_tree(self.root)
+            .and_then(|root| root.get_path(Path::new(path)));
+        match found {
+            Ok(entry) => Ok(Some((entry.filemode(), entry.id()))),
+            Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(None),
+            Err(error) => Err(unreadable(path, &error)),
+        }
+    }
+
+    fn found(&self, path: &str) -> Result<(i32, Oid), TreeError> {
+        self.find(path)?.ok_or_else(|| TreeError::NotFound {
+            path: path.to_owned(),
+        })
+    }
+
+    /// Names, modes and ids directly in the directory at a real path, sorted.
+    fn entries(&self, path: &str) -> Result<Vec<(String, i32, Oid)>, TreeError> {
+        let (_, id) = self.found(path)?;
+        let repository = self.repository();
+        let tree = repository
+            .find_tree(id)
+            .map_err(|error| unreadable(path, &error))?;
+        let mut entries = Vec::with_capacity(tree.len());
+        for entry in &tree {
+            let name = entry.name().map_err(|_| TreeError::Unreadable {
+                path: join(path, &String::from_utf8_lossy(entry.name_bytes())),
+                reason: "its name is not UTF-8".to_owned(),
+            })?;
+            entries.push((name.to_owned(), entry.filemode(), entry.id()));
+        }
+        // Git sorts a directory as if its name ended in `/`.
+        entries.sort();
+        Ok(entries)
+    }
+
+    fn blob(&self, path: &str, id: Oid) -> Result<Vec<u8>, TreeError> {
+        let repository = self.repository();
+        let read = || {
+            let database = repository.odb()?;
+            let (size, _) = database.read_header(id)?;
+            Ok((database, size as u64))
+        };
+        let (database, size) = read().map_err(|error| unreadable(path, &error))?;
+        check_size(path, size)?;
+        let object = database
+            .read(id)
+            .map_err(|error| unreadable(path, &error))?;
+        match object.kind() {
+            ObjectType::Blob => Ok(object.data().to_vec()),
+            _ => Err(TreeError::WrongKind {
+                path: path.to_owned(),
+                wanted: "file",
+            }),
+        }
+    }
+
+    fn target(&self, path: &str, id: Oid) -> Result<String, TreeError> {
+        let target = self.blob(path, id)?;
+        match String::from_utf8(target) {
+            Ok(target) if target.len() <= MAX_TARGET => Ok(target),
+            _ => Err(TreeError::Unreadable {
+                path: path.to_owned(),
+                reason: "it is a link whose target is not a path".to_owned(),
+            }),
+        }
+    }
+
+    fn classify(&self, path: &str, mode: i32, id: Oid) -> Result<Node, TreeError> {
+        Ok(match mode {
+            DIRECTORY => Node::Directory,
+            LINK => Node::Link(self.target(path, id)?),
+            SUBMODULE => Node::Submodule,
+            _ => Node::File,
+        })
+    }
+
+    /// A tree's id covers all below it, but for what its links lead to: those are
+    /// followed, each place once, and what can't be followed counts as its error.
+    fn fingerprint(
+        &self,
+        path: &str,
+        seen: &mut BTreeSet<String>,
+        text: &mut String,
+    ) -> Result<(), TreeError> {
+        let found = match resolve::resolve(self, path) {
+            Ok(Some((real, _))) => real,
+            Ok(None) => {
+                let _ = writeln!(text, "absent {path}");
+                return Ok(());
+            }
+            Err(error) => {
+                let _ = writeln!(text, "error {error}");
+                return Ok(());
+            }
+        };
+        if !seen.insert(found.clone()) {
+            return Ok(());
+        }
+        let (mode, id) = self.found(&found)?;
+        let _ = writeln!(text, "{mode:o} {id} {found}");
+        if mode == DIRECTORY {
+            for link in self.links(&found)? {
+                self.fingerprint(&link, seen, text)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The paths of all links below a directory.
+    fn links(&self, directory: &str) -> Result<Vec<String>, TreeError> {
+        let mut links = Vec::new();
+        let mut todo = vec![directory.to_owned()];
+        while let Some(directory) = todo.pop() {
+            for (name, mode, _) in self.entries(&directory)? {
+                let path = join(&directory, &name);
+                match mode {
+                    DIRECTORY => todo.push(path),
+                    LINK => links.push(path),
+                    _ => {}
+                }
+            }
+        }
+        links.sort();
+        Ok(links)
+    }
+}
+
+impl Nodes for GitTree {
+    fn node(&self, path: &str) -> Result<Option<Node>, TreeError> {
+        match self.find(path)? {
+            None => Ok(None),
+            Some((mode, id)) => self.classify(path, mode, id).map(Some),
+        }
+    }
+}
+
+impl Tree for GitTree {
+    fn list(&self, directory: &str) -> Result<Vec<(String, EntryKind)>, TreeError> {
+        let real = resolve::expect(self, directory, EntryKind::Directory)?;
+        let mut list = Vec::new();
+        for (name, mode, id) in self.entries(&real)? {
+            let path = join(&real, &name);
+            let node = self.classify(&path, mode, id)?;
+            list.push((name, listed_kind(self, &path, &node)));
+        }
+        Ok(list)
+    }
+
+    fn kind(&self, path: &str) -> Result<Option<EntryKind>, TreeError> {
+        Ok(resolve::entry(self, path)?.map(|(_, kind)| kind))
+    }
+
+    fn resolve(&self, path: &str) -> Result<Option<(String, EntryKind)>, TreeError> {
+        resolve::entry(self, path)
+    }
+
+    fn read(&self, path: &str) -> Result<Vec<u8>, TreeError> {
+        let real = resolve::expect(self, path, EntryKind::File)?;
+        let (_, id) = self.found(&real)?;
+        refuse_lfs(path, self.blob(path, id)?)
+    }
+
+    fn digest(&self, path: &str) -> Result<Digest, TreeError> {
+        if resolve::entry(self, path)?.is_none() {
+            return Err(TreeError::NotFound {
+                path: path.to_owned(),
+            });
+        }
+        let mut text = String::new();
+        self.fingerprint(path, &mut BTreeSet::new(), &mut text)?;
+        Ok(Digest::of_bytes(text.as_bytes()))
+    }
+}
+
+fn unreadable(path: &str, error: &git2::Error) -> TreeError {
+    TreeError::Unreadable {
+        path: path.to_owned(),
+        reason: error.message().to_owned(),
+    }
+}
