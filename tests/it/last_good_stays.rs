@@ -1,0 +1,97 @@
+//! A revision that can't be used changes nothing: the last good one goes on being
+//! enforced, after a restart too, and the fix takes effect at once.
+
+use crate::support::stage::Stage;
+
+const AGENT: &str = env!("CARGO_BIN_EXE_agent");
+
+fn settings(value: &str) -> String {
+    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: settings}}\ndata: {{a: {value}}}\n")
+}
+
+fn until_value(stage: &mut Stage<'_>, value: &str) {
+    stage.until(&format!("the value {value}"), |stage| {
+        let seen = stage.get("configmap", "settings");
+        if seen["data"]["a"] == value {
+            Ok(())
+        } else {
+            Err(seen.to_string())
+        }
+    });
+}
+
+fn expect_enforced(stage: &mut Stage<'_>, value: &str) {
+    let patch = r#"{"data":{"a":"by hand"}}"#;
+    stage.kubectl(&[
+        "patch",
+        "configmap",
+        "settings",
+        "--type=merge",
+        "-p",
+        patch,
+    ]);
+    until_value(stage, value);
+}
+
+fn restart(stage: &mut Stage<'_>) {
+    stage.daemon().kill();
+    stage.daemon().restart();
+}
+
+/// Breaks a file, and expects the state before it to be enforced until it is mended.
+fn the_last_good_one_stays(name: &str, path: &str, broken: &str) {
+    let mut stage = Stage::new(name, AGENT);
+    let configuration = stage.configuration(&[("shop", "")]);
+    let good = settings("one");
+    let first = stage.commit(
+        "Start",
+        &[
+            ("agent.yaml", &configuration),
+            ("shop/settings.yaml", &good),
+        ],
+    );
+    stage.start();
+    stage.until_synced("shop", &first);
+
+    stage.commit("Break it", &[(path, broken)]);
+    let place = format!("{path}:");
+    stage.until("the problem to be told", |stage| {
+        let status = stage.status().to_string();
+        if status.contains(&place) {
+            Ok(())
+        } else {
+            Err(status)
+        }
+    });
+    expect_enforced(&mut stage, "one");
+
+    restart(&mut stage);
+    expect_enforced(&mut stage, "one");
+
+    let mended = settings("two");
+    let fix = stage.commit(
+        "Mend it",
+        &[
+            ("agent.yaml", &configuration),
+            ("shop/settings.yaml", &mended),
+        ],
+    );
+    until_value(&mut stage, "two");
+    stage.until_synced("shop", &fix);
+    expect_enforced(&mut stage, "two");
+    let log = stage.log();
+    let taken = log
+        .lines()
+        .filter(|line| line.contains("\"message\":\"revision\""));
+    assert!(taken.count() < 6, "a revision is taken in once: {log}");
+}
+
+#[test]
+fn where_the_configuration_is_broken() {
+    the_last_good_one_stays("bad-config", "agent.yaml", "version: 1\nenvironment: {}\n");
+}
+
+#[test]
+fn where_a_unit_cannot_be_rendered() {
+    the_last_good_one_stays("bad-render", "shop/settings.yaml", "a: [\n");
+}

@@ -1,0 +1,42 @@
+//! What the agent guarantees, on a real control plane.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests run programs that have bounds of their own"
+)]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#[path = "../support/mod.rs"]
+#[allow(dead_code, reason = "shared with the demo; neither needs all of it")]
+mod support;
+
+mod adopt;
+mod api_server_outage;
+mod cli_diff;
+mod cli_health;
+mod cli_render;
+mod cli_schema;
+mod cli_status;
+mod cli_validate;
+mod crash_at_any_moment;
+mod drift;
+mod fields_agree_with_dry_run;
+mod fixture;
+mod in_the_cluster;
+mod kustomization_reads_only_its_repository;
+mod last_good_stays;
+mod moving_an_object_is_a_hand_over;
+mod newer_revision_ends_a_wait;
+mod nothing_is_pruned_by_accident;
+mod once_tells_the_truth;
+mod one_bad_object;
+mod order;
+mod prune_never_touches_foreign;
+mod record_is_the_log;
+mod remote_outage;
+mod replace;
+mod scopes_match_the_cluster;
+mod throttled;
+mod tidy;
+mod twenty_units;
+mod yaml_as_kubectl;

@@ -1,0 +1,118 @@
+//! A unit waits for health in a state, not in a worker: a newer revision, a timeout, or
+//! an event in the cluster ends that wait at once.
+
+use crate::support::stage::Stage;
+
+/// A Deployment that no node takes, if `node` is given.
+fn web(image: &str, node: Option<&str>) -> String {
+    let selector = node.map_or(String::new(), |node| {
+        format!("nodeSelector: {{only: {node}}}, ")
+    });
+    format!(
+        "apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: web}}
+spec:
+  selector: {{matchLabels: {{app: web}}}}
+  template:
+    metadata: {{labels: {{app: web}}}}
+    spec: {{{selector}containers: [{{name: web, image: '{image}'}}]}}
+"
+    )
+}
+
+#[test]
+fn a_fix_takes_effect_although_the_timeout_is_far_away() {
+    let mut stage = Stage::new("fix", env!("CARGO_BIN_EXE_agent"));
+    stage
+        .repository
+        .write("web/web.yaml", &web("web:1", Some("none")));
+    stage.repository.write(
+        "after/map.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: after}\n",
+    );
+    stage.configure(&[("web", "health: {timeout: 1h}"), ("after", "after: [web]")]);
+    stage.start();
+    let message = stage.until_state("web", "Progressing");
+    assert!(
+        message.contains("/web: 0 of 1 replicas available"),
+        "{message}"
+    );
+    let waits = stage.until_state("after", "Waiting");
+    assert!(waits.contains("the unit web"), "{waits}");
+    assert!(stage.get("configmap", "after").is_null());
+
+    let revision = stage.commit("Fix", &[("web/web.yaml", &web("web:2", None))]);
+    stage.until_synced("web", &revision);
+    stage.until_state("after", "Synced");
+    assert!(stage.get("configmap", "after").is_object());
+    stage.assert_consistent();
+}
+
+#[test]
+fn a_newer_revision_of_something_else_is_not_held_up() {
+    let mut stage = Stage::new("other", env!("CARGO_BIN_EXE_agent"));
+    stage
+        .repository
+        .write("web/web.yaml", &web("web:1", Some("none")));
+    stage.configure(&[("web", "health: {timeout: 1h}")]);
+    stage.start();
+    stage.until_state("web", "Progressing");
+
+    // An object beside the one that is waited for.
+    let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: beside}\n";
+    stage.commit("Beside", &[("web/map.yaml", map)]);
+    stage.until("the ConfigMap to be there", |stage| {
+        let seen = stage.get("configmap", "beside");
+        if seen.is_object() {
+            Ok(())
+        } else {
+            Err(seen.to_string())
+        }
+    });
+}
+
+#[test]
+fn a_timeout_is_a_failure_and_health_that_comes_later_is_told() {
+    let mut stage = Stage::new("timeout", env!("CARGO_BIN_EXE_agent"));
+    stage
+        .repository
+        .write("web/web.yaml", &web("web:1", Some(&stage.namespace)));
+    stage.configure(&[("web", "health: {timeout: 3s}")]);
+    stage.start();
+    let message = stage.until_state("web", "Failed");
+    assert!(
+        message.starts_with("not healthy within 3s: Deployment "),
+        "{message}"
+    );
+    let failed = stage.entries_on("web failed: not healthy within 3s");
+    assert_eq!(
+        failed.len(),
+        1,
+        "{:#?}",
+        stage.repository.log(&stage.branch())
+    );
+    assert_eq!(failed[0].trailer("Cause").as_deref(), Some("failed"));
+    let once = stage.invocation().args(["--once"]).run();
+    assert_eq!(once.code, Some(1), "{once:?}");
+    assert!(
+        once.stderr.contains("web is Failed: not healthy within 3s"),
+        "{once:?}"
+    );
+
+    // The cluster heals, the repository stays.
+    let label = format!("only={}", stage.namespace);
+    stage
+        .cluster
+        .kubectl(&["label", "node", "node-0", &label, "--overwrite"]);
+    stage.until_state("web", "Synced");
+    let healthy = stage.entries_on("web is healthy");
+    assert_eq!(
+        healthy.len(),
+        1,
+        "{:#?}",
+        stage.repository.log(&stage.branch())
+    );
+    assert_eq!(healthy[0].trailer("Cause").as_deref(), Some("health"));
+    stage.assert_consistent();
+}

@@ -1,0 +1,19 @@
+//! What tests and the demo run on: a real control plane, real repositories, the
+//! real agent, and waiting for conditions.
+
+pub mod agent;
+pub mod audit;
+pub mod consistency;
+pub mod control_plane;
+mod credentials;
+pub mod files;
+pub mod git;
+pub mod git_http;
+mod kubectl;
+pub mod leash;
+mod modules;
+pub mod parts;
+pub mod programs;
+mod progress;
+pub mod stage;
+pub mod wait;
