@@ -22,6 +22,7 @@ mod crash_at_any_moment;
 mod drift;
 mod fields_agree_with_dry_run;
 mod fixture;
+mod hostile_files;
 mod in_the_cluster;
 mod kustomization_reads_only_its_repository;
 mod last_good_stays;
