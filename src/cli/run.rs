@@ -61,7 +61,7 @@ pub struct RunArgs {
     #[arg(long, env = "AGENT_ADMIN_ADDR", value_name = "ADDRESS")]
     admin_addr: Option<SocketAddr>,
     /// Do one round: until every unit is as declared, or can't be brought there
-    #[arg(long)]
+    #[arg(long, env = "AGENT_ONCE")]
     once: bool,
     #[command(flatten)]
     cluster: ClusterArgs,
