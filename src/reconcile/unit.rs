@@ -1,6 +1,6 @@
 //! One unit as its environment's task keeps it: what it declares, how far it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,6 +53,8 @@ pub(super) struct UnitState {
     /// What approved plans were to delete and have not come to yet.
     pub(super) granted: Granted,
     pub(super) dirty: bool,
+    /// Objects of other units that have to be there first.
+    pub(super) foreign: BTreeSet<ObjectId>,
     /// The unit that its last pass had to wait for.
     pub(super) waited: Option<String>,
     pub(super) running: Option<CancellationToken>,
@@ -112,6 +114,7 @@ impl UnitState {
             plan: None,
             granted: Granted::new(),
             dirty: true,
+            foreign: BTreeSet::new(),
             waited: None,
             running: None,
             retry: Backoff::default(),
@@ -237,8 +240,7 @@ impl UnitState {
     /// Every object that the plan does not mention is as desired.
     pub(super) fn settle_baseline(&mut self, plan: &Plan<Checked>) {
         let Some(desired) = &self.desired else { return };
-        let dirty: std::collections::BTreeSet<&ObjectId> =
-            plan.steps.iter().map(|step| &step.object).collect();
+        let dirty: BTreeSet<&ObjectId> = plan.steps.iter().map(|step| &step.object).collect();
         for object in desired
             .objects
             .values()

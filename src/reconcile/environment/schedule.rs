@@ -142,17 +142,20 @@ impl Environment {
         let touched = self.context.view.take_touched();
         let recovered = self.context.view.take_recovered();
         let mut wake = BTreeSet::new();
+        // An object that nobody declares any more and that is gone: whose it was is not
+        // known here, and whoever waits may have waited for that.
+        let mut lost = false;
         for id in &touched {
-            wake.extend(self.neighbours.claims.get(id).cloned());
-            let part_of = self
-                .context
-                .view
-                .get(id)
-                .and_then(|live| live.label(PART_OF).map(str::to_owned));
-            wake.extend(part_of.and_then(|id| self.neighbours.apply_sets.get(&id).cloned()));
+            let live = self.context.view.get(id);
+            let part_of = live.as_ref().and_then(|live| live.label(PART_OF));
+            let member = part_of.and_then(|id| self.neighbours.apply_sets.get(id));
+            let declares = self.neighbours.claims.get(id);
+            lost |= member.is_none() && declares.is_none();
+            wake.extend(member.into_iter().chain(declares).cloned());
         }
         for (name, unit) in &mut self.units {
-            let waiting = matches!(unit.standing.state, State::Waiting | State::Progressing);
+            let waits = matches!(unit.standing.state, State::Waiting | State::Progressing);
+            let needs = unit.foreign.iter().any(|id| touched.contains(id));
             // Of a unit that could not be rendered, nobody knows the claims.
             let last_good = unit.desired.iter().filter(|_| unit.unrendered.is_some());
             let owns = || {
@@ -160,7 +163,7 @@ impl Environment {
                 objects.any(|objects| touched.iter().any(|id| objects.contains_key(id)))
             };
             unit.dirty |= recovered || wake.contains(name) || unit.retired;
-            unit.dirty |= (waiting && !touched.is_empty()) || owns();
+            unit.dirty |= (waits && lost) || needs || owns();
         }
     }
 
