@@ -99,6 +99,25 @@ pub fn dependencies(
     found
 }
 
+/// The objects of other units that a unit may have to wait for: what its objects depend
+/// on, and CRDs of the groups that it uses. A CRD is found by its name, which the API
+/// server wants to be `<plural>.<group>`: what it defines stands in the other unit.
+pub fn foreign(
+    desired: &BTreeMap<ObjectId, Desired>,
+    claims: &BTreeMap<ObjectId, UnitName>,
+) -> BTreeSet<ObjectId> {
+    let groups: BTreeSet<&str> = desired.keys().map(|id| id.kind.group.as_str()).collect();
+    let defines = |id: &&ObjectId| {
+        let group = id.name.split_once('.').map_or("", |(_, group)| group);
+        id.kind
+            .is("apiextensions.k8s.io", "CustomResourceDefinition")
+            && groups.contains(group)
+    };
+    let needed = dependencies(desired, claims).of.into_values().flatten();
+    let needed = needed.chain(claims.keys().filter(defines).cloned());
+    needed.filter(|id| !desired.contains_key(id)).collect()
+}
+
 /// The CRDs among the objects, by the kind that they define.
 fn definitions(desired: &BTreeMap<ObjectId, Desired>) -> BTreeMap<GroupKind, ObjectId> {
     desired
@@ -205,5 +224,53 @@ impl Dependencies {
             .map(|before| self.wave(before) + 1)
             .max()
             .unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Origin;
+    use serde_json::json;
+
+    fn id(group: &str, kind: &str, namespace: Option<&str>, name: &str) -> ObjectId {
+        ObjectId {
+            kind: GroupKind::new(group, kind),
+            namespace: namespace.map(str::to_owned),
+            name: name.to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_other_units_have_to_bring_first_is_foreign() {
+        let widget = id("example.com", "Widget", Some("shop"), "w");
+        let origin = Origin {
+            path: "w.yaml".to_owned(),
+            line: 1,
+        };
+        let desired = Desired::new(widget.clone(), json!({}), origin);
+        let crd = |name| {
+            id(
+                "apiextensions.k8s.io",
+                "CustomResourceDefinition",
+                None,
+                name,
+            )
+        };
+        let (namespace, other) = (
+            id("", "Namespace", None, "shop"),
+            id("", "Namespace", None, "other"),
+        );
+        let unit: UnitName = "platform".parse().expect("a name");
+        let claims = [
+            namespace.clone(),
+            other,
+            widget.clone(),
+            crd("widgets.example.com"),
+            crd("things.elsewhere.com"),
+        ];
+        let claims = claims.map(|id| (id, unit.clone())).into();
+        let found = foreign(&BTreeMap::from([(widget, desired)]), &claims);
+        assert_eq!(found, [namespace, crd("widgets.example.com")].into());
     }
 }

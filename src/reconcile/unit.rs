@@ -53,7 +53,7 @@ pub(super) struct UnitState {
     /// What approved plans were to delete and have not come to yet.
     pub(super) granted: Granted,
     pub(super) dirty: bool,
-    /// Objects of other units that have to be there first.
+    /// Objects of other units that it may have to wait for.
     pub(super) foreign: BTreeSet<ObjectId>,
     /// The unit that its last pass had to wait for.
     pub(super) waited: Option<String>,

@@ -11,10 +11,8 @@ use super::{Environment, Event, Purpose, RunMode};
 use crate::config;
 use crate::health::Status;
 use crate::kube::InventoryParent;
-use crate::model::{
-    Digest, EnvironmentName, GroupKind, ObjectId, Revision, SourceCommit, Tree, UnitName,
-};
-use crate::plan::{Neighbours, dependencies};
+use crate::model::{Digest, EnvironmentName, GroupKind, Revision, SourceCommit, Tree, UnitName};
+use crate::plan::foreign;
 use crate::reconcile::declare::{self, Declared, Labels, UnitDesired};
 use crate::reconcile::dry_run::retired_unit;
 use crate::reconcile::unit::{Stand, UnitState};
@@ -222,7 +220,7 @@ impl Environment {
             .units
             .get(name)
             .and_then(|unit| unit.desired);
-        let foreign = foreign(&desired, &self.neighbours);
+        let foreign = foreign(&desired.objects, &self.neighbours.claims);
         let state = self.unit_state(name, unit);
         state.foreign = foreign;
         let first = state.desired.is_none();
@@ -277,7 +275,7 @@ impl Environment {
                 && let Some(state) = self.units.get_mut(&name)
             {
                 let problem = state.unrendered.take();
-                state.foreign = foreign(&desired, &self.neighbours);
+                state.foreign = foreign(&desired.objects, &self.neighbours.claims);
                 state.declare(desired, source);
                 state.unrendered = problem;
                 let recorded = self
@@ -398,15 +396,6 @@ async fn open(repository: &Path, revision: &Revision) -> Result<Opened, String> 
         ))
     });
     opened.await.map_err(|error| error.to_string())?
-}
-
-/// The objects of other units that a unit's objects depend on.
-fn foreign(desired: &UnitDesired, neighbours: &Neighbours) -> BTreeSet<ObjectId> {
-    let needed = dependencies(&desired.objects, &neighbours.claims).of;
-    let needed = needed.into_values().flatten();
-    needed
-        .filter(|id| !desired.objects.contains_key(id))
-        .collect()
 }
 
 /// The environment's configuration, or everything that is wrong with it.

@@ -142,8 +142,8 @@ impl Environment {
         let touched = self.context.view.take_touched();
         let recovered = self.context.view.take_recovered();
         let mut wake = BTreeSet::new();
-        // An object that nobody declares any more and that is gone: whose it was is not
-        // known here, and whoever waits may have waited for that.
+        // An object that nobody declares and that is no member of ours (any more, if it
+        // is gone): whose it was is not known here, and whoever waits may wait for that.
         let mut lost = false;
         for id in &touched {
             let live = self.context.view.get(id);
