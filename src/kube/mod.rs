@@ -8,6 +8,7 @@ mod inventory;
 mod key;
 mod observe;
 mod view;
+mod watch;
 
 pub use cluster::{Access, ApplyMode, Cluster, Conflicts, Deletion, connect};
 pub use discovery::Resource;

@@ -7,20 +7,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use futures::{StreamExt, TryStreamExt};
-use kube::core::DynamicObject;
-use kube::runtime::watcher;
-use kube::{Api, ResourceExt};
-use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
-use tracing::{debug, warn};
 
 use super::cluster::Cluster;
 use super::discovery::Resource;
-use super::error::{ApiError, Retry};
+use super::error::ApiError;
+use super::watch::follow;
 use crate::model::{GroupKind, Live, ObjectId, PART_OF};
 
 /// How far the watch of a kind is.
@@ -48,23 +42,23 @@ struct Watches {
 }
 
 #[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
+pub(super) struct Shared {
+    pub(super) state: Mutex<State>,
     changed: watch::Sender<u64>,
 }
 
 #[derive(Default)]
-struct State {
-    objects: BTreeMap<ObjectId, Entry>,
-    kinds: BTreeMap<GroupKind, WatchState>,
+pub(super) struct State {
+    pub(super) objects: BTreeMap<ObjectId, Entry>,
+    pub(super) kinds: BTreeMap<GroupKind, WatchState>,
     touched: BTreeSet<ObjectId>,
     recovered: bool,
     members: BTreeMap<String, BTreeSet<ObjectId>>,
 }
 
 /// An object as compact JSON: a parsed one takes ten times the memory.
-struct Entry {
-    resource_version: u64,
+pub(super) struct Entry {
+    pub(super) resource_version: u64,
     part_of: Option<String>,
     json: Box<[u8]>,
 }
@@ -112,7 +106,7 @@ impl LiveView {
         let mut running = lock(&self.watches);
         let task = running
             .tasks
-            .spawn(async move { watch(&cluster, &shared, &watched, &resource).await });
+            .spawn(async move { follow(&cluster, &shared, &watched, &resource).await });
         if let Some((_, before)) = running.running.insert(kind.clone(), (version, task)) {
             before.abort();
         }
@@ -195,7 +189,7 @@ impl LiveView {
 }
 
 impl Shared {
-    fn set(&self, kind: &GroupKind, state: &WatchState) {
+    pub(super) fn set(&self, kind: &GroupKind, state: &WatchState) {
         let mut locked = lock(&self.state);
         let before = locked.kinds.insert(kind.clone(), state.clone());
         locked.recovered |=
@@ -206,7 +200,7 @@ impl Shared {
         }
     }
 
-    fn touch(&self, change: impl FnOnce(&mut State) -> Option<ObjectId>) {
+    pub(super) fn touch(&self, change: impl FnOnce(&mut State) -> Option<ObjectId>) {
         let mut state = lock(&self.state);
         if let Some(id) = change(&mut state) {
             state.touched.insert(id);
@@ -218,7 +212,7 @@ impl Shared {
 
 impl State {
     /// Returns whether this was news.
-    fn put(&mut self, id: &ObjectId, live: &Live) -> bool {
+    pub(super) fn put(&mut self, id: &ObjectId, live: &Live) -> bool {
         let resource_version = live.resource_version().parse().unwrap_or(0);
         if self
             .objects
@@ -250,7 +244,7 @@ impl State {
         true
     }
 
-    fn remove(&mut self, id: &ObjectId) -> bool {
+    pub(super) fn remove(&mut self, id: &ObjectId) -> bool {
         let Some(entry) = self.objects.remove(id) else {
             return false;
         };
@@ -265,7 +259,11 @@ impl State {
     }
 
     /// Drops the objects of a kind that a complete list did not hold.
-    fn retain(&mut self, kind: &GroupKind, listed: &BTreeSet<ObjectId>) -> Vec<ObjectId> {
+    pub(super) fn retain(
+        &mut self,
+        kind: &GroupKind,
+        listed: &BTreeSet<ObjectId>,
+    ) -> Vec<ObjectId> {
         let gone: Vec<ObjectId> = self
             .objects
             .keys()
@@ -279,144 +277,7 @@ impl State {
     }
 }
 
-/// Follows one kind until its API disappears.
-async fn watch(cluster: &Cluster, shared: &Shared, kind: &GroupKind, resource: &Resource) {
-    let api: Api<DynamicObject> = Api::all_with(cluster.client(), &resource.api);
-    let config = watcher::Config::default().labels(PART_OF);
-    let mut events = watcher(api, config).boxed();
-    let mut listed = BTreeSet::new();
-    let mut failures = Failures::default();
-    loop {
-        match events.try_next().await {
-            Ok(Some(event)) => {
-                // A list that is only begun is no success yet.
-                if !matches!(event, watcher::Event::Init) {
-                    failures = Failures::default();
-                }
-                take(shared, kind, resource, event, &mut listed);
-            }
-            Ok(None) => return,
-            Err(error) => {
-                let error = cause(error);
-                if matches!(error, ApiError::NotFound(_)) {
-                    debug!(%kind, "the kind is gone from the API server");
-                    lock(&shared.state).retain(kind, &BTreeSet::new());
-                    cluster.forget_kinds().await;
-                    shared.set(
-                        kind,
-                        &WatchState::Failed(ApiError::NoSuchKind(kind.clone())),
-                    );
-                    return;
-                }
-                if failures.last.as_ref() != Some(&error) {
-                    warn!(%kind, %error, "watch failed, trying again");
-                }
-                let wait = failures.wait(&error);
-                // What was listed before stays: a failed read is never absence.
-                if lock(&shared.state).kinds.get(kind) != Some(&WatchState::Synced) {
-                    shared.set(kind, &WatchState::Failed(error));
-                }
-                tokio::time::sleep(wait).await;
-            }
-        }
-    }
-}
-
-/// Failures of a watch in a row. kube's own backoff begins anew with each attempt to
-/// list, so that it never grows where listing is what fails.
-#[derive(Default)]
-struct Failures {
-    count: u32,
-    last: Option<ApiError>,
-}
-
-impl Failures {
-    /// Counts one, and says how long to wait.
-    fn wait(&mut self, error: &ApiError) -> Duration {
-        let longest = match error.retry() {
-            Retry::After(_) => Duration::from_secs(5),
-            Retry::WhenInputsChange => Duration::from_secs(30),
-        };
-        let wait = Duration::from_millis(500).saturating_mul(1 << self.count.min(10));
-        self.count += 1;
-        self.last = Some(error.clone());
-        wait.min(longest)
-    }
-}
-
-fn take(
-    shared: &Shared,
-    kind: &GroupKind,
-    resource: &Resource,
-    event: watcher::Event<DynamicObject>,
-    listed: &mut BTreeSet<ObjectId>,
-) {
-    match event {
-        watcher::Event::Init => listed.clear(),
-        watcher::Event::InitApply(object) => {
-            let (id, live) = reduce(object, resource);
-            listed.insert(id.clone());
-            shared.touch(|state| state.put(&id, &live).then_some(id));
-        }
-        watcher::Event::InitDone => {
-            for gone in lock(&shared.state).retain(kind, listed) {
-                shared.touch(|_| Some(gone));
-            }
-            listed.clear();
-            shared.set(kind, &WatchState::Synced);
-        }
-        watcher::Event::Apply(object) => {
-            let (id, live) = reduce(object, resource);
-            shared.touch(|state| state.put(&id, &live).then_some(id));
-        }
-        watcher::Event::Delete(object) => {
-            let version: u64 = object
-                .resource_version()
-                .and_then(|version| version.parse().ok())
-                .unwrap_or(u64::MAX);
-            let (id, _) = reduce(object, resource);
-            shared.touch(|state| {
-                let newer = state
-                    .objects
-                    .get(&id)
-                    .is_some_and(|entry| entry.resource_version > version);
-                (!newer && state.remove(&id)).then_some(id)
-            });
-        }
-    }
-}
-
-/// Items of a list carry no type, and an object read through another version of its
-/// group is the same object.
-fn reduce(mut object: DynamicObject, resource: &Resource) -> (ObjectId, Live) {
-    object.types.get_or_insert_with(|| kube::core::TypeMeta {
-        api_version: resource.api.api_version.clone(),
-        kind: resource.api.kind.clone(),
-    });
-    let id = ObjectId {
-        kind: GroupKind::new(resource.api.group.clone(), resource.api.kind.clone()),
-        namespace: object.namespace(),
-        name: object.name_any(),
-    };
-    (
-        id,
-        Live::new(serde_json::to_value(object).unwrap_or(Value::Null)),
-    )
-}
-
-fn cause(error: watcher::Error) -> ApiError {
-    match error {
-        watcher::Error::InitialListFailed(error)
-        | watcher::Error::WatchStartFailed(error)
-        | watcher::Error::WatchFailed(error) => error.into(),
-        watcher::Error::WatchError(status) => super::error::from_status(&status),
-        watcher::Error::NoResourceVersion => {
-            ApiError::Rejected("the kind cannot be watched".to_owned())
-        }
-    }
-}
-
 /// A panic while holding one of these locks leaves plain data behind, usable as it is.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
