@@ -158,8 +158,8 @@ fn documents(objects: &[Object], key: &DigestKey) -> String {
 fn body(object: &Object, key: &DigestKey) -> Value {
     let desired = &object.desired;
     if holds_secret(&desired.id) {
-        mask_secret(&desired.body, key)
+        mask_secret(&desired.body(), key)
     } else {
-        Value::clone(&desired.body)
+        desired.body()
     }
 }

@@ -14,6 +14,7 @@ use crate::model::{Desired, Live, holds_secret};
 /// where a server-side apply would change a value, nor `Drifted` where it would
 /// change nothing at all, ownership included.
 pub fn compare(desired: &Desired, live: &Live) -> Verdict {
+    let body = desired.body();
     let (owned, mut readable) = ours(desired, live);
     readable &= live.body.get("apiVersion").and_then(Value::as_str) == Some(&desired.api_version);
     let mut walk = Walk {
@@ -27,7 +28,7 @@ pub fn compare(desired: &Desired, live: &Live) -> Verdict {
     if !readable {
         walk.unclear("metadata", "managedFields");
     }
-    walk.object(&desired.body, &owned);
+    walk.object(&body, &owned);
     verdict(walk.found, readable)
 }
 

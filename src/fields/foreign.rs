@@ -43,6 +43,7 @@ const OPEN_MAPS: [&[&str]; 4] = [
 /// [`compare`](super::compare()) tells it.
 pub fn foreign(desired: &Desired, live: &Live) -> Vec<(String, Manager)> {
     let ours = super::owned(live, FIELD_MANAGER);
+    let body = desired.body();
     let mut found: Vec<(String, Manager)> = Vec::new();
     for entry in Entry::all(live).filter(|entry| is_foreign(*entry)) {
         let Ok(fields) = entry.fields() else { continue };
@@ -54,7 +55,7 @@ pub fn foreign(desired: &Desired, live: &Live) -> Vec<(String, Manager)> {
             if *element != Element::Field("status".to_owned()) {
                 let at = Place {
                     ours: Some(&ours),
-                    desired: Some(&desired.body),
+                    desired: Some(&body),
                     live: Some(&live.body),
                 };
                 walk.step(element, set, at);

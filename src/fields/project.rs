@@ -18,10 +18,11 @@ pub fn project(live: &Live, set: &FieldSet) -> Value {
 /// with desired shows our differences and no defaults. What Git has as `stringData`
 /// of a Secret is shown as that.
 pub fn project_desired_paths(live: &Live, desired: &Desired, owned: &FieldSet) -> Value {
-    let both = both(Some(&desired.body), &live.body, Some(owned)).unwrap_or_default();
+    let body = desired.body();
+    let both = both(Some(&body), &live.body, Some(owned)).unwrap_or_default();
     let mut shown = identified(both, &live.body);
     if holds_secret(&desired.id)
-        && let Some(strings) = desired.body.get("stringData")
+        && let Some(strings) = body.get("stringData")
         && let Some(decoded) = decoded_strings(strings, &live.body)
     {
         shown["stringData"] = decoded;
@@ -32,7 +33,7 @@ pub fn project_desired_paths(live: &Live, desired: &Desired, owned: &FieldSet) -
 /// A projection with its list items in desired's order and its values in desired's
 /// spelling, for a diff that is about neither.
 pub fn aligned(desired: &Desired, projection: &Value) -> Value {
-    align(&desired.body, projection)
+    align(&desired.body(), projection)
 }
 
 fn identified(mut reduced: Value, live: &Value) -> Value {

@@ -10,6 +10,7 @@ use kube::core::params::{
 use kube::core::{DynamicObject, Request, Resource as _};
 use kube::{Client, Config};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::discovery::{Discovery, Resource};
 use super::error::ApiError;
@@ -145,12 +146,14 @@ impl Cluster {
         let mut params = PatchParams::apply(FIELD_MANAGER);
         params.dry_run = mode == ApplyMode::DryRun;
         params.force = conflicts == Conflicts::Take;
+        let body: &RawValue =
+            serde_json::from_slice(desired.json.bytes()).expect("it was written from a value");
         let request = path(&resource, desired.id.namespace.as_deref())
-            .patch(&desired.id.name, &params, &Patch::Apply(&*desired.body))
+            .patch(&desired.id.name, &params, &Patch::Apply(body))
             .map_err(kube::Error::BuildRequest)?;
         self.ask(request).await.map(Live::new).map_err(|error| {
             if holds_secret(&desired.id) {
-                return error.without(&secret_values(&desired.body));
+                return error.without(&secret_values(&desired.body()));
             }
             error
         })

@@ -85,7 +85,7 @@ impl InventoryParent {
             path: "the inventory".to_owned(),
             line: 0,
         };
-        let parent = Desired::new(self.object(), body, origin);
+        let parent = Desired::new(self.object(), &body, origin);
         cluster
             .apply(&parent, ApplyMode::Write, Conflicts::Take)
             .await

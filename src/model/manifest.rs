@@ -1,13 +1,20 @@
 //! An object as declared (`Desired`) and as it is (`Live`): two types over the same
 //! JSON, so that one can't be taken for the other.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Digest, GroupKind, ObjectId};
+use super::{Digest, GroupKind, Json, ObjectId};
+
+/// The prefixes of annotations that are settings.
+const SETTINGS: [&str; 3] = [
+    "gitops-agent.dev",
+    "config.kubernetes.io",
+    "client.lifecycle.config.k8s.io",
+];
 
 /// Where in the environment repository something is declared.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -35,31 +42,65 @@ pub struct Desired {
     /// `apiVersion` as written.
     pub api_version: String,
     /// The whole object, without null values that were never meant to be applied.
-    pub body: Arc<Value>,
+    pub json: Json,
     /// Where it is declared.
     pub origin: Origin,
-    /// Of `body`.
+    /// Of the whole object.
     pub digest: Digest,
+    /// The kind that it defines, if it is a CRD.
+    pub defines: Option<GroupKind>,
+    /// The annotations that settings are read from.
+    settings: BTreeMap<String, String>,
 }
 
 impl Desired {
     /// From an object whose identity is known. `body` must carry the same identity.
-    pub fn new(id: ObjectId, body: Value, origin: Origin) -> Self {
-        let api_version = text(&body, "/apiVersion").unwrap_or_default().to_owned();
-        let digest = Digest::of_json(&body);
+    pub fn new(id: ObjectId, body: &Value, origin: Origin) -> Self {
+        let api_version = text(body, "/apiVersion").unwrap_or_default().to_owned();
+        let json = Json::from(body);
         Self {
+            defines: defined_kind(&id, body),
             id,
             api_version,
-            body: Arc::new(body),
             origin,
-            digest,
+            digest: json.digest(),
+            json,
+            settings: settings(body),
         }
     }
 
-    /// The annotation's value.
-    pub fn annotation(&self, name: &str) -> Option<&str> {
-        entry(&self.body, "annotations", name)
+    /// The whole object, parsed.
+    pub fn body(&self) -> Value {
+        self.json.value()
     }
+
+    /// The value of an annotation that is a setting, of ours or of the ecosystem.
+    pub fn setting(&self, annotation: &str) -> Option<&str> {
+        self.settings.get(annotation).map(String::as_str)
+    }
+}
+
+fn defined_kind(id: &ObjectId, body: &Value) -> Option<GroupKind> {
+    let kind = || {
+        let group = text(body, "/spec/group")?;
+        Some(GroupKind::new(group, text(body, "/spec/names/kind")?))
+    };
+    id.kind
+        .is("apiextensions.k8s.io", "CustomResourceDefinition")
+        .then(kind)?
+}
+
+fn settings(body: &Value) -> BTreeMap<String, String> {
+    let annotations = body
+        .pointer("/metadata/annotations")
+        .and_then(Value::as_object);
+    let known = annotations.into_iter().flatten().filter(|(name, _)| {
+        let prefix = name.split_once('/').map_or("", |(prefix, _)| prefix);
+        SETTINGS.contains(&prefix)
+    });
+    known
+        .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+        .collect()
 }
 
 /// An object as the API server returned it, managedFields included.

@@ -3,6 +3,7 @@
 
 mod digest;
 mod id;
+mod json;
 mod manifest;
 mod revision;
 mod secret;
@@ -11,6 +12,7 @@ mod yaml;
 
 pub use digest::{Digest, canonical};
 pub use id::{EnvironmentName, GroupKind, NameError, ObjectId, UnitName};
+pub use json::Json;
 pub use manifest::{Desired, Live, Manager, Origin, group_of};
 pub use revision::{Revision, RevisionError, Signature, SourceCommit};
 pub use secret::{DigestKey, Redacted, holds_secret, mask_secret, secret_values};

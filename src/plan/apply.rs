@@ -8,7 +8,7 @@ use super::text;
 use super::types::{Action, Blocked, Cause, Standing, Step};
 use crate::config::{ConflictPolicy, DriftPolicy};
 use crate::fields::Verdict;
-use crate::model::{Desired, FIELD_MANAGER, Live, PART_OF, UnitName};
+use crate::model::{Desired, FIELD_MANAGER, Json, Live, PART_OF, UnitName};
 
 /// Ours for a single object, where the unit does not say `replace: true`.
 const REPLACE: &str = "gitops-agent.dev/replace";
@@ -36,11 +36,8 @@ pub(super) fn step(subject: &Subject<'_>, desired: &Desired) -> Option<Step> {
         ),
         Some(Observation::Unknown(why)) => block(&mut step, Blocked::Unobserved(why.clone())),
         Some(Observation::Absent) => {
-            step.after = Some(text::without_label(text::masked(
-                &desired.id,
-                &desired.body,
-                subject.key,
-            )));
+            let after = text::masked(&desired.id, &desired.body(), subject.key);
+            step.after = Some(Json::from(&text::without_label(after)));
             match step.cause {
                 Cause::Drift => "somebody deleted it",
                 Cause::Change => "it does not exist yet",
@@ -81,9 +78,10 @@ fn compare(subject: &Subject<'_>, desired: &Desired, seen: &Seen, step: &mut Ste
     };
     step.uid = Some(seen.live.uid().to_owned());
     step.fields = text::fields(differences);
-    step.before = Some(text::live_side(desired, &seen.live, subject.key));
-    step.live = Some(text::recorded_side(desired, &seen.live, subject.key));
-    step.after = Some(text::masked(&desired.id, &desired.body, subject.key));
+    let (live, key) = (&seen.live, subject.key);
+    step.before = Some(Json::from(&text::live_side(desired, live, key)));
+    step.live = Some(Json::from(&text::recorded_side(desired, live, key)));
+    step.after = Some(Json::from(&text::masked(&desired.id, &desired.body(), key)));
     step.action = Action::Change;
     match owner {
         Ownership::Ours => reason(step).clone_into(&mut step.reason),
@@ -172,7 +170,7 @@ fn refuse(subject: &Subject<'_>, desired: &Desired, step: &mut Step) {
     if refusal.digest != desired.digest || step.standing != Standing::Ready {
         return;
     }
-    let replace = subject.unit.replace || desired.annotation(REPLACE) == Some("true");
+    let replace = subject.unit.replace || desired.setting(REPLACE) == Some("true");
     if refusal.immutable && replace && step.action != Action::Create {
         step.action = Action::Replace;
         step.reason = format!("a field can't be changed: {}", refusal.message);

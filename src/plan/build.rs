@@ -11,7 +11,7 @@ use super::prune::prunes;
 use super::subject::{Members, Observation, Subject};
 use super::types::{Blocked, Plan, Proposed, Standing, Step};
 use crate::health::{Health, Status};
-use crate::model::{Digest, ObjectId};
+use crate::model::{Digest, Json, ObjectId};
 
 /// The plan of a unit.
 pub fn plan(subject: &Subject<'_>) -> Plan<Proposed> {
@@ -119,6 +119,7 @@ fn blind(subject: &Subject<'_>) -> Option<String> {
 /// Of what would be done to what. Secrets' values are left out, since each process
 /// digests them under its own key; that and which of them differ counts.
 fn digest(subject: &Subject<'_>, steps: &[Step]) -> Digest {
+    let side = |json: Option<&Json>| json.map(Json::value);
     let steps: Vec<Value> = steps
         .iter()
         .map(|step| {
@@ -131,7 +132,7 @@ fn digest(subject: &Subject<'_>, steps: &[Step]) -> Digest {
             let sides = if secret {
                 json!(paths)
             } else {
-                json!([step.before, step.after])
+                json!([side(step.before.as_ref()), side(step.after.as_ref())])
             };
             json!([step.object.to_string(), step.action, step.uid, sides])
         })

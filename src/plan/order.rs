@@ -122,33 +122,12 @@ pub fn foreign(
 fn definitions(desired: &BTreeMap<ObjectId, Desired>) -> BTreeMap<GroupKind, ObjectId> {
     desired
         .values()
-        .filter_map(|object| Some((defined_kind(object)?, object.id.clone())))
+        .filter_map(|object| Some((object.defines.clone()?, object.id.clone())))
         .collect()
 }
 
-/// The kind that an object defines, if it is a CRD.
-pub fn defined_kind(object: &Desired) -> Option<GroupKind> {
-    if !object
-        .id
-        .kind
-        .is("apiextensions.k8s.io", "CustomResourceDefinition")
-    {
-        return None;
-    }
-    let text = |pointer| {
-        object
-            .body
-            .pointer(pointer)
-            .and_then(serde_json::Value::as_str)
-    };
-    Some(GroupKind::new(
-        text("/spec/group")?,
-        text("/spec/names/kind")?,
-    ))
-}
-
 fn explicit(object: &Desired) -> Result<Vec<ObjectId>, DependencyError> {
-    let Some(text) = object.annotation(DEPENDS_ON) else {
+    let Some(text) = object.setting(DEPENDS_ON) else {
         return Ok(Vec::new());
     };
     let items = text
@@ -248,7 +227,7 @@ mod tests {
             path: "w.yaml".to_owned(),
             line: 1,
         };
-        let desired = Desired::new(widget.clone(), json!({}), origin);
+        let desired = Desired::new(widget.clone(), &json!({}), origin);
         let crd = |name| {
             id(
                 "apiextensions.k8s.io",

@@ -5,7 +5,7 @@ use super::order;
 use super::subject::{Members, Observation, Subject};
 use super::text;
 use super::types::{Action, Blocked, Cause, Standing, Step};
-use crate::model::{GroupKind, ObjectId};
+use crate::model::{GroupKind, Json, ObjectId};
 
 /// The ecosystem's annotation for "let it go instead of deleting it" (cli-utils).
 const DELETION: &str = "client.lifecycle.config.k8s.io/deletion";
@@ -82,11 +82,8 @@ fn prune(subject: &Subject<'_>, id: &ObjectId, observation: &Observation) -> Opt
         Observation::Unknown(why) => block(&mut step, Blocked::Unobserved(why.clone())),
         Observation::Present(seen) => {
             step.uid = Some(seen.live.uid().to_owned());
-            step.before = Some(text::without_label(text::owned_side(
-                id,
-                &seen.live,
-                subject.key,
-            )));
+            let owned = text::without_label(text::owned_side(id, &seen.live, subject.key));
+            step.before = Some(Json::from(&owned));
             let kept = subject.neighbours.retired && !subject.unit.prune;
             if kept || seen.live.annotation(DELETION) == Some("detach") {
                 step.action = Action::Detach;

@@ -142,7 +142,7 @@ impl World {
             line: 1,
         };
         self.desired
-            .insert(id.clone(), Desired::new(id.clone(), body, origin));
+            .insert(id.clone(), Desired::new(id.clone(), &body, origin));
         self.neighbours
             .claims
             .insert(id.clone(), "shop".parse().unwrap());

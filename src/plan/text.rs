@@ -6,7 +6,8 @@ use similar::TextDiff;
 use super::types::{FieldChange, Step};
 use crate::fields::{self, Difference, Doubt, Kind};
 use crate::model::{
-    Desired, DigestKey, FIELD_MANAGER, Live, ObjectId, PART_OF, holds_secret, mask_secret, yaml,
+    Desired, DigestKey, FIELD_MANAGER, Json, Live, ObjectId, PART_OF, holds_secret, mask_secret,
+    yaml,
 };
 
 /// Longest value that is shown in a line of text.
@@ -105,7 +106,12 @@ fn shortened(text: String) -> String {
 
 /// A unified diff of a step's two sides; empty if both are alike.
 pub fn diff(step: &Step) -> String {
-    let side = |value: &Option<Value>| value.as_ref().map(yaml).unwrap_or_default();
+    let side = |value: &Option<Json>| {
+        value
+            .as_ref()
+            .map(|side| yaml(&side.value()))
+            .unwrap_or_default()
+    };
     let (before, after) = (side(&step.before), side(&step.after));
     if before == after {
         return String::new();

@@ -4,10 +4,9 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::health::Health;
-use crate::model::{Digest, EnvironmentName, Manager, ObjectId, Origin, Revision, UnitName};
+use crate::model::{Digest, EnvironmentName, Json, Manager, ObjectId, Origin, Revision, UnitName};
 
 /// A plan before the guard has looked at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,13 +61,13 @@ pub struct Step {
     pub origin: Option<Origin>,
     /// Live at the fields in question; `None` where there is nothing live.
     #[serde(skip)]
-    pub before: Option<Value>,
+    pub before: Option<Json>,
     /// The same as desired; `None` for a prune.
     #[serde(skip)]
-    pub after: Option<Value>,
+    pub after: Option<Json>,
     /// Live at the fields that we own, as the record keeps it.
     #[serde(skip)]
-    pub live: Option<Value>,
+    pub live: Option<Json>,
     /// The live object's uid, the precondition of what is done to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uid: Option<String>,

@@ -185,10 +185,10 @@ fn resolve(
 /// `stringData` of a Secret as `data`. The API server stores it so, but keeps our field
 /// ownership at `stringData`, so that a key that leaves it would stay for ever.
 fn encoded(desired: Desired) -> Desired {
-    if !holds_secret(&desired.id) || desired.body.get("stringData").is_none() {
+    if !holds_secret(&desired.id) || desired.body().get("stringData").is_none() {
         return desired;
     }
-    let mut body = Arc::unwrap_or_clone(desired.body);
+    let mut body = desired.body();
     if let Some(object) = body.as_object_mut()
         && let Some(Value::Object(strings)) = object.remove("stringData")
         && let Value::Object(data) = object.entry("data").or_insert_with(|| json!({}))
@@ -200,7 +200,7 @@ fn encoded(desired: Desired) -> Desired {
             data.insert(name, Value::String(STANDARD.encode(text)));
         }
     }
-    Desired::new(desired.id, body, desired.origin)
+    Desired::new(desired.id, &body, desired.origin)
 }
 
 /// The first unit that declares an object has it; for another one it is an error that
@@ -266,7 +266,7 @@ fn label(
 }
 
 fn labelled(desired: Desired, apply_set: &str) -> Desired {
-    let mut body = Arc::unwrap_or_clone(desired.body);
+    let mut body = desired.body();
     let metadata = body
         .as_object_mut()
         .map(|object| object.entry("metadata").or_insert_with(|| json!({})));
@@ -275,7 +275,7 @@ fn labelled(desired: Desired, apply_set: &str) -> Desired {
     {
         labels.insert(PART_OF.to_owned(), Value::String(apply_set.to_owned()));
     }
-    Desired::new(desired.id, body, desired.origin)
+    Desired::new(desired.id, &body, desired.origin)
 }
 
 fn digest(objects: &BTreeMap<ObjectId, Desired>) -> Digest {

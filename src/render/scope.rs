@@ -92,7 +92,7 @@ fn resolve(manifest: &Manifest, namespace: &str, scope: Scope) -> Desired {
         namespace,
         name: manifest.name.clone(),
     };
-    Desired::new(id, body, manifest.origin.clone())
+    Desired::new(id, &body, manifest.origin.clone())
 }
 
 fn twice(first: &Desired, second: &Origin) -> Problem {

@@ -288,7 +288,7 @@ fn each_object_gets_the_namespace_it_can_have() {
     ];
     let ids = |namespace| {
         let set = resolve(&files, namespace).unwrap();
-        let written = |desired: &Desired| desired.body["metadata"]["namespace"].clone();
+        let written = |desired: &Desired| desired.body()["metadata"]["namespace"].clone();
         for (id, desired) in set.objects() {
             assert_eq!(written(desired), json!(id.namespace), "{id}");
         }

@@ -431,7 +431,7 @@ fn judge(after: &Value, live: Value, dry: &Value) -> Result<&'static str, String
     };
     let desired = Desired::new(
         id,
-        after,
+        &after,
         Origin {
             path: "x.yaml".to_owned(),
             line: 1,
@@ -450,7 +450,7 @@ fn judge(after: &Value, live: Value, dry: &Value) -> Result<&'static str, String
         (Verdict::Clean, false, _) => wrong("Clean, but an apply changes values"),
         // A built-in type drops an empty list, and only the server knows whether it
         // owns it for us; nothing hangs on it.
-        (Verdict::Clean, true, false) if has_empty_list(&desired.body) => Ok("Clean"),
+        (Verdict::Clean, true, false) if has_empty_list(&desired.body()) => Ok("Clean"),
         (Verdict::Clean, true, false) => wrong("Clean, but an apply changes ownership"),
         (Verdict::Drifted(_), true, true) => wrong("Drifted, but an apply changes nothing"),
         (Verdict::Drifted(_), ..) => Ok("Drifted"),

@@ -170,8 +170,8 @@ proptest! {
         let live = object(&crowded(&spec), &fields(&spec), &json!({}));
         let owned = owned(&live, FIELD_MANAGER);
         let desired = wanted(&spec);
-        prop_assert_eq!(&project(&live, &owned), &*desired.body);
-        prop_assert_eq!(&project_desired_paths(&live, &desired, &owned), &*desired.body);
+        prop_assert_eq!(&project(&live, &owned), &desired.body());
+        prop_assert_eq!(&project_desired_paths(&live, &desired, &owned), &desired.body());
     }
 
     #[test]

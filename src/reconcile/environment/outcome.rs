@@ -134,7 +134,13 @@ impl Environment {
             };
             let changes = steps
                 .iter()
-                .flat_map(|step| Journal::change(name, &step.object, step.live.as_ref().map(yaml)))
+                .flat_map(|step| {
+                    Journal::change(
+                        name,
+                        &step.object,
+                        step.live.as_ref().map(|live| yaml(&live.value())),
+                    )
+                })
                 .collect();
             let entry = story::drifted(&scene, &told, changes);
             let status = self.journal.status().clone();

@@ -413,5 +413,7 @@ pub(in crate::reconcile) fn definitions(declared: &Declared) -> BTreeSet<GroupKi
         .values()
         .filter_map(|unit| unit.desired.as_ref().ok());
     let objects = desired.flat_map(|desired| desired.objects.values());
-    objects.filter_map(crate::plan::defined_kind).collect()
+    objects
+        .filter_map(|object| object.defines.clone())
+        .collect()
 }
