@@ -19,6 +19,8 @@ const KINDS: &str = "applyset.kubernetes.io/contains-group-kinds";
 const NAMESPACES: &str = "applyset.kubernetes.io/additional-namespaces";
 const ENVIRONMENT: &str = "gitops-agent.dev/environment";
 const UNIT: &str = "gitops-agent.dev/unit";
+/// The key of a parent's data under which the digests of [`Inventory::known`] stand.
+const KNOWN: &str = "known-clean";
 const PRUNE: &str = "gitops-agent.dev/prune";
 
 /// Which object is the parent of a unit's ApplySet.
@@ -41,6 +43,8 @@ pub struct Inventory {
     pub namespaces: BTreeSet<String>,
     /// Whether the unit's objects are pruned when the unit itself is taken away.
     pub prune: bool,
+    /// Differences from desired that the API server has called none, as digests.
+    pub known: BTreeSet<String>,
 }
 
 /// `<environment>.<unit>`, the parent's name.
@@ -66,7 +70,7 @@ impl InventoryParent {
 
     /// Writes what the inventory may hold from now on.
     pub async fn write(&self, cluster: &Cluster, inventory: &Inventory) -> Result<(), ApiError> {
-        let body = json!({
+        let mut body = json!({
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {
@@ -81,6 +85,9 @@ impl InventoryParent {
                 },
             },
         });
+        if !inventory.known.is_empty() {
+            body["data"] = json!({ KNOWN: joined(&inventory.known) });
+        }
         let origin = Origin {
             path: "the inventory".to_owned(),
             line: 0,
@@ -143,12 +150,20 @@ fn read(parent: &Live) -> Result<(UnitName, Inventory), ApiError> {
         .annotation(KINDS)
         .ok_or_else(|| unreadable("its annotation for the kinds is missing"))?;
     let namespaces = parent.annotation(NAMESPACES).unwrap_or_default();
+    let known = parent
+        .body
+        .pointer("/data")
+        .and_then(|data| data.get(KNOWN));
+    let known = known.and_then(Value::as_str);
     let inventory = Inventory {
         kinds: split(kinds)
             .map(|kind| kind.parse().unwrap_or_else(|never| match never {}))
             .collect(),
         namespaces: split(namespaces).map(str::to_owned).collect(),
         prune: parent.annotation(PRUNE) != Some("false"),
+        known: split(known.unwrap_or_default())
+            .map(str::to_owned)
+            .collect(),
     };
     Ok((unit, inventory))
 }
@@ -173,6 +188,7 @@ impl Inventory {
             kinds: self.kinds.union(&other.kinds).cloned().collect(),
             namespaces: self.namespaces.union(&other.namespaces).cloned().collect(),
             prune: other.prune,
+            known: self.known.clone(),
         }
     }
 }

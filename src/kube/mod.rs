@@ -7,6 +7,7 @@ mod error;
 mod inventory;
 mod key;
 mod observe;
+mod packed;
 mod view;
 mod watch;
 

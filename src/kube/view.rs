@@ -14,6 +14,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::cluster::Cluster;
 use super::discovery::Resource;
 use super::error::ApiError;
+use super::packed::Packed;
 use super::watch::follow;
 use crate::model::{GroupKind, Live, ObjectId, PART_OF};
 
@@ -54,13 +55,15 @@ pub(super) struct State {
     touched: BTreeSet<ObjectId>,
     recovered: bool,
     members: BTreeMap<String, BTreeSet<ObjectId>>,
+    /// What objects of a kind are packed against: one of them.
+    dictionaries: BTreeMap<GroupKind, Arc<[u8]>>,
 }
 
-/// An object as compact JSON: a parsed one takes ten times the memory.
+/// An object: parsed it would take a hundred times the memory.
 pub(super) struct Entry {
     pub(super) resource_version: u64,
     part_of: Option<String>,
-    json: Box<[u8]>,
+    packed: Packed,
 }
 
 impl LiveView {
@@ -146,8 +149,14 @@ impl LiveView {
         let json = lock(&self.shared.state)
             .objects
             .get(id)
-            .map(|entry| entry.json.clone())?;
+            .map(|entry| entry.packed.json())?;
         serde_json::from_slice(&json).ok().map(Live::new)
+    }
+
+    /// The resourceVersion of the object, if the view has it.
+    pub fn version(&self, id: &ObjectId) -> Option<u64> {
+        let state = lock(&self.shared.state);
+        state.objects.get(id).map(|entry| entry.resource_version)
     }
 
     /// The ids of the objects that carry an ApplySet's label.
@@ -225,7 +234,7 @@ impl State {
             self.remove(id);
             return true;
         };
-        let json = live.body.to_string().into_bytes().into_boxed_slice();
+        let packed = self.pack(&id.kind, live);
         self.members
             .entry(part_of.clone())
             .or_default()
@@ -233,7 +242,7 @@ impl State {
         let entry = Entry {
             resource_version,
             part_of: Some(part_of),
-            json,
+            packed,
         };
         let part_of = entry.part_of.clone();
         if let Some(before) = self.objects.insert(id.clone(), entry)
@@ -242,6 +251,23 @@ impl State {
             self.leave(id, before.part_of.as_deref());
         }
         true
+    }
+
+    /// An object that is far larger than what its kind is packed against (that one may
+    /// have been seen before it had a status) is what the next are packed against.
+    fn pack(&mut self, kind: &GroupKind, live: &Live) -> Packed {
+        let json = live.body.to_string().into_bytes();
+        let fits = self
+            .dictionaries
+            .get(kind)
+            .filter(|dictionary| json.len() < dictionary.len() * 3 / 2);
+        if let Some(dictionary) = fits {
+            return Packed::new(&json, dictionary);
+        }
+        let dictionary: Arc<[u8]> = json.into();
+        let packed = Packed::new(&dictionary, &dictionary);
+        self.dictionaries.insert(kind.clone(), dictionary);
+        packed
     }
 
     pub(super) fn remove(&mut self, id: &ObjectId) -> bool {

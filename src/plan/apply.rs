@@ -34,6 +34,7 @@ pub(super) fn step(subject: &Subject<'_>, desired: &Desired) -> Option<Step> {
             &mut step,
             Blocked::Unobserved("it was not looked for".to_owned()),
         ),
+        Some(Observation::AsDesired(_)) => return None,
         Some(Observation::Unknown(why)) => block(&mut step, Blocked::Unobserved(why.clone())),
         Some(Observation::Absent) => {
             let after = text::masked(&desired.id, &desired.body(), subject.key);
@@ -70,15 +71,16 @@ fn cause(subject: &Subject<'_>, desired: &Desired) -> Cause {
 }
 
 fn compare(subject: &Subject<'_>, desired: &Desired, seen: &Seen, step: &mut Step) -> Option<()> {
-    let owner = ownership(subject, &seen.live);
+    let live = &seen.live();
+    let owner = ownership(subject, live);
     let differences = match &seen.verdict {
         Verdict::Clean if owner == Ownership::Ours => return None,
         Verdict::Clean => &[][..],
         Verdict::Maybe(differences) | Verdict::Drifted(differences) => differences,
     };
-    step.uid = Some(seen.live.uid().to_owned());
+    step.uid = Some(live.uid().to_owned());
     step.fields = text::fields(differences);
-    let (live, key) = (&seen.live, subject.key);
+    let key = subject.key;
     step.before = Some(Json::from(&text::live_side(desired, live, key)));
     step.live = Some(Json::from(&text::recorded_side(desired, live, key)));
     step.after = Some(Json::from(&text::masked(&desired.id, &desired.body(), key)));
@@ -109,7 +111,7 @@ fn compare(subject: &Subject<'_>, desired: &Desired, seen: &Seen, step: &mut Ste
             block(step, Blocked::NotOurs(why));
         }
     }
-    if seen.live.terminating() {
+    if live.terminating() {
         step.standing = Standing::Waits("its deletion, which is under way".to_owned());
     } else if subject.unit.conflicts == ConflictPolicy::Fail
         && step.cause == Cause::Change

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use serde_json::{Value, json};
 
 use super::apply::{block, step};
-use super::order::{self, Dependencies};
+use super::order;
 use super::prune::prunes;
 use super::subject::{Members, Observation, Subject};
 use super::types::{Blocked, Plan, Proposed, Standing, Step};
@@ -15,7 +15,6 @@ use crate::model::{Digest, Json, ObjectId};
 
 /// The plan of a unit.
 pub fn plan(subject: &Subject<'_>) -> Plan<Proposed> {
-    let dependencies = order::dependencies(subject.desired, &subject.neighbours.claims);
     let mut steps: Vec<Step> = subject
         .desired
         .values()
@@ -27,7 +26,7 @@ pub fn plan(subject: &Subject<'_>) -> Plan<Proposed> {
         .map(|step| step.object.clone())
         .collect();
     for step in &mut steps {
-        depend(subject, &dependencies, &dirty, step);
+        depend(subject, &dirty, step);
     }
     let unhealthy = unhealthy(subject);
     let mut notes = Vec::new();
@@ -62,12 +61,8 @@ pub fn plan(subject: &Subject<'_>) -> Plan<Proposed> {
 }
 
 /// Sets wave and standing by what has to come before.
-fn depend(
-    subject: &Subject<'_>,
-    dependencies: &Dependencies,
-    dirty: &BTreeSet<ObjectId>,
-    step: &mut Step,
-) {
+fn depend(subject: &Subject<'_>, dirty: &BTreeSet<ObjectId>, step: &mut Step) {
+    let dependencies = subject.dependencies;
     if let Some(wrong) = dependencies.wrong.get(&step.object) {
         return block(step, Blocked::Dependency(wrong.to_string()));
     }
@@ -87,10 +82,10 @@ fn unmet(subject: &Subject<'_>, dirty: &BTreeSet<ObjectId>, before: &ObjectId) -
     if dirty.contains(before) {
         return Some(format!("{before} to be applied"));
     }
-    match subject.observed.get(before) {
-        Some(Observation::Present(seen)) if seen.health.status == Status::Current => None,
-        Some(Observation::Present(seen)) => Some(format!("{before}: {}", seen.health.message)),
-        _ => Some(format!("{before} to exist")),
+    match subject.observed.get(before).and_then(Observation::health) {
+        Some(health) if health.status == Status::Current => None,
+        Some(health) => Some(format!("{before}: {}", health.message)),
+        None => Some(format!("{before} to exist")),
     }
 }
 
@@ -98,12 +93,10 @@ fn unhealthy(subject: &Subject<'_>) -> Vec<(ObjectId, Health)> {
     let present = subject
         .desired
         .keys()
-        .filter_map(|id| match subject.observed.get(id) {
-            Some(Observation::Present(seen)) => Some((id.clone(), seen.health.clone())),
-            _ => None,
-        });
+        .filter_map(|id| Some((id, subject.observed.get(id)?.health()?)));
     present
         .filter(|(_, health)| health.status != Status::Current)
+        .map(|(id, health)| (id.clone(), health.clone()))
         .collect()
 }
 

@@ -16,6 +16,6 @@ mod types;
 pub use build::plan;
 pub use guard::Granted;
 pub use order::{Dependencies, DependencyError, dependencies, foreign, rank};
-pub use subject::{Baseline, Members, Neighbours, Observation, Refusal, Seen, Subject};
+pub use subject::{AsDesired, Baseline, Members, Neighbours, Observation, Refusal, Seen, Subject};
 pub use text::{diff, recorded_side};
 pub use types::{Action, Blocked, Cause, Checked, FieldChange, Plan, Proposed, Standing, Step};

@@ -104,18 +104,23 @@ pub fn dependencies(
 /// server wants to be `<plural>.<group>`: what it defines stands in the other unit.
 pub fn foreign(
     desired: &BTreeMap<ObjectId, Desired>,
-    claims: &BTreeMap<ObjectId, UnitName>,
+    dependencies: &Dependencies,
+    crds: &BTreeSet<ObjectId>,
 ) -> BTreeSet<ObjectId> {
-    let groups: BTreeSet<&str> = desired.keys().map(|id| id.kind.group.as_str()).collect();
+    let mut groups: BTreeSet<&str> = BTreeSet::new();
+    if !crds.is_empty() {
+        groups.extend(desired.keys().map(|id| id.kind.group.as_str()));
+    }
     let defines = |id: &&ObjectId| {
         let group = id.name.split_once('.').map_or("", |(_, group)| group);
-        id.kind
-            .is("apiextensions.k8s.io", "CustomResourceDefinition")
-            && groups.contains(group)
+        groups.contains(group)
     };
-    let needed = dependencies(desired, claims).of.into_values().flatten();
-    let needed = needed.chain(claims.keys().filter(defines).cloned());
-    needed.filter(|id| !desired.contains_key(id)).collect()
+    let needed = dependencies.of.values().flatten();
+    let needed = needed.chain(crds.iter().filter(defines));
+    needed
+        .filter(|id| !desired.contains_key(id))
+        .cloned()
+        .collect()
 }
 
 /// The CRDs among the objects, by the kind that they define.
@@ -248,8 +253,13 @@ mod tests {
             crd("widgets.example.com"),
             crd("things.elsewhere.com"),
         ];
-        let claims = claims.map(|id| (id, unit.clone())).into();
-        let found = foreign(&BTreeMap::from([(widget, desired)]), &claims);
+        let claims = BTreeMap::from(claims.map(|id| (id, unit.clone())));
+        let crds = claims
+            .keys()
+            .filter(|id| id.kind.kind.starts_with("Custom"));
+        let crds = crds.cloned().collect();
+        let desired = BTreeMap::from([(widget, desired)]);
+        let found = foreign(&desired, &dependencies(&desired, &claims), &crds);
         assert_eq!(found, [namespace, crd("widgets.example.com")].into());
     }
 }

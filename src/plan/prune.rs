@@ -78,16 +78,18 @@ fn prune(subject: &Subject<'_>, id: &ObjectId, observation: &Observation) -> Opt
         uid: None,
     };
     match observation {
-        Observation::Absent => return None,
+        // What is as desired has not left desired.
+        Observation::Absent | Observation::AsDesired(_) => return None,
         Observation::Unknown(why) => block(&mut step, Blocked::Unobserved(why.clone())),
         Observation::Present(seen) => {
-            step.uid = Some(seen.live.uid().to_owned());
-            let owned = text::without_label(text::owned_side(id, &seen.live, subject.key));
+            let live = &seen.live();
+            step.uid = Some(live.uid().to_owned());
+            let owned = text::without_label(text::owned_side(id, live, subject.key));
             step.before = Some(Json::from(&owned));
             let kept = subject.neighbours.retired && !subject.unit.prune;
-            if kept || seen.live.annotation(DELETION) == Some("detach") {
+            if kept || live.annotation(DELETION) == Some("detach") {
                 step.action = Action::Detach;
-            } else if seen.live.terminating() {
+            } else if live.terminating() {
                 step.standing = Standing::Waits("its deletion, which is under way".to_owned());
             }
         }

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use super::order::Dependencies;
 use crate::config::Unit;
 use crate::fields::Verdict;
 use crate::health::Health;
 use crate::model::{
-    Desired, Digest, DigestKey, EnvironmentName, Live, ObjectId, Revision, UnitName,
+    Desired, Digest, DigestKey, EnvironmentName, Json, Live, ObjectId, Revision, UnitName,
 };
 
 /// Everything that a plan depends on.
@@ -30,6 +31,8 @@ pub struct Subject<'a> {
     pub members: &'a Members,
     /// The rest of the environment.
     pub neighbours: &'a Neighbours,
+    /// What its objects depend on.
+    pub dependencies: &'a Dependencies,
     /// What was applied before.
     pub applied: &'a BTreeMap<ObjectId, Baseline>,
     /// What the API server refused before.
@@ -45,6 +48,8 @@ pub struct Subject<'a> {
 /// What is known of an object.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Observation {
+    /// It is there, ours and as desired: nothing else has to be known of it.
+    AsDesired(AsDesired),
     /// It is there.
     Present(Box<Seen>),
     /// The API server says that it is not.
@@ -53,15 +58,40 @@ pub enum Observation {
     Unknown(String),
 }
 
+impl Observation {
+    /// The health of an object that is there.
+    pub(super) fn health(&self) -> Option<&Health> {
+        match self {
+            Self::AsDesired(found) => Some(&found.health),
+            Self::Present(seen) => Some(&seen.health),
+            Self::Absent | Self::Unknown(_) => None,
+        }
+    }
+}
+
+/// How an object is that is ours and as desired.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AsDesired {
+    /// Its health.
+    pub health: Health,
+}
+
 /// A live object, looked at.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Seen {
     /// As the API server has it.
-    pub live: Live,
+    pub live: Json,
     /// Its health.
     pub health: Health,
     /// Compared with desired; [`Verdict::Clean`] for one that is not desired.
     pub verdict: Verdict,
+}
+
+impl Seen {
+    /// The live object, parsed.
+    pub fn live(&self) -> Live {
+        Live::new(self.live.value())
+    }
 }
 
 /// The inventory's objects.
@@ -88,6 +118,8 @@ impl Members {
 pub struct Neighbours {
     /// Who declares an object.
     pub claims: BTreeMap<ObjectId, UnitName>,
+    /// The CRDs among them.
+    pub crds: BTreeSet<ObjectId>,
     /// The ApplySets of the environment.
     pub apply_sets: BTreeMap<String, UnitName>,
     /// Units whose render failed, so that what they declare is not known.

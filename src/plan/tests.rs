@@ -15,7 +15,7 @@ use crate::config::{ConflictPolicy, DriftPolicy, MaxPrune, Unit, UnitType};
 use crate::fields::{Difference, Kind, Verdict};
 use crate::health::{Health, Status};
 use crate::model::{
-    Desired, Digest, DigestKey, FIELD_MANAGER, GroupKind, Live, Manager, ObjectId, Origin, PART_OF,
+    Desired, Digest, DigestKey, FIELD_MANAGER, GroupKind, Json, Manager, ObjectId, Origin, PART_OF,
 };
 
 /// Everything that a plan depends on, to be changed by a case.
@@ -68,7 +68,7 @@ fn clean(id: &ObjectId) -> Seen {
         message: String::new(),
     };
     Seen {
-        live: Live::new(live),
+        live: Json::from(&live),
         health,
         verdict: Verdict::Clean,
     }
@@ -175,6 +175,7 @@ impl World {
             observed: &self.observed,
             members: &self.members,
             neighbours: &self.neighbours,
+            dependencies: &dependencies(&self.desired, &self.neighbours.claims),
             applied: &self.applied,
             refusals: &self.refusals,
             waits: self.waits,
@@ -228,14 +229,21 @@ fn steps(world: &World) -> Vec<String> {
     lines(&world.checked(&BTreeSet::new()))
 }
 
+/// Changes one field of the live object.
+fn set(seen: &mut Seen, pointer: &[&str], value: Value) {
+    let mut live = seen.live.value();
+    let place = pointer.iter().fold(&mut live, |at, name| &mut at[*name]);
+    *place = value;
+    seen.live = Json::from(&live);
+}
+
 fn label(seen: &mut Seen, value: &Value) {
-    seen.live.body["metadata"]["labels"][PART_OF] = value.clone();
+    let mut live = seen.live.value();
+    live["metadata"]["labels"][PART_OF] = value.clone();
     if value.is_null() {
-        seen.live.body["metadata"]
-            .as_object_mut()
-            .unwrap()
-            .remove("labels");
+        live["metadata"].as_object_mut().unwrap().remove("labels");
     }
+    seen.live = Json::from(&live);
 }
 
 /// A case: what it is about, what is changed in a world of one clean ConfigMap `a`, and
@@ -306,8 +314,11 @@ const CASES: &[Case] = &[
         |w, a| {
             w.see(a, |s| {
                 label(s, &Value::Null);
-                s.live.body["metadata"]["managedFields"] =
-                    json!([{"manager": FIELD_MANAGER, "operation": "Apply"}]);
+                set(
+                    s,
+                    &["metadata", "managedFields"],
+                    json!([{"manager": FIELD_MANAGER, "operation": "Apply"}]),
+                );
                 s.verdict = Verdict::Drifted(changed());
             })
         },
@@ -380,7 +391,11 @@ const CASES: &[Case] = &[
         "being deleted",
         |w, a| {
             w.see(a, |s| {
-                s.live.body["metadata"]["deletionTimestamp"] = json!("2026-11-21T09:00:00Z");
+                set(
+                    s,
+                    &["metadata", "deletionTimestamp"],
+                    json!("2026-11-21T09:00:00Z"),
+                );
                 s.verdict = Verdict::Drifted(changed());
             })
         },
@@ -494,8 +509,11 @@ const LEFT: &[Case] = &[
         "detached",
         |w, a| {
             w.see(a, |s| {
-                s.live.body["metadata"]["annotations"] =
-                    json!({"client.lifecycle.config.k8s.io/deletion": "detach"});
+                set(
+                    s,
+                    &["metadata", "annotations"],
+                    json!({"client.lifecycle.config.k8s.io/deletion": "detach"}),
+                );
             })
         },
         &["detach ConfigMap n/a, Change: ready"],
@@ -504,7 +522,11 @@ const LEFT: &[Case] = &[
         "being deleted",
         |w, a| {
             w.see(a, |s| {
-                s.live.body["metadata"]["deletionTimestamp"] = json!("2026-11-21T09:00:00Z");
+                set(
+                    s,
+                    &["metadata", "deletionTimestamp"],
+                    json!("2026-11-21T09:00:00Z"),
+                );
             })
         },
         &["prune ConfigMap n/a, Change: waits for its deletion, which is under way"],
@@ -829,7 +851,7 @@ fn many_prunes_need_an_approval_of_exactly_that_plan() {
     );
     // Made anew by somebody, it is another plan.
     world.see(&id("ConfigMap", "m00"), |seen| {
-        seen.live.body["metadata"]["uid"] = json!("other")
+        set(seen, &["metadata", "uid"], json!("other"))
     });
     let moved = world.checked(&BTreeSet::from([plan.digest]));
     assert_ne!(moved.digest, plan.digest);
@@ -877,7 +899,7 @@ fn kinds_that_take_others_along_need_an_approval_that_lasts_until_they_are_gone(
     assert_eq!(rest.ready().count(), 2, "{:?}", lines(&rest));
     // Under the same name there is another one by now: nobody granted that.
     world.see(&ids[0], |seen| {
-        seen.live.body["metadata"]["uid"] = json!("other")
+        set(seen, &["metadata", "uid"], json!("other"))
     });
     let rest = world.proposed().check(
         world.unit.max_prune,
@@ -894,7 +916,7 @@ fn values_of_secrets_are_in_no_step() {
     let secret = id("Secret", "s");
     world.declare(&secret, |body| body["data"] = json!({"a": "aHVzaA=="}));
     world.see(&secret, |seen| {
-        seen.live.body["data"] = json!({"a": "b3RoZXI="});
+        set(seen, &["data"], json!({"a": "b3RoZXI="}));
         let kind = Kind::Changed {
             live: json!("[redacted]"),
             desired: json!("[redacted]"),

@@ -5,15 +5,22 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures::StreamExt;
+use futures::stream::FuturesOrdered;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::config::{self, Problem, Problems};
 use crate::kube::{Cluster, InventoryParent};
 use crate::model::{
-    Desired, Digest, EnvironmentName, GroupKind, ObjectId, PART_OF, Tree, UnitName, holds_secret,
+    Desired, Digest, EnvironmentName, GroupKind, ObjectId, Origin, PART_OF, Tree, UnitName,
+    holds_secret,
 };
 use crate::plan::Neighbours;
 use crate::render::{self, RenderErrors, Rendered, Scope};
+
+/// How many units are rendered side by side. Rendering takes a processor.
+const RENDERED_AT_ONCE: usize = 4;
 
 /// The outside programs that renderers need.
 pub type Tools = render::Tools;
@@ -51,16 +58,54 @@ pub struct DeclaredUnit {
 pub struct UnitDesired {
     /// Its objects.
     pub objects: BTreeMap<ObjectId, Desired>,
+    /// Their kinds, each in the version that is declared.
+    pub kinds: BTreeMap<GroupKind, String>,
     /// Of all of them.
     pub digest: Digest,
     /// What people should know of, such as values that tools read differently.
     pub warnings: Problems,
 }
 
-/// Renders that are kept as long as their inputs stay the same.
+/// What units declare, kept as long as their inputs stay the same.
 #[derive(Debug, Default)]
 pub struct RenderCache {
-    rendered: BTreeMap<UnitName, (Digest, Arc<Rendered>)>,
+    units: BTreeMap<UnitName, Cached>,
+}
+
+/// A unit that was rendered.
+#[derive(Debug)]
+struct Cached {
+    inputs: Digest,
+    /// The scopes that it uses, as they were.
+    scopes: BTreeMap<GroupKind, Option<Scope>>,
+    /// The scopes of the kinds that it defines.
+    defines: BTreeMap<GroupKind, Scope>,
+    desired: Arc<UnitDesired>,
+}
+
+/// What stands for a unit while the scopes of its kinds are found out.
+enum Draft {
+    Fresh(Digest, Rendered),
+    Kept(Cached),
+}
+
+impl Draft {
+    fn kinds(&self) -> impl Iterator<Item = &GroupKind> {
+        let (fresh, kept) = match self {
+            Self::Fresh(_, rendered) => (Some(rendered), None),
+            Self::Kept(cached) => (None, Some(cached)),
+        };
+        let fresh = fresh.into_iter().flat_map(Rendered::manifests);
+        let kept = kept.into_iter().flat_map(|cached| cached.scopes.keys());
+        fresh.map(|manifest| &manifest.kind).chain(kept)
+    }
+
+    fn defines(&self) -> BTreeMap<GroupKind, Scope> {
+        match self {
+            Self::Fresh(_, rendered) => render::scopes_of_crds(rendered.manifests()),
+            Self::Kept(cached) => cached.defines.clone(),
+        }
+    }
 }
 
 /// Renders the units whose inputs changed, and resolves them together: the scope of a
@@ -73,72 +118,110 @@ pub async fn declare(
     cluster: Option<&Cluster>,
     cache: &mut RenderCache,
 ) -> Declared {
-    cache
-        .rendered
-        .retain(|name, _| environment.units.contains_key(name));
-    let mut rendered = BTreeMap::new();
-    for (name, unit) in &environment.units {
-        rendered.insert(name, cached(tree, unit, tools, cache).await);
+    let mut before = std::mem::take(&mut cache.units);
+    let turns = Semaphore::new(RENDERED_AT_ONCE);
+    let mut drafting = FuturesOrdered::new();
+    for unit in environment.units.values() {
+        let before = before.remove(&unit.name);
+        drafting.push_back(draft(tree, unit, tools, before, &turns));
     }
+    let drafts: Vec<(&config::Unit, Result<Draft, RenderErrors>)> = drafting.collect().await;
     let scopes = scopes(
-        rendered.values().filter_map(|result| result.as_ref().ok()),
+        drafts.iter().filter_map(|(_, draft)| draft.as_ref().ok()),
         cluster,
     )
     .await;
     let mut declared = Declared::default();
-    let mut taken: BTreeMap<ObjectId, (UnitName, String)> = BTreeMap::new();
-    for (name, result) in rendered {
-        let unit = &environment.units[name];
-        let desired = result.and_then(|rendered| resolve(&rendered, unit, &scopes));
-        let desired = desired.and_then(|desired| claim(desired, name, &mut taken));
-        let desired =
-            desired.map(|desired| Arc::new(label(desired, &environment.name, name, labels)));
-        declared.units.insert(
-            name.clone(),
-            DeclaredUnit {
-                unit: Arc::new(unit.clone()),
-                desired,
-            },
-        );
+    for (unit, draft) in drafts {
+        let desired = match draft {
+            Ok(draft) => finish(tree, environment, unit, tools, labels, &scopes, draft).await,
+            Err(error) => Err(error),
+        };
+        let desired = desired.map(|done| {
+            let desired = Arc::clone(&done.desired);
+            cache.units.insert(unit.name.clone(), done);
+            desired
+        });
+        let unit = Arc::new(unit.clone());
+        let name = unit.name.clone();
+        declared.units.insert(name, DeclaredUnit { unit, desired });
     }
+    declared.claim();
     declared
 }
 
-async fn cached(
+async fn draft<'a>(
+    tree: &Arc<dyn Tree>,
+    unit: &'a config::Unit,
+    tools: &Tools,
+    before: Option<Cached>,
+    turns: &Semaphore,
+) -> (&'a config::Unit, Result<Draft, RenderErrors>) {
+    // It is never closed, so a permit is always had.
+    let _turn = turns.acquire().await;
+    (unit, render(tree, unit, tools, before).await)
+}
+
+async fn render(
     tree: &Arc<dyn Tree>,
     unit: &config::Unit,
     tools: &Tools,
-    cache: &mut RenderCache,
-) -> Result<Arc<Rendered>, RenderErrors> {
+    before: Option<Cached>,
+) -> Result<Draft, RenderErrors> {
     let inputs = render::inputs_digest(&**tree, unit)?;
-    if let Some((before, rendered)) = cache.rendered.get(&unit.name)
-        && *before == inputs
-    {
-        return Ok(Arc::clone(rendered));
+    if let Some(before) = before.filter(|before| before.inputs == inputs) {
+        return Ok(Draft::Kept(before));
     }
-    let rendered = Arc::new(render::render(tree, unit, tools).await?);
-    cache
-        .rendered
-        .insert(unit.name.clone(), (inputs, Arc::clone(&rendered)));
-    Ok(rendered)
+    let rendered = render::render(tree, unit, tools).await?;
+    Ok(Draft::Fresh(inputs, rendered))
+}
+
+/// What a unit declares. One whose kinds have got other scopes is rendered again.
+async fn finish(
+    tree: &Arc<dyn Tree>,
+    environment: &config::Environment,
+    unit: &config::Unit,
+    tools: &Tools,
+    labels: Labels<'_>,
+    scopes: &BTreeMap<GroupKind, Scope>,
+    draft: Draft,
+) -> Result<Cached, RenderErrors> {
+    let (inputs, rendered) = match draft {
+        Draft::Fresh(inputs, rendered) => (inputs, rendered),
+        Draft::Kept(cached) => {
+            let same = |(kind, scope): (_, &Option<Scope>)| scopes.get(kind) == scope.as_ref();
+            if cached.scopes.iter().all(same) {
+                return Ok(cached);
+            }
+            (cached.inputs, render::render(tree, unit, tools).await?)
+        }
+    };
+    let kinds = rendered.manifests().iter().map(|manifest| &manifest.kind);
+    Ok(Cached {
+        inputs,
+        scopes: kinds
+            .map(|kind| (kind.clone(), scopes.get(kind).copied()))
+            .collect(),
+        defines: render::scopes_of_crds(rendered.manifests()),
+        desired: Arc::new(resolve(&rendered, environment, unit, labels, scopes)?),
+    })
 }
 
 /// The scopes of the kinds in use: built-in, declared by a CRD of the environment, or
 /// as the cluster has them.
 async fn scopes(
-    rendered: impl Iterator<Item = &Arc<Rendered>>,
+    drafts: impl Iterator<Item = &Draft>,
     cluster: Option<&Cluster>,
 ) -> BTreeMap<GroupKind, Scope> {
     let mut scopes = BTreeMap::new();
     let mut kinds = BTreeSet::new();
-    for rendered in rendered {
-        scopes.extend(render::scopes_of_crds(rendered.manifests()));
-        kinds.extend(
-            rendered
-                .manifests()
-                .iter()
-                .map(|manifest| manifest.kind.clone()),
-        );
+    for draft in drafts {
+        scopes.extend(draft.defines());
+        for kind in draft.kinds() {
+            if !kinds.contains(kind) {
+                kinds.insert(kind.clone());
+            }
+        }
     }
     for kind in kinds {
         if scopes.contains_key(&kind) {
@@ -164,19 +247,40 @@ async fn scopes(
 
 fn resolve(
     rendered: &Rendered,
+    environment: &config::Environment,
     unit: &config::Unit,
+    labels: Labels<'_>,
     scopes: &BTreeMap<GroupKind, Scope>,
 ) -> Result<UnitDesired, RenderErrors> {
-    let set = render::resolve_scope(rendered, unit.namespace.as_deref(), &|kind| {
-        scopes.get(kind).copied()
-    })?;
-    let objects: BTreeMap<ObjectId, Desired> = set
-        .objects()
-        .iter()
-        .map(|(id, desired)| (id.clone(), encoded(desired.clone())))
-        .collect();
+    let apply_set = match labels {
+        Labels::Plain => None,
+        Labels::ApplySet { namespace } => Some(
+            InventoryParent {
+                namespace: namespace.to_owned(),
+                environment: environment.name.clone(),
+                unit: unit.name.clone(),
+            }
+            .apply_set(),
+        ),
+    };
+    let finish = |id: &ObjectId, body: &mut Value| {
+        if holds_secret(id) {
+            encode(body);
+        }
+        if let Some(apply_set) = &apply_set {
+            label(body, apply_set);
+        }
+    };
+    let scope = |kind: &GroupKind| scopes.get(kind).copied();
+    let objects = render::resolve_scope(rendered, unit.namespace.as_deref(), &scope, &finish)?;
+    let objects = objects.into_objects();
+    let kinds = objects.values().map(|desired| {
+        let version = desired.api_version.rsplit('/').next().unwrap_or_default();
+        (desired.id.kind.clone(), version.to_owned())
+    });
     Ok(UnitDesired {
         digest: digest(&objects),
+        kinds: kinds.collect(),
         objects,
         warnings: rendered.warnings().clone(),
     })
@@ -184,11 +288,7 @@ fn resolve(
 
 /// `stringData` of a Secret as `data`. The API server stores it so, but keeps our field
 /// ownership at `stringData`, so that a key that leaves it would stay for ever.
-fn encoded(desired: Desired) -> Desired {
-    if !holds_secret(&desired.id) || desired.body().get("stringData").is_none() {
-        return desired;
-    }
-    let mut body = desired.body();
+fn encode(body: &mut Value) {
     if let Some(object) = body.as_object_mut()
         && let Some(Value::Object(strings)) = object.remove("stringData")
         && let Value::Object(data) = object.entry("data").or_insert_with(|| json!({}))
@@ -200,73 +300,9 @@ fn encoded(desired: Desired) -> Desired {
             data.insert(name, Value::String(STANDARD.encode(text)));
         }
     }
-    Desired::new(desired.id, &body, desired.origin)
 }
 
-/// The first unit that declares an object has it; for another one it is an error that
-/// names both places.
-fn claim(
-    desired: UnitDesired,
-    name: &UnitName,
-    taken: &mut BTreeMap<ObjectId, (UnitName, String)>,
-) -> Result<UnitDesired, RenderErrors> {
-    let doubles: Vec<(&Desired, &(UnitName, String))> = desired
-        .objects
-        .values()
-        .filter_map(|object| Some((object, taken.get(&object.id)?)))
-        .collect();
-    if !doubles.is_empty() {
-        let problems: Problems = doubles
-            .into_iter()
-            .map(|(object, (unit, place))| {
-                let message = format!(
-                    "{} is declared by the unit {unit} too, in {place}; only one unit may",
-                    object.id
-                );
-                let problem = Problem::in_file(object.origin.path.clone(), message);
-                Problem {
-                    line: object.origin.line,
-                    ..problem
-                }
-            })
-            .collect();
-        return Err(problems.into());
-    }
-    for object in desired.objects.values() {
-        taken.insert(object.id.clone(), (name.clone(), object.origin.to_string()));
-    }
-    Ok(desired)
-}
-
-fn label(
-    desired: UnitDesired,
-    environment: &EnvironmentName,
-    unit: &UnitName,
-    labels: Labels<'_>,
-) -> UnitDesired {
-    let Labels::ApplySet { namespace } = labels else {
-        return desired;
-    };
-    let parent = InventoryParent {
-        namespace: namespace.to_owned(),
-        environment: environment.clone(),
-        unit: unit.clone(),
-    };
-    let id = parent.apply_set();
-    let objects: BTreeMap<ObjectId, Desired> = desired
-        .objects
-        .into_iter()
-        .map(|(object, desired)| (object, labelled(desired, &id)))
-        .collect();
-    UnitDesired {
-        digest: digest(&objects),
-        objects,
-        warnings: desired.warnings,
-    }
-}
-
-fn labelled(desired: Desired, apply_set: &str) -> Desired {
-    let mut body = desired.body();
+fn label(body: &mut Value, apply_set: &str) {
     let metadata = body
         .as_object_mut()
         .map(|object| object.entry("metadata").or_insert_with(|| json!({})));
@@ -275,7 +311,18 @@ fn labelled(desired: Desired, apply_set: &str) -> Desired {
     {
         labels.insert(PART_OF.to_owned(), Value::String(apply_set.to_owned()));
     }
-    Desired::new(desired.id, &body, desired.origin)
+}
+
+fn twice(object: &Desired, (unit, place): &(&UnitName, &Origin)) -> Problem {
+    let message = format!(
+        "{} is declared by the unit {unit} too, in {place}; only one unit may",
+        object.id
+    );
+    let problem = Problem::in_file(object.origin.path.clone(), message);
+    Problem {
+        line: object.origin.line,
+        ..problem
+    }
 }
 
 fn digest(objects: &BTreeMap<ObjectId, Desired>) -> Digest {
@@ -287,6 +334,32 @@ fn digest(objects: &BTreeMap<ObjectId, Desired>) -> Digest {
 }
 
 impl Declared {
+    /// The first unit that declares an object has it; for another one it is an error that
+    /// names both places.
+    fn claim(&mut self) {
+        let mut taken: BTreeMap<&ObjectId, (&UnitName, &Origin)> = BTreeMap::new();
+        let mut wrong: BTreeMap<UnitName, Problems> = BTreeMap::new();
+        for (name, unit) in &self.units {
+            let Ok(desired) = &unit.desired else { continue };
+            let doubles: Problems = desired
+                .objects
+                .values()
+                .filter_map(|object| Some(twice(object, taken.get(&object.id)?)))
+                .collect();
+            if doubles.is_empty() {
+                let ours = desired.objects.values();
+                taken.extend(ours.map(|object| (&object.id, (name, &object.origin))));
+            } else {
+                wrong.insert(name.clone(), doubles);
+            }
+        }
+        for (name, problems) in wrong {
+            if let Some(unit) = self.units.get_mut(&name) {
+                unit.desired = Err(problems.into());
+            }
+        }
+    }
+
     /// What the plan of a unit has to know of the others.
     pub fn neighbours(
         &self,
@@ -298,9 +371,12 @@ impl Declared {
         for (name, unit) in &self.units {
             match &unit.desired {
                 Ok(desired) => {
+                    let ids = desired.objects.keys();
                     neighbours
                         .claims
-                        .extend(desired.objects.keys().map(|id| (id.clone(), name.clone())));
+                        .extend(ids.map(|id| (id.clone(), name.clone())));
+                    let crds = desired.objects.values().filter(|it| it.defines.is_some());
+                    neighbours.crds.extend(crds.map(|crd| crd.id.clone()));
                 }
                 Err(_) => drop(neighbours.unrendered.insert(name.clone())),
             }

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use futures::{StreamExt, stream};
 use tokio::sync::Semaphore;
 
+use super::compared::Compared;
 use super::declare::{self, Labels, RenderCache, Tools, UnitDesired};
 use super::environment::definitions;
-use super::observe::KnownClean;
 use super::pass::{self, Context, PlanInput, Planned, REQUESTS};
 use super::unit::refusal;
 use crate::config::{self, Problems};
 use crate::kube::{ApiError, ApplyMode, Cluster, Conflicts, Inventory, InventoryParent, LiveView};
 use crate::model::{Desired, Digest, DigestKey, ObjectId, Origin, Revision, Tree, UnitName};
-use crate::plan::{Baseline, Checked, Granted, Neighbours, Plan, Refusal, Standing};
+use crate::plan::{Baseline, Checked, Granted, Neighbours, Plan, Refusal, Standing, dependencies};
 use crate::runtime::clock;
 use crate::runtime::metrics::Metrics;
 
@@ -94,6 +94,9 @@ pub async fn plan_environment(wanted: PlanEnvironment<'_>) -> Result<PlannedEnvi
         return Err(error.clone());
     }
     let context = context(environment, cluster, namespace, key);
+    let known = inventories.iter().flat_map(BTreeMap::values);
+    let known = known.flat_map(|inventory| inventory.known.iter().cloned());
+    context.compared.recall(known);
     let retired: BTreeSet<UnitName> = inventories
         .iter()
         .flatten()
@@ -111,7 +114,8 @@ pub async fn plan_environment(wanted: PlanEnvironment<'_>) -> Result<PlannedEnvi
         apply_set: parent(environment, namespace, &unit.name).apply_set(),
         inventory: inventory(&inventories, &unit.name),
         inventory_problem: inventories.as_ref().err().map(ToString::to_string),
-        applied: baselines(&desired, recorded.get(&unit.name)),
+        dependencies: Arc::new(dependencies(&desired.objects, &neighbours.claims)),
+        applied: Arc::new(baselines(&desired, recorded.get(&unit.name))),
         unit,
         desired,
         revision: revision.clone(),
@@ -170,7 +174,7 @@ fn context(
         environment: environment.name.clone(),
         cluster: Arc::clone(cluster),
         view: LiveView::new(Arc::clone(cluster)),
-        known: KnownClean::default(),
+        compared: Compared::default(),
         key,
         namespace: namespace.to_owned(),
         requests: Semaphore::new(REQUESTS),
@@ -214,6 +218,7 @@ impl UnitDesired {
     pub(super) fn nothing() -> Self {
         Self {
             objects: BTreeMap::new(),
+            kinds: BTreeMap::new(),
             digest: Digest::of_bytes(b""),
             warnings: Problems::default(),
         }

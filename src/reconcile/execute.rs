@@ -16,8 +16,8 @@ use crate::plan::{Action, Observation, Step, rank};
 pub struct Done {
     /// The step.
     pub step: Step,
-    /// The object as it is now (`None` for one that is deleted), or the error.
-    pub result: Result<Option<Live>, ApiError>,
+    /// Whether it could be done.
+    pub result: Result<(), ApiError>,
 }
 
 /// Runs the ready steps, those of one rank side by side. One that fails does not stop
@@ -62,9 +62,11 @@ async fn run(
         Action::Prune => prune(context, planned, step).await,
         Action::Detach => detach(context, planned, step).await,
     };
-    if let Ok(Some(live)) = &result {
-        context.view.put(live);
-    }
+    let result = result.map(|live| {
+        if let Some(live) = live {
+            context.view.put(&live);
+        }
+    });
     Some(Done {
         step: step.clone(),
         result,
@@ -114,7 +116,7 @@ async fn prune(
     let Some(live) = seen(planned, step) else {
         return Ok(None);
     };
-    match context.cluster.delete(&step.object, live).await? {
+    match context.cluster.delete(&step.object, &live).await? {
         Deletion::Accepted(live) => Ok(Some(*live)),
         Deletion::Gone => {
             context.view.remove(&step.object);
@@ -140,9 +142,9 @@ async fn detach(
     context.cluster.merge(&step.object, &patch).await.map(Some)
 }
 
-fn seen<'a>(planned: &'a Planned, step: &Step) -> Option<&'a Live> {
+fn seen(planned: &Planned, step: &Step) -> Option<Live> {
     match planned.observed.get(&step.object) {
-        Some(Observation::Present(seen)) => Some(&seen.live),
+        Some(Observation::Present(seen)) => Some(seen.live()),
         _ => None,
     }
 }

@@ -97,14 +97,23 @@ impl Journal {
         &self.status
     }
 
-    /// The files of a unit that differ from what is recorded. `files` are all of it.
-    pub(super) fn differing(&self, unit: &UnitName, files: &BTreeMap<ObjectId, String>) -> Changes {
+    /// The files of a unit that differ from what is recorded. `files` are all of it, by
+    /// the ids of their contents; `read` gives the content of one.
+    pub(super) fn differing(
+        &self,
+        unit: &UnitName,
+        files: &BTreeMap<ObjectId, Oid>,
+        read: impl Fn(&ObjectId) -> Option<String>,
+    ) -> Changes {
         let mut changes = Changes::new();
         let mut paths = BTreeSet::new();
         for (id, content) in files {
             let path = path::of_object(unit, id);
-            if self.files.get(&path) != Some(&content_id(content.as_bytes())) {
-                changes.insert(path.clone(), Some(content.clone().into_bytes()));
+            // One that is gone by now is told by the pass that sees it.
+            if self.files.get(&path) != Some(content)
+                && let Some(content) = read(id)
+            {
+                changes.insert(path.clone(), Some(content.into_bytes()));
             }
             paths.insert(path);
         }

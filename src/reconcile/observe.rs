@@ -1,36 +1,47 @@
 //! What is live, for everything that a unit's plan has to look at.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use git2::Oid;
+use serde_json::Value;
+
+use super::compared::key_of;
 use super::pass::{Context, PlanInput};
-use crate::fields::{self, Verdict};
+use crate::fields::{self, Difference, Verdict};
 use crate::health;
 use crate::kube::{ApiError, ApplyMode, Conflicts, Finding, Retry, WatchState, find};
-use crate::model::{Desired, Digest, FIELD_MANAGER, GroupKind, Live, ObjectId};
-use crate::plan::{Dependencies, Members, Observation, Seen, dependencies};
+use crate::model::{Desired, Digest, FIELD_MANAGER, GroupKind, Json, Live, ObjectId, yaml};
+use crate::plan::{AsDesired, Members, Observation, Seen, recorded_side};
+use crate::record::content_id;
 use crate::runtime::clock;
 
-/// Objects whose difference from desired the API server has called none, by what was
-/// compared: a difference in spelling costs one dry-run, once.
-#[derive(Debug, Default)]
-pub struct KnownClean {
-    seen: Mutex<BTreeMap<ObjectId, (Digest, Digest)>>,
-}
+/// How many objects are compared before other tasks get their turn.
+const AT_ONCE: usize = 32;
 
 /// What was observed for a unit.
 pub(super) struct Observed {
     pub(super) objects: BTreeMap<ObjectId, Observation>,
+    /// The ids of the desired objects' recorded forms, for those that are there.
+    pub(super) recorded: BTreeMap<ObjectId, Oid>,
     pub(super) members: Members,
     /// What kept something from being read, the one that passes by itself first.
     pub(super) problem: Option<ApiError>,
     /// What could not be verified, for people.
     pub(super) notes: BTreeSet<String>,
+    /// Objects that only the API server can tell to be as desired.
+    doubtful: Vec<Doubtful>,
+}
+
+struct Doubtful {
+    id: ObjectId,
+    live: Live,
+    differences: Vec<Difference>,
 }
 
 /// Reads the live view, and asks the API server only for what it does not hold.
 pub(super) async fn observe(context: &Context, input: &PlanInput) -> Observed {
-    let desired = &input.desired.objects;
     let kinds = kinds(input);
     context.view.ensure(&kinds).await;
     context.view.listed(kinds.keys()).await;
@@ -38,59 +49,177 @@ pub(super) async fn observe(context: &Context, input: &PlanInput) -> Observed {
         Ok(members) => (Members::Known(members), None),
         Err((kind, error)) => (Members::Unknown(format!("{kind}: {error}")), Some(error)),
     };
-    let found = lookup(
-        context,
-        input,
-        &dependencies(desired, &input.neighbours.claims),
-    )
-    .await;
     let mut observed = Observed {
         objects: BTreeMap::new(),
+        recorded: BTreeMap::new(),
         members,
         problem,
         notes: BTreeSet::new(),
+        doubtful: Vec::new(),
     };
-    let gone = match &observed.members {
-        Members::Known(members) => members
-            .iter()
-            .filter(|id| !found.contains_key(*id))
-            .cloned()
-            .collect(),
-        Members::Unknown(_) => BTreeSet::new(),
-    };
-    for id in gone {
-        let observation = context
-            .view
-            .get(&id)
-            .map_or(Observation::Absent, |live| present(live, Verdict::Clean));
-        observed.objects.insert(id, observation);
+    let missing = observed.look(context, input).await;
+    for (id, finding) in find_missing(context, missing, &observed).await {
+        observed.take(context, input, id, finding);
     }
-    for (id, finding) in found {
+    observed.ask(context, input).await;
+    observed.leftovers(context);
+    observed
+}
+
+impl Observed {
+    /// Takes in what the view has of the desired objects and of what they depend on; gives
+    /// back those that it does not have, each with its `apiVersion`.
+    async fn look(&mut self, context: &Context, input: &PlanInput) -> BTreeMap<ObjectId, String> {
+        let mut missing = BTreeMap::new();
+        let mut compared = 0;
+        for desired in input.desired.objects.values() {
+            let version = context.view.version(&desired.id);
+            if let Some(same) = version.and_then(|it| context.compared.same(desired, it)) {
+                self.recorded.insert(desired.id.clone(), same.recorded);
+                let found = Observation::AsDesired(same.found);
+                self.objects.insert(desired.id.clone(), found);
+                continue;
+            }
+            match known(context, input, &desired.id) {
+                Some(finding) => self.take(context, input, desired.id.clone(), finding),
+                None => drop(missing.insert(desired.id.clone(), desired.api_version.clone())),
+            }
+            compared += 1;
+            if compared % AT_ONCE == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        let others = input.dependencies.of.values().flatten();
+        for id in others.filter(|id| !input.desired.objects.contains_key(*id)) {
+            match context.view.get(id) {
+                Some(live) => self.take(context, input, id.clone(), Finding::Present(live)),
+                None => drop(missing.insert(id.clone(), String::new())),
+            }
+        }
+        missing
+    }
+
+    /// Takes in what was found of an object.
+    fn take(&mut self, context: &Context, input: &PlanInput, id: ObjectId, finding: Finding) {
         let observation = match finding {
             Finding::Absent => Observation::Absent,
             Finding::Unknown(error) => {
                 let text = error.to_string();
-                observed.hinder(error);
+                self.hinder(error);
                 Observation::Unknown(text)
             }
-            Finding::Present(live) => match desired.get(&id) {
-                Some(desired) => {
-                    let verdict =
-                        verdict(context, input, desired, &live, &mut observed.notes).await;
-                    present(live, verdict)
-                }
-                None => present(live, Verdict::Clean),
+            Finding::Present(live) => match input.desired.objects.get(&id) {
+                Some(desired) => return self.compare(context, input, desired, live),
+                None => present(&live, Verdict::Clean),
             },
         };
-        observed.objects.insert(id, observation);
+        self.objects.insert(id, observation);
     }
-    observed
+
+    /// Compares. Where desired itself has moved, the apply will tell what managedFields
+    /// leave open.
+    fn compare(&mut self, context: &Context, input: &PlanInput, desired: &Desired, live: Live) {
+        let differences = match fields::compare(desired, &live) {
+            Verdict::Maybe(differences) => differences,
+            verdict => {
+                context.compared.unknow(&desired.id);
+                return self.settle(context, desired, &live, verdict);
+            }
+        };
+        let moved = input
+            .applied
+            .get(&desired.id)
+            .is_some_and(|baseline| baseline.digest != desired.digest);
+        if moved || live.terminating() {
+            return self.settle(context, desired, &live, Verdict::Drifted(differences));
+        }
+        let (_, compared) = compared(context, desired, &live);
+        if context.compared.is_known(&desired.id, &compared) {
+            return self.settle(context, desired, &live, Verdict::Clean);
+        }
+        self.doubtful.push(Doubtful {
+            id: desired.id.clone(),
+            live,
+            differences,
+        });
+    }
+
+    /// Takes in how an object compares.
+    fn settle(&mut self, context: &Context, desired: &Desired, live: &Live, verdict: Verdict) {
+        let text = yaml(&recorded_side(desired, live, &context.key));
+        let recorded = content_id(text.as_bytes());
+        self.recorded.insert(desired.id.clone(), recorded);
+        let observation = if verdict == Verdict::Clean && !live.terminating() {
+            let found = AsDesired {
+                health: health::health(&live.body, clock::now()),
+            };
+            if let Ok(version) = live.resource_version().parse() {
+                context
+                    .compared
+                    .note(desired, version, found.clone(), recorded);
+            }
+            Observation::AsDesired(found)
+        } else {
+            present(live, verdict)
+        };
+        self.objects.insert(desired.id.clone(), observation);
+    }
+
+    /// Lets the API server decide where managedFields leave it open.
+    async fn ask(&mut self, context: &Context, input: &PlanInput) {
+        let doubtful = std::mem::take(&mut self.doubtful);
+        let mut answers: FuturesUnordered<_> = doubtful
+            .into_iter()
+            .filter_map(|doubtful| {
+                let desired = input.desired.objects.get(&doubtful.id)?;
+                Some(answer(context, desired, doubtful))
+            })
+            .collect();
+        while let Some((desired, live, verdict)) = answers.next().await {
+            if let Verdict::Maybe(_) = verdict {
+                self.notes.insert(
+                    "decided from managedFields alone where a value may only be spelled differently, since PATCH for a server dry-run is not granted"
+                        .to_owned(),
+                );
+            }
+            self.settle(context, desired, &live, verdict);
+        }
+    }
+
+    /// Members that nobody declares any more, as far as they were not looked at.
+    fn leftovers(&mut self, context: &Context) {
+        let Members::Known(members) = &self.members else {
+            return;
+        };
+        for id in members {
+            if !self.objects.contains_key(id) {
+                let observation = context
+                    .view
+                    .get(id)
+                    .map_or(Observation::Absent, |live| present(&live, Verdict::Clean));
+                self.objects.insert(id.clone(), observation);
+            }
+        }
+    }
+
+    /// Takes in why something could not be read.
+    fn hinder(&mut self, error: ApiError) {
+        // Nobody says when a kind that is declared nowhere appears.
+        let error = match error {
+            ApiError::NoSuchKind(_) => ApiError::Rejected(error.to_string()),
+            other => other,
+        };
+        let passes = |error: &ApiError| matches!(error.retry(), Retry::After(_));
+        if self.problem.is_none() || passes(&error) {
+            self.problem = Some(error);
+        }
+    }
 }
 
-fn present(live: Live, verdict: Verdict) -> Observation {
+fn present(live: &Live, verdict: Verdict) -> Observation {
     Observation::Present(Box::new(Seen {
         health: health::health(&live.body, clock::now()),
-        live,
+        live: Json::from(&live.body),
         verdict,
     }))
 }
@@ -103,10 +232,11 @@ fn kinds(input: &PlanInput) -> BTreeMap<GroupKind, Option<String>> {
         .kinds
         .iter()
         .map(|kind| (kind.clone(), None));
-    let desired = input.desired.objects.values().map(|desired| {
-        let version = desired.api_version.rsplit('/').next().unwrap_or_default();
-        (desired.id.kind.clone(), Some(version.to_owned()))
-    });
+    let desired = input
+        .desired
+        .kinds
+        .iter()
+        .map(|(kind, version)| (kind.clone(), Some(version.clone())));
     inventory.chain(desired).collect()
 }
 
@@ -129,57 +259,38 @@ fn members(
     Ok(context.view.members(&input.apply_set))
 }
 
-impl Observed {
-    /// Takes in why something could not be read.
-    fn hinder(&mut self, error: ApiError) {
-        // Nobody says when a kind that is declared nowhere appears.
-        let error = match error {
-            ApiError::NoSuchKind(_) => ApiError::Rejected(error.to_string()),
-            other => other,
-        };
-        let passes = |error: &ApiError| matches!(error.retry(), Retry::After(_));
-        if self.problem.is_none() || passes(&error) {
-            self.problem = Some(error);
-        }
+/// What the view, or the state of its watch, says of a desired object.
+fn known(context: &Context, input: &PlanInput, id: &ObjectId) -> Option<Finding> {
+    match context.view.get(id) {
+        Some(live) => Some(Finding::Present(live)),
+        None => unwatched(context, input, id),
     }
 }
 
-/// The desired objects and what they depend on.
-async fn lookup(
+/// Asks the API server for what the view does not have. What lies in a namespace that
+/// does not exist does not exist.
+async fn find_missing(
     context: &Context,
-    input: &PlanInput,
-    dependencies: &Dependencies,
+    missing: BTreeMap<ObjectId, String>,
+    observed: &Observed,
 ) -> BTreeMap<ObjectId, Finding> {
-    let desired = &input.desired.objects;
-    let mut found = BTreeMap::new();
-    let mut missing = BTreeMap::new();
-    let others = dependencies
-        .of
-        .values()
-        .flatten()
-        .filter(|id| !desired.contains_key(*id));
-    for id in desired.keys().chain(others) {
-        let api_version = desired
-            .get(id)
-            .map_or("", |desired| desired.api_version.as_str());
-        if let Some(live) = context.view.get(id) {
-            found.insert(id.clone(), Finding::Present(live));
-        } else if let Some(finding) = unwatched(context, input, id) {
-            found.insert(id.clone(), finding);
-        } else {
-            missing.insert(id.clone(), api_version.to_owned());
-        }
-    }
     let namespace = GroupKind::new("", "Namespace");
     let (namespaces, rest): (BTreeMap<_, _>, BTreeMap<_, _>) = missing
         .into_iter()
         .partition(|(id, _)| id.kind == namespace);
-    found.extend(find(&context.cluster, &namespaces).await);
-    // What lies in a namespace that does not exist does not exist.
-    let absent: BTreeSet<String> = found
-        .iter()
-        .filter(|(id, finding)| id.kind == namespace && **finding == Finding::Absent)
-        .map(|(id, _)| id.name.clone())
+    let mut found = find(&context.cluster, &namespaces).await;
+    let told = observed.objects.iter();
+    let absent: BTreeSet<String> = told
+        .filter(|(_, observation)| **observation == Observation::Absent)
+        .map(|(id, _)| id)
+        .chain(
+            found
+                .iter()
+                .filter(|(_, finding)| **finding == Finding::Absent)
+                .map(|(id, _)| id),
+        )
+        .filter(|id| id.kind == namespace)
+        .map(|id| id.name.clone())
         .collect();
     let (inside, rest): (BTreeMap<_, _>, BTreeMap<_, _>) = rest.into_iter().partition(|(id, _)| {
         id.namespace
@@ -210,69 +321,40 @@ fn unwatched(context: &Context, input: &PlanInput, id: &ObjectId) -> Option<Find
     }
 }
 
-/// Compares, and lets the API server decide where managedFields leave it open. Where
-/// desired itself has moved, the apply will tell.
-async fn verdict(
-    context: &Context,
-    input: &PlanInput,
-    desired: &Desired,
-    live: &Live,
-    notes: &mut BTreeSet<String>,
-) -> Verdict {
-    let verdict = fields::compare(desired, live);
-    let Verdict::Maybe(differences) = verdict else {
-        return verdict;
-    };
-    let moved = input
-        .applied
-        .get(&desired.id)
-        .is_some_and(|baseline| baseline.digest != desired.digest);
-    if moved || live.terminating() {
-        return Verdict::Drifted(differences);
-    }
+/// Live at the fields in question, and what stands for the comparison.
+fn compared(context: &Context, desired: &Desired, live: &Live) -> (Value, String) {
     let owned = fields::owned(live, FIELD_MANAGER);
     let projected = fields::project_desired_paths(live, desired, &owned);
-    let compared = (desired.digest, Digest::of_json(&projected));
-    if context.known.has(&desired.id, compared) {
-        return Verdict::Clean;
-    }
+    let compared = key_of(desired, &Digest::of_json(&projected), &context.key);
+    (projected, compared)
+}
+
+/// What an apply would do, by a dry-run of it.
+async fn answer<'a>(
+    context: &Context,
+    desired: &'a Desired,
+    doubtful: Doubtful,
+) -> (&'a Desired, Live, Verdict) {
+    let Doubtful {
+        live, differences, ..
+    } = doubtful;
+    let (projected, compared) = compared(context, desired, &live);
+    let owned = fields::owned(&live, FIELD_MANAGER);
     let permit = context.requests.acquire().await;
     let answer = context
         .cluster
         .apply(desired, ApplyMode::DryRun, Conflicts::Take)
         .await;
     drop(permit);
-    match answer {
+    let verdict = match answer {
         // Elsewhere a controller may have been at work since live was seen.
         Ok(result) if fields::project_desired_paths(&result, desired, &owned) == projected => {
-            context.known.add(&desired.id, compared);
+            context.compared.know(&desired.id, compared);
             Verdict::Clean
         }
-        Err(ApiError::Forbidden(_)) => {
-            notes.insert(
-                "decided from managedFields alone where a value may only be spelled differently, since PATCH for a server dry-run is not granted"
-                    .to_owned(),
-            );
-            Verdict::Maybe(differences)
-        }
+        Err(ApiError::Forbidden(_)) => Verdict::Maybe(differences),
         // It differs, or would be refused: the apply will tell.
         Ok(_) | Err(_) => Verdict::Drifted(differences),
-    }
-}
-
-impl KnownClean {
-    fn has(&self, id: &ObjectId, compared: (Digest, Digest)) -> bool {
-        self.seen
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(id)
-            == Some(&compared)
-    }
-
-    fn add(&self, id: &ObjectId, compared: (Digest, Digest)) {
-        self.seen
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(id.clone(), compared);
-    }
+    };
+    (desired, live, verdict)
 }

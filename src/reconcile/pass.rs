@@ -6,17 +6,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
+use git2::Oid;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::compared::Compared;
 use super::declare::UnitDesired;
 use super::execute::{self, Done};
-use super::observe::{self, KnownClean};
+use super::observe;
 use crate::config::Unit;
 use crate::kube::{ApiError, Cluster, Inventory, InventoryParent, LiveView};
 use crate::model::{Digest, DigestKey, EnvironmentName, GroupKind, ObjectId, PART_OF, Revision};
 use crate::plan::{
-    self, Baseline, Checked, Granted, Members, Neighbours, Observation, Plan, Refusal, Subject,
+    self, Baseline, Checked, Dependencies, Granted, Members, Neighbours, Observation, Plan,
+    Refusal, Subject,
 };
 use crate::runtime::clock;
 use crate::runtime::metrics::Metrics;
@@ -29,8 +32,8 @@ pub struct Context {
     pub cluster: Arc<Cluster>,
     /// What is live.
     pub view: LiveView,
-    /// What the API server has called the same.
-    pub known: KnownClean,
+    /// What comparisons came to.
+    pub compared: Compared,
     /// For digests of Secrets' values.
     pub key: DigestKey,
     /// Where the inventories are.
@@ -63,8 +66,10 @@ pub struct PlanInput {
     pub inventory: Inventory,
     /// Whether the inventory could be read; why not.
     pub inventory_problem: Option<String>,
+    /// What its objects depend on.
+    pub dependencies: Arc<Dependencies>,
     /// What was applied before.
-    pub applied: BTreeMap<ObjectId, Baseline>,
+    pub applied: Arc<BTreeMap<ObjectId, Baseline>>,
     /// What the API server refused before.
     pub refusals: BTreeMap<ObjectId, Refusal>,
     /// Plans that somebody approved.
@@ -81,6 +86,8 @@ pub struct Planned {
     pub plan: Plan<Checked>,
     /// What was live.
     pub observed: BTreeMap<ObjectId, Observation>,
+    /// The ids of the desired objects' recorded forms, for those that are there.
+    pub recorded: BTreeMap<ObjectId, Oid>,
     /// What the inventory has.
     pub members: Members,
     /// What could not be read.
@@ -116,6 +123,7 @@ pub async fn plan_unit(context: &Context, input: &PlanInput) -> Planned {
         observed: &observed.objects,
         members: &members,
         neighbours: &input.neighbours,
+        dependencies: &input.dependencies,
         applied: &input.applied,
         refusals: &input.refusals,
         waits: input.waits.as_deref(),
@@ -136,6 +144,7 @@ pub async fn plan_unit(context: &Context, input: &PlanInput) -> Planned {
     Planned {
         plan,
         observed: observed.objects,
+        recorded: observed.recorded,
         members,
         problem: observed.problem,
     }
@@ -174,10 +183,11 @@ pub async fn pass(context: &Context, input: &PlanInput, cancel: &CancellationTok
         && !input.neighbours.retired
     {
         // What is kept though it left the unit stays in sight.
-        let narrow = Inventory::of(
+        let mut narrow = Inventory::of(
             members.iter().chain(input.desired.objects.keys()),
             input.unit.prune,
         );
+        narrow.known = context.compared.known(input.desired.objects.keys());
         if let Err(error) = keep(context, &parent, &input.inventory, narrow, &mut outcome).await {
             outcome.problem = Some(error);
         }
@@ -188,7 +198,8 @@ pub async fn pass(context: &Context, input: &PlanInput, cancel: &CancellationTok
 /// What the inventory has to hold: what is declared, and what is kept although it is not.
 fn wanted(input: &PlanInput, planned: &Planned) -> Inventory {
     let ours = |observation: &Observation| match observation {
-        Observation::Present(seen) => seen.live.label(PART_OF) == Some(&input.apply_set),
+        Observation::AsDesired(_) => true,
+        Observation::Present(seen) => seen.live().label(PART_OF) == Some(&input.apply_set),
         Observation::Absent | Observation::Unknown(_) => false,
     };
     let members = planned

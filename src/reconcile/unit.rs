@@ -13,7 +13,9 @@ use crate::config::Unit;
 use crate::health::{Health, Status};
 use crate::kube::{ApiError, Inventory, Retry};
 use crate::model::{Desired, Digest, ObjectId, SourceCommit};
-use crate::plan::{Baseline, Blocked, Checked, Granted, Plan, Refusal, Standing, Step};
+use crate::plan::{
+    Baseline, Blocked, Checked, Dependencies, Granted, Plan, Refusal, Standing, Step,
+};
 use crate::record::status::State;
 use crate::record::story::Told;
 
@@ -40,7 +42,7 @@ pub(super) struct UnitState {
     /// Whether it has left the configuration.
     pub(super) retired: bool,
     pub(super) inventory: Inventory,
-    pub(super) applied: BTreeMap<ObjectId, Baseline>,
+    pub(super) applied: Arc<BTreeMap<ObjectId, Baseline>>,
     pub(super) refusals: BTreeMap<ObjectId, Refusal>,
     /// What was done since the last entry.
     pub(super) changed: Vec<Told>,
@@ -53,6 +55,8 @@ pub(super) struct UnitState {
     /// What approved plans were to delete and have not come to yet.
     pub(super) granted: Granted,
     pub(super) dirty: bool,
+    /// What its objects depend on.
+    pub(super) dependencies: Arc<Dependencies>,
     /// Objects of other units that it may have to wait for.
     pub(super) foreign: BTreeSet<ObjectId>,
     /// The unit that its last pass had to wait for.
@@ -105,7 +109,7 @@ impl UnitState {
             unrendered: None,
             retired: false,
             inventory,
-            applied: BTreeMap::new(),
+            applied: Arc::default(),
             refusals: BTreeMap::new(),
             changed: Vec::new(),
             reverted: Vec::new(),
@@ -114,6 +118,7 @@ impl UnitState {
             plan: None,
             granted: Granted::new(),
             dirty: true,
+            dependencies: Arc::default(),
             foreign: BTreeSet::new(),
             waited: None,
             running: None,
@@ -129,7 +134,7 @@ impl UnitState {
 
     /// Takes in what it declares from now on; whether that is something else than before.
     pub(super) fn declare(&mut self, desired: Arc<UnitDesired>, source: &SourceCommit) -> bool {
-        self.unrendered = None;
+        self.dirty |= self.unrendered.take().is_some();
         if self
             .desired
             .as_ref()
@@ -144,8 +149,7 @@ impl UnitState {
         self.refusals.clear();
         self.retry.succeed();
         self.deadline = None;
-        self.applied
-            .retain(|id, _| desired.objects.contains_key(id));
+        Arc::make_mut(&mut self.applied).retain(|id, _| desired.objects.contains_key(id));
         self.desired = Some(desired);
         self.source = Some(source.clone());
         self.dirty = true;
@@ -173,7 +177,7 @@ impl UnitState {
                 },
             )
         });
-        self.applied.extend(baselines);
+        Arc::make_mut(&mut self.applied).extend(baselines);
     }
 
     /// Counts the reverts of an object. Where another writer keeps at it, the object is
@@ -241,17 +245,22 @@ impl UnitState {
     pub(super) fn settle_baseline(&mut self, plan: &Plan<Checked>) {
         let Some(desired) = &self.desired else { return };
         let dirty: BTreeSet<&ObjectId> = plan.steps.iter().map(|step| &step.object).collect();
-        for object in desired
+        let known = |object: &&Desired| {
+            let baseline = self.applied.get(&object.id);
+            baseline.is_some_and(|baseline| baseline.digest == object.digest)
+        };
+        let fresh: Vec<&Desired> = desired
             .objects
             .values()
-            .filter(|object| !dirty.contains(&object.id))
-        {
-            self.applied.insert(
-                object.id.clone(),
-                Baseline {
-                    digest: object.digest,
-                },
-            );
+            .filter(|object| !dirty.contains(&object.id) && !known(object))
+            .collect();
+        if fresh.is_empty() {
+            return;
+        }
+        let applied = Arc::make_mut(&mut self.applied);
+        for object in fresh {
+            let digest = object.digest;
+            applied.insert(object.id.clone(), Baseline { digest });
         }
     }
 

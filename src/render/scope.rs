@@ -31,6 +31,11 @@ impl DesiredSet {
         &self.objects
     }
 
+    /// The objects themselves.
+    pub fn into_objects(self) -> BTreeMap<ObjectId, Desired> {
+        self.objects
+    }
+
     /// For tests of what comes after rendering.
     #[cfg(test)]
     pub(crate) fn of(objects: impl IntoIterator<Item = Desired>) -> Self {
@@ -44,17 +49,18 @@ impl DesiredSet {
 /// Gives each object its identity: the unit's namespace (else `default`) where it needs
 /// one and names none, no namespace where it can't have one. Two objects that come to
 /// the same identity are an error that names both places. A kind that `scope` does not
-/// know is taken for a namespaced one.
+/// know is taken for a namespaced one. `finish` has the last word on each object.
 pub fn resolve_scope(
     rendered: &Rendered,
     namespace: Option<&str>,
     scope: &dyn Fn(&GroupKind) -> Option<Scope>,
+    finish: &dyn Fn(&ObjectId, &mut Value),
 ) -> Result<DesiredSet, RenderErrors> {
     let mut objects = BTreeMap::new();
     let mut problems = Problems::default();
     for manifest in &rendered.manifests {
         let scope = scope(&manifest.kind).unwrap_or(Scope::Namespaced);
-        let desired = resolve(manifest, namespace.unwrap_or("default"), scope);
+        let desired = resolve(manifest, namespace.unwrap_or("default"), scope, finish);
         match objects.entry(desired.id.clone()) {
             Entry::Vacant(entry) => {
                 entry.insert(desired);
@@ -69,7 +75,12 @@ pub fn resolve_scope(
     }
 }
 
-fn resolve(manifest: &Manifest, namespace: &str, scope: Scope) -> Desired {
+fn resolve(
+    manifest: &Manifest,
+    namespace: &str,
+    scope: Scope,
+    finish: &dyn Fn(&ObjectId, &mut Value),
+) -> Desired {
     let namespace = match scope {
         Scope::Cluster => None,
         Scope::Namespaced => Some(
@@ -92,6 +103,7 @@ fn resolve(manifest: &Manifest, namespace: &str, scope: Scope) -> Desired {
         namespace,
         name: manifest.name.clone(),
     };
+    finish(&id, &mut body);
     Desired::new(id, &body, manifest.origin.clone())
 }
 

@@ -257,7 +257,7 @@ fn resolve(files: &[(&str, &str)], namespace: Option<&str>) -> Result<DesiredSet
     let rendered = plain(files).unwrap();
     let crds = scopes_of_crds(rendered.manifests());
     let scope = |kind: &GroupKind| builtin_scope(kind).or_else(|| crds.get(kind).copied());
-    resolve_scope(&rendered, namespace, &scope)
+    resolve_scope(&rendered, namespace, &scope, &|_, _| {})
 }
 
 const CRD: &str = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n\

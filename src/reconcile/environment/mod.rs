@@ -22,9 +22,9 @@ use tracing::warn;
 use self::record::Files;
 pub(super) use self::revision::definitions;
 use self::revision::{Reading, Unread};
+use super::compared::Compared;
 use super::declare::{RenderCache, Tools};
 use super::journal::Journal;
-use super::observe::KnownClean;
 use super::pass::{Context, Outcome, REQUESTS};
 use super::unit::UnitState;
 use crate::kube::{ApiError, Cluster, Inventory, InventoryParent, LiveView};
@@ -141,7 +141,7 @@ impl Environment {
             environment: options.environment,
             cluster: options.cluster,
             view,
-            known: KnownClean::default(),
+            compared: Compared::default(),
             key: options.key,
             namespace: options.namespace,
             requests: Semaphore::new(REQUESTS),

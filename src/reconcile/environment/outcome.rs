@@ -1,6 +1,7 @@
 //! What a pass came to: what was done, what comes next.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -77,8 +78,8 @@ impl Environment {
         if gone && problem.is_none() {
             return self.remove(name, now).await;
         }
-        let files = self.files(name, &outcome.planned.observed);
-        self.unrecorded.entry(name.clone()).or_insert((now, None)).1 = Some(files);
+        let recorded = outcome.planned.recorded;
+        self.unrecorded.entry(name.clone()).or_insert((now, None)).1 = Some(recorded);
         self.record_due();
     }
 
@@ -171,7 +172,7 @@ impl Environment {
 fn take_in(unit: &mut UnitState, done: &Done, now: Timestamp) -> Option<ApiError> {
     let step = &done.step;
     match &done.result {
-        Ok(_) => {
+        Ok(()) => {
             unit.refusals.remove(&step.object);
             let desired = unit
                 .desired
@@ -180,7 +181,7 @@ fn take_in(unit: &mut UnitState, done: &Done, now: Timestamp) -> Option<ApiError
             if step.action.applies()
                 && let Some(desired) = desired
             {
-                unit.applied.insert(
+                Arc::make_mut(&mut unit.applied).insert(
                     step.object.clone(),
                     Baseline {
                         digest: desired.digest,

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use git2::Oid;
 use jiff::Timestamp;
 
 use super::Environment;
 use crate::model::{EnvironmentName, ObjectId, UnitName, yaml};
-use crate::plan::{Observation, recorded_side};
+use crate::plan::recorded_side;
 use crate::reconcile::unit::UnitState;
 use crate::record::status::{State, StatusFile, UnitStatus};
 use crate::record::story::{self, Changes, Scene};
@@ -16,26 +17,15 @@ use crate::runtime::clock;
 /// How long a unit may be on its way to health before the record says that it waits.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The recorded form of a unit's objects; `None` where they were not looked at.
-pub(super) type Files = Option<BTreeMap<ObjectId, String>>;
+/// The ids of the recorded forms of a unit's objects; `None` where they were not looked at.
+pub(super) type Files = Option<BTreeMap<ObjectId, Oid>>;
 
 impl Environment {
-    /// Each object of the unit as it is recorded: live, at the fields that are declared or
-    /// that we own.
-    pub(super) fn files(
-        &self,
-        name: &UnitName,
-        observed: &BTreeMap<ObjectId, Observation>,
-    ) -> BTreeMap<ObjectId, String> {
-        let desired = self.units.get(name).and_then(|unit| unit.desired.as_ref());
-        let objects = desired.iter().flat_map(|desired| desired.objects.values());
-        let live = objects.filter_map(|desired| match observed.get(&desired.id) {
-            Some(Observation::Present(seen)) => Some((desired, &seen.live)),
-            _ => None,
-        });
-        let key = &self.context.key;
-        live.map(|(desired, live)| (desired.id.clone(), yaml(&recorded_side(desired, live, key))))
-            .collect()
+    /// An object as it is recorded: live, at the fields that are declared or that we own.
+    fn recorded(&self, name: &UnitName, id: &ObjectId) -> Option<String> {
+        let desired = self.units.get(name)?.desired.as_ref()?.objects.get(id)?;
+        let live = self.context.view.get(id)?;
+        Some(yaml(&recorded_side(desired, &live, &self.context.key)))
     }
 
     /// Writes down how units stand: at once where they rest, after [`PATIENCE`] where
@@ -88,7 +78,10 @@ impl Environment {
         let scene = scene(&self.context.environment, name, unit, now);
         let differing = files
             .as_ref()
-            .map(|files| self.journal.differing(name, files))
+            .map(|files| {
+                self.journal
+                    .differing(name, files, |id| self.recorded(name, id))
+            })
             .unwrap_or_default();
         let before = self.journal.status().units.get(name);
         let news = match (before, status.units.get(name)) {
@@ -118,7 +111,7 @@ impl Environment {
     /// The last entry of a unit that is no more.
     pub(super) fn record_removal(&mut self, name: &UnitName, unit: &UnitState, now: Timestamp) {
         self.unrecorded.remove(name);
-        let changes = self.journal.differing(name, &BTreeMap::new());
+        let changes = self.journal.differing(name, &BTreeMap::new(), |_| None);
         let scene = scene(&self.context.environment, name, unit, now);
         let entry = story::left(&scene, &unit.changed, changes);
         let status = self.status(None, now);

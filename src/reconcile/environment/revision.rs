@@ -11,8 +11,10 @@ use super::{Environment, Event, Purpose, RunMode};
 use crate::config;
 use crate::health::Status;
 use crate::kube::InventoryParent;
-use crate::model::{Digest, EnvironmentName, GroupKind, Revision, SourceCommit, Tree, UnitName};
-use crate::plan::foreign;
+use crate::model::{
+    Digest, EnvironmentName, GroupKind, ObjectId, Revision, SourceCommit, Tree, UnitName,
+};
+use crate::plan::{Dependencies, Neighbours, dependencies, foreign};
 use crate::reconcile::declare::{self, Declared, Labels, UnitDesired};
 use crate::reconcile::dry_run::retired_unit;
 use crate::reconcile::unit::{Stand, UnitState};
@@ -28,6 +30,15 @@ const AGAIN: Duration = Duration::from_secs(5);
 pub(super) struct Reading {
     declared: Declared,
     approved: BTreeSet<Digest>,
+}
+
+/// What a revision brings for all units.
+#[derive(Debug, Clone, Copy)]
+struct News {
+    /// Other plans are approved.
+    approvals: bool,
+    /// Units claim other objects, or are others.
+    neighbours: bool,
 }
 
 /// Why a revision could not be read.
@@ -167,20 +178,29 @@ impl Environment {
             self.problem = None;
         }
         self.enforced = Some(source.clone());
+        let mut news = News {
+            approvals: *self.approved != approved,
+            neighbours: false,
+        };
         self.approved = Arc::new(approved);
         self.read_inventories().await;
         let retired: BTreeSet<UnitName> = self
             .known_units()
             .filter(|name| !declared.units.contains_key(name))
             .collect();
-        self.neighbours =
-            Arc::new(declared.neighbours(&environment, &self.context.namespace, &retired));
-        self.definitions = Arc::new(definitions(&declared));
+        if !self.stands_as(&declared, &retired) {
+            let neighbours = declared.neighbours(&environment, &self.context.namespace, &retired);
+            news.neighbours = *self.neighbours != neighbours;
+            self.neighbours = Arc::new(neighbours);
+            self.definitions = Arc::new(definitions(&declared));
+            let claims = &self.neighbours.claims;
+            self.context.compared.retain(|id| claims.contains_key(id));
+        }
         let (mut changed, mut fallback) = (0, None);
         for (name, unit) in declared.units {
             match unit.desired {
                 Ok(desired) => {
-                    changed += usize::from(self.enforce(&name, &unit.unit, desired, &source));
+                    changed += usize::from(self.enforce(&name, &unit.unit, desired, &source, news));
                 }
                 Err(problem) => {
                     fallback = self.unrendered(&name, &unit.unit, &problem).or(fallback);
@@ -197,6 +217,27 @@ impl Environment {
         self.record_due();
     }
 
+    /// Whether the units declare just what they did: what one has to know of the others
+    /// is as it was then.
+    fn stands_as(&self, declared: &Declared, retired: &BTreeSet<UnitName>) -> bool {
+        let mut units = declared.units.iter();
+        self.units.len() == declared.units.len() + retired.len()
+            && retired
+                .iter()
+                .all(|name| self.units.get(name).is_some_and(|unit| unit.retired))
+            && units.all(|(name, declared)| {
+                let before = self.units.get(name);
+                let before = before.filter(|unit| !unit.retired && unit.unrendered.is_none());
+                match (
+                    before.and_then(|unit| unit.desired.as_ref()),
+                    &declared.desired,
+                ) {
+                    (Some(before), Ok(now)) => Arc::ptr_eq(before, now),
+                    _ => false,
+                }
+            })
+    }
+
     /// Whether the unit declares something else than before.
     fn enforce(
         &mut self,
@@ -204,6 +245,7 @@ impl Environment {
         unit: &Arc<config::Unit>,
         desired: Arc<UnitDesired>,
         source: &SourceCommit,
+        news: News,
     ) -> bool {
         let before = self.units.get(name).and_then(|unit| unit.desired.clone());
         let warnings = desired.warnings.iter();
@@ -220,9 +262,17 @@ impl Environment {
             .units
             .get(name)
             .and_then(|unit| unit.desired);
-        let foreign = foreign(&desired.objects, &self.neighbours.claims);
+        let same = before.is_some_and(|before| Arc::ptr_eq(&before, &desired));
+        let needs = (!same || news.neighbours).then(|| needs(&desired, &self.neighbours));
         let state = self.unit_state(name, unit);
-        state.foreign = foreign;
+        if let Some((dependencies, foreign)) = needs {
+            state.dirty |= *state.dependencies != dependencies;
+            state.dependencies = Arc::new(dependencies);
+            state.foreign = foreign;
+        }
+        // What is synced has nothing that others or an approval could change.
+        let settled = state.standing.state == State::Synced;
+        state.dirty |= !settled && (news.approvals || news.neighbours);
         let first = state.desired.is_none();
         let changed = state.declare(desired, source);
         if first {
@@ -250,6 +300,7 @@ impl Environment {
             .and_then(|unit| unit.revision.clone());
         let state = self.unit_state(name, unit);
         state.unrendered = Some(problem.to_string());
+        state.dirty = true;
         if state.desired.is_some() {
             return None;
         }
@@ -275,7 +326,9 @@ impl Environment {
                 && let Some(state) = self.units.get_mut(&name)
             {
                 let problem = state.unrendered.take();
-                state.foreign = foreign(&desired.objects, &self.neighbours.claims);
+                let (dependencies, foreign) = needs(&desired, &self.neighbours);
+                state.dependencies = Arc::new(dependencies);
+                state.foreign = foreign;
                 state.declare(desired, source);
                 state.unrendered = problem;
                 let recorded = self
@@ -299,8 +352,7 @@ impl Environment {
             .into_iter()
     }
 
-    /// The unit's state, with these settings. It is looked at again: a policy, an
-    /// approval or another unit may have changed.
+    /// The unit's state, with these settings. It is looked at again if they are others.
     fn unit_state(&mut self, name: &UnitName, unit: &Arc<config::Unit>) -> &mut UnitState {
         let inventory = self
             .inventories
@@ -316,9 +368,9 @@ impl Environment {
                 inventory.unwrap_or_default(),
             )
         });
+        state.dirty |= state.retired || *state.unit != **unit;
         state.unit = Arc::clone(unit);
         state.retired = false;
-        state.dirty = true;
         if unit.suspend {
             state.standing = Stand {
                 state: State::Suspended,
@@ -341,6 +393,7 @@ impl Environment {
         ));
         let state = self.unit_state(name, &unit);
         state.retired = true;
+        state.dirty = true;
         state.declare(Arc::new(UnitDesired::nothing()), source)
     }
 
@@ -357,6 +410,8 @@ impl Environment {
         match &self.inventories {
             Ok(inventories) => {
                 self.inventories_again = None;
+                let known = inventories.values().flat_map(|inventory| &inventory.known);
+                context.compared.recall(known.cloned());
                 for (name, unit) in &mut self.units {
                     unit.inventory = inventories.get(name).cloned().unwrap_or_default();
                     unit.dirty = true;
@@ -396,6 +451,13 @@ async fn open(repository: &Path, revision: &Revision) -> Result<Opened, String> 
         ))
     });
     opened.await.map_err(|error| error.to_string())?
+}
+
+/// What a unit's objects depend on, and the objects of other units among that.
+fn needs(desired: &UnitDesired, neighbours: &Neighbours) -> (Dependencies, BTreeSet<ObjectId>) {
+    let dependencies = dependencies(&desired.objects, &neighbours.claims);
+    let foreign = foreign(&desired.objects, &dependencies, &neighbours.crds);
+    (dependencies, foreign)
 }
 
 /// The environment's configuration, or everything that is wrong with it.

@@ -86,7 +86,8 @@ impl Environment {
                 .map(|_| "the inventory to be readable".to_owned())
                 .or(waits),
             inventory_problem,
-            applied: unit.applied.clone(),
+            dependencies: Arc::clone(&unit.dependencies),
+            applied: Arc::clone(&unit.applied),
             refusals: unit.refusals.clone(),
             approved: Arc::clone(&self.approved),
             granted: unit.granted.clone(),
