@@ -10,7 +10,6 @@
     reason = "the demo runs programs that have bounds of their own"
 )]
 
-mod build;
 mod cluster;
 mod repository;
 mod say;

@@ -10,13 +10,12 @@ use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::build;
 use crate::cluster::{Cluster, NAMESPACE};
 use crate::repository::Repository;
 use crate::say::{self, Steps};
 use crate::support::agent::{Agent, Daemon, Ran};
-use crate::support::leash;
 use crate::support::programs::{Program, Programs};
+use crate::support::{build, leash};
 
 pub struct Stage {
     pub steps: Steps,

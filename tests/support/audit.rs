@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::control_plane::ControlPlane;
@@ -62,6 +63,12 @@ pub struct AuditEvent {
     pub object: ObjectRef,
     #[serde(default, rename = "responseStatus")]
     pub response: Response,
+    /// When the request came.
+    #[serde(rename = "requestReceivedTimestamp")]
+    pub received: Timestamp,
+    /// When this stage was reached: the end of the response, but for a watch's start.
+    #[serde(rename = "stageTimestamp")]
+    pub reached: Timestamp,
 }
 
 #[derive(Clone, Debug, Deserialize)]

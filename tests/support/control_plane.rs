@@ -26,6 +26,8 @@ pub struct Options {
     pub nodes: usize,
     /// More flags for kube-apiserver.
     pub api_server_flags: Vec<String>,
+    /// More flags for kube-controller-manager.
+    pub controller_manager_flags: Vec<String>,
 }
 
 impl Default for Options {
@@ -33,6 +35,7 @@ impl Default for Options {
         Self {
             nodes: 2,
             api_server_flags: Vec::new(),
+            controller_manager_flags: Vec::new(),
         }
     }
 }
@@ -204,7 +207,12 @@ impl ControlPlane {
                     .chain(self.options.api_server_flags.clone())
                     .collect()
             }
-            Part::ControllerManager => self.layout.controller_manager(),
+            Part::ControllerManager => {
+                let own = self.layout.controller_manager();
+                own.into_iter()
+                    .chain(self.options.controller_manager_flags.clone())
+                    .collect()
+            }
             Part::Scheduler => self.layout.scheduler(),
             Part::Kwok => self.layout.kwok(&self.programs.kwok_stages()),
         };

@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod audit;
+pub mod build;
 pub mod consistency;
 pub mod control_plane;
 mod credentials;

@@ -1,4 +1,4 @@
-//! The agent's own binary: cargo builds no binaries for an example.
+//! The agent's own binary, for an example: cargo builds no binaries for it.
 
 use std::env;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-/// Builds the agent in the profile that this demo was built in, and says where it is.
+/// Builds the agent in the profile that this example was built in, and says where it is.
 /// Cargo's progress goes to the standard error.
 pub fn agent() -> Result<PathBuf> {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -41,9 +41,10 @@ pub fn command_line() -> Result<String> {
 fn arguments() -> Result<Vec<String>> {
     // With the example beside it, all crates are used as they were built for that: its
     // tools ask for features of theirs that the agent alone doesn't.
-    let words = ["build", "--bin", "agent", "--example", "demo"];
+    let (profile, example) = own_place()?;
+    let words = ["build", "--bin", "agent", "--example", &example];
     let mut words = words.map(str::to_owned).to_vec();
-    match profile()?.as_str() {
+    match profile.as_str() {
         "debug" => {}
         "release" => words.push("--release".into()),
         other => words.extend(["--profile".into(), other.into()]),
@@ -55,17 +56,20 @@ fn arguments() -> Result<Vec<String>> {
     Ok(words)
 }
 
-/// This program is `<target directory>/<profile>/examples/demo`.
-fn profile() -> Result<String> {
+/// The profile and the name of this program, which is
+/// `<target directory>/<profile>/examples/<name>`.
+fn own_place() -> Result<(String, String)> {
     let own = env::current_exe().context("cannot find this program itself")?;
-    let name = own
-        .ancestors()
-        .nth(2)
-        .and_then(|directory| directory.file_name());
-    match name.and_then(|name| name.to_str()) {
-        Some(name) => Ok(name.to_owned()),
-        None => bail!(
-            "{} is not where cargo builds it: run `cargo run --example demo`",
+    let above = |levels| {
+        let path = own.ancestors().nth(levels)?;
+        Some(path.file_name()?.to_str()?.to_owned())
+    };
+    match (above(2), above(1), above(0)) {
+        (Some(profile), Some(examples), Some(name)) if examples == "examples" => {
+            Ok((profile, name))
+        }
+        _ => bail!(
+            "{} is not where cargo builds it: run `cargo run --example` and its name",
             own.display()
         ),
     }
