@@ -17,7 +17,7 @@ use crate::model::{
     holds_secret,
 };
 use crate::plan::Neighbours;
-use crate::render::{self, RenderErrors, Rendered, Scope};
+use crate::render::{self, Inputs, RenderErrors, Rendered, Scope};
 
 /// How many units are rendered side by side. Rendering takes a processor.
 const RENDERED_AT_ONCE: usize = 4;
@@ -75,7 +75,7 @@ pub struct RenderCache {
 /// A unit that was rendered.
 #[derive(Debug)]
 struct Cached {
-    inputs: Digest,
+    inputs: Inputs,
     /// The scopes that it uses, as they were.
     scopes: BTreeMap<GroupKind, Option<Scope>>,
     /// The scopes of the kinds that it defines.
@@ -85,7 +85,7 @@ struct Cached {
 
 /// What stands for a unit while the scopes of its kinds are found out.
 enum Draft {
-    Fresh(Digest, Rendered),
+    Fresh(Inputs, Rendered),
     Kept(Cached),
 }
 
@@ -168,7 +168,7 @@ async fn render(
     tools: &Tools,
     before: Option<Cached>,
 ) -> Result<Draft, RenderErrors> {
-    let inputs = render::inputs_digest(&**tree, unit)?;
+    let inputs = render::inputs(&**tree, unit, before.as_ref().map(|before| &before.inputs))?;
     if let Some(before) = before.filter(|before| before.inputs == inputs) {
         return Ok(Draft::Kept(before));
     }

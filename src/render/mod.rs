@@ -3,6 +3,7 @@
 //! a complete one comes to a [`DesiredSet`], so a partial one can never prune.
 
 mod error;
+mod inputs;
 mod kustomize;
 mod object;
 mod plain;
@@ -17,9 +18,10 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::config::{Problems, Unit, UnitType};
-use crate::model::{Digest, GroupKind, Origin, Tree, TreeError};
+use crate::model::{GroupKind, Origin, Tree, TreeError};
 
 pub use error::RenderErrors;
+pub use inputs::{Inputs, inputs};
 pub use scope::{DesiredSet, Scope, builtin_scope, resolve_scope, scopes_of_crds};
 
 /// The outside programs that rendering may need.
@@ -50,7 +52,6 @@ pub struct Manifest {
 pub struct Rendered {
     manifests: Vec<Manifest>,
     warnings: Problems,
-    inputs: Digest,
 }
 
 impl Rendered {
@@ -62,11 +63,6 @@ impl Rendered {
     /// What is allowed but probably not meant.
     pub fn warnings(&self) -> &Problems {
         &self.warnings
-    }
-
-    /// The digest of what was rendered: [`inputs_digest`].
-    pub fn inputs(&self) -> Digest {
-        self.inputs
     }
 }
 
@@ -83,10 +79,6 @@ pub async fn render(
     unit: &Unit,
     tools: &Tools,
 ) -> Result<Rendered, RenderErrors> {
-    let inputs = {
-        let (tree, unit) = (Arc::clone(tree), unit.clone());
-        blocking(move || inputs_digest(tree.as_ref(), &unit)).await?
-    };
     let found = match unit.kind {
         UnitType::Manifests => {
             let (tree, unit) = (Arc::clone(tree), unit.clone());
@@ -97,25 +89,7 @@ pub async fn render(
     Ok(Rendered {
         manifests: found.manifests,
         warnings: found.warnings,
-        inputs,
     })
-}
-
-/// A digest that changes whenever rendering the unit could give something else, and
-/// that is cheap enough to ask for at every commit.
-pub fn inputs_digest(tree: &dyn Tree, unit: &Unit) -> Result<Digest, RenderErrors> {
-    let content = match unit.kind {
-        UnitType::Manifests => tree.digest(&unit.path).map_err(RenderErrors::from),
-        UnitType::Kustomize => kustomize::inputs_digest(tree, unit),
-    }?;
-    Ok(Digest::of_json(&serde_json::json!({
-        "type": unit.kind,
-        "path": unit.path,
-        "namespace": unit.namespace,
-        "allowPlainSecrets": unit.allow_plain_secrets,
-        "exclude": unit.exclude,
-        "content": content,
-    })))
 }
 
 /// Reading a repository and parsing may take a while: not on the threads that serve

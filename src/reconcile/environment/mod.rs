@@ -32,6 +32,7 @@ use crate::model::{Digest, DigestKey, EnvironmentName, GroupKind, SourceCommit, 
 use crate::plan::Neighbours;
 use crate::record::status::State;
 use crate::runtime::metrics::{Metrics, UnitLabels};
+use crate::source::tree::Directories;
 use crate::source::{SourceProblem, SourceState, Waker};
 
 /// Whether the task ends by itself.
@@ -99,6 +100,7 @@ pub struct Environment {
     again: Option<Timestamp>,
     declaring: bool,
     cache: Option<RenderCache>,
+    directories: Arc<Directories>,
     neighbours: Arc<Neighbours>,
     definitions: Arc<BTreeSet<GroupKind>>,
     approved: Arc<BTreeSet<Digest>>,
@@ -162,6 +164,7 @@ impl Environment {
             again: None,
             declaring: false,
             cache: Some(RenderCache::default()),
+            directories: Arc::default(),
             neighbours: Arc::default(),
             definitions: Arc::default(),
             approved: Arc::default(),

@@ -21,7 +21,8 @@ use crate::reconcile::unit::{Stand, UnitState};
 use crate::record::status::State;
 use crate::render::RenderErrors;
 use crate::runtime::clock;
-use crate::source::{self, tree::GitTree};
+use crate::source;
+use crate::source::tree::{Directories, GitTree};
 
 /// When to try again what failed for no reason that lies in the repository.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -74,13 +75,14 @@ impl Environment {
     pub(super) fn declare(&mut self, source: SourceCommit, purpose: Purpose) {
         self.declaring = true;
         let mut cache = self.cache.take().unwrap_or_default();
-        let (context, repository, tools) = (
+        let (context, directories, repository, tools) = (
             Arc::clone(&self.context),
+            Arc::clone(&self.directories),
             self.repository.clone(),
             self.tools.clone(),
         );
         self.tasks.spawn(async move {
-            let result = match open(&repository, &source.revision).await {
+            let result = match open(&repository, &source.revision, directories).await {
                 Ok((tree, approved)) => match environment_of(&*tree, &context.environment) {
                     Ok(environment) => {
                         let labels = Labels::ApplySet {
@@ -439,12 +441,17 @@ impl Environment {
 
 type Opened = (Arc<dyn Tree>, BTreeSet<Digest>);
 
-async fn open(repository: &Path, revision: &Revision) -> Result<Opened, String> {
+async fn open(
+    repository: &Path,
+    revision: &Revision,
+    directories: Arc<Directories>,
+) -> Result<Opened, String> {
     let (repository, revision) = (repository.to_owned(), revision.clone());
     let opened = tokio::task::spawn_blocking(move || {
         let approved =
             source::approvals(&repository, &revision).map_err(|error| error.to_string())?;
-        let tree = GitTree::open(&repository, &revision).map_err(|error| error.to_string())?;
+        let tree = GitTree::open_after(&repository, &revision, directories)
+            .map_err(|error| error.to_string())?;
         Ok((
             Arc::new(tree) as Arc<dyn Tree>,
             approved.into_iter().collect(),

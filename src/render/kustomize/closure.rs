@@ -26,6 +26,8 @@ pub(super) struct Closure {
     pub(super) files: BTreeSet<String>,
     /// Directories reached through a link: path as written, real path.
     pub(super) links: BTreeSet<(String, String)>,
+    /// Paths outside of those that are named, and where nothing is.
+    pub(super) absent: BTreeSet<String>,
     /// Files that change objects rather than declare them.
     pub(super) patches: BTreeSet<String>,
 }
@@ -37,6 +39,13 @@ impl Closure {
             .iter()
             .chain(&self.files)
             .map(String::as_str)
+    }
+
+    /// Whether a path lies in a directory that is part of it.
+    fn holds(&self, path: &str) -> bool {
+        self.directories
+            .iter()
+            .any(|directory| directory.is_empty() || path.starts_with(&format!("{directory}/")))
     }
 }
 
@@ -53,6 +62,7 @@ pub(super) fn of(tree: &dyn Tree, path: &str) -> Result<Closure, RenderErrors> {
             directories: BTreeSet::new(),
             files: BTreeSet::new(),
             links: BTreeSet::new(),
+            absent: BTreeSet::new(),
             patches: BTreeSet::new(),
         },
         todo: Vec::new(),
@@ -187,7 +197,10 @@ impl Search<'_> {
                 let message = format!("`{path}`: {}", of_tree(&error).message);
                 self.problems.push(scalar.problem(message));
             }
-            // A directory of the same name as some text, or no file at all.
+            Ok((written, None)) if !self.closure.holds(&written) => {
+                self.closure.absent.insert(written);
+            }
+            // A directory of the same name as some text, or no path at all.
             _ => {}
         }
     }
@@ -207,9 +220,7 @@ impl Search<'_> {
         if scalar.pointer.starts_with("/patches") {
             self.closure.patches.insert(path.clone());
         }
-        let within =
-            |directory: &String| directory.is_empty() || path.starts_with(&format!("{directory}/"));
-        if !self.closure.directories.iter().any(within) {
+        if !self.closure.holds(&path) {
             self.closure.files.insert(path);
         }
     }

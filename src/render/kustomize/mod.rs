@@ -18,7 +18,7 @@ use super::plain::secrets;
 use super::yaml;
 use super::{Found, RenderErrors, Tools, blocking};
 use crate::config::{Problem, Problems, Unit};
-use crate::model::{Digest, Tree};
+use crate::model::Tree;
 use crate::runtime::exec::{self, ExecError, Limits, Program};
 use closure::Closure;
 use copy::Copied;
@@ -30,14 +30,14 @@ const KUSTOMIZATION: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Ku
 const HINT: &str = "install kustomize (https://kubectl.docs.kubernetes.io/installation/kustomize) \
                     so that it is on PATH, or name it with --kustomize";
 
-/// A digest over all that the kustomization refers to.
-pub(super) fn inputs_digest(tree: &dyn Tree, unit: &Unit) -> Result<Digest, RenderErrors> {
+/// All that the kustomization refers to, and what it would refer to, were it there.
+pub(super) fn places(
+    tree: &dyn Tree,
+    unit: &Unit,
+) -> Result<(Vec<String>, Vec<String>), RenderErrors> {
     let closure = closure::of(tree, &unit.path)?;
-    let mut parts = Vec::new();
-    for path in closure.places() {
-        parts.push(format!("{path} {}", tree.digest(path)?));
-    }
-    Ok(Digest::of_bytes(parts.join("\n").as_bytes()))
+    let places = closure.places().map(str::to_owned).collect();
+    Ok((places, closure.absent.into_iter().collect()))
 }
 
 /// What is on disk for one run; removed with it.

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use super::*;
+use crate::render::{Inputs, inputs};
 use crate::source::tree::DirTree;
 
 /// A directory of files, in which paths that end in `@` are links.
@@ -96,17 +97,30 @@ fn inputs_are_those_of_the_closure() {
         crate::config::UnitType::Kustomize,
         origin,
     );
-    let digest = |base: &str, other: &str| {
-        let directory = directory(&[
-            ("o/kustomization.yaml", "resources: [../base]\n"),
+    let files = |base: &'static str, other: &'static str| {
+        [
+            (
+                "o/kustomization.yaml",
+                "resources: [../base]\nx: ../later\n",
+            ),
             ("base/kustomization.yaml", "resources: [a.yaml]\n"),
             ("base/a.yaml", base),
-            ("other", other),
-        ]);
-        inputs_digest(&DirTree::open(directory.path()).unwrap(), &unit).unwrap()
+            (other, "text"),
+        ]
     };
-    assert_eq!(digest("1", "1"), digest("1", "2"));
-    assert_ne!(digest("1", "1"), digest("2", "1"));
+    let of = |files: &[(&str, &str)], before: Option<&Inputs>| {
+        let directory = directory(files);
+        let tree = DirTree::open(directory.path()).unwrap();
+        inputs(&tree, &unit, before).unwrap()
+    };
+    let first = of(&files("1", "other"), None);
+    // Alone, and as compared with an earlier revision.
+    for before in [None, Some(&first)] {
+        assert_eq!(first, of(&files("1", "another"), before));
+        assert_ne!(first, of(&files("2", "other"), before));
+        // It was named before it was there.
+        assert_ne!(first, of(&files("1", "later"), before));
+    }
 }
 
 #[test]

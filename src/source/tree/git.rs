@@ -3,17 +3,18 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use git2::{ObjectType, Oid, Repository};
 
+use super::directories::Directories;
 use super::resolve::{self, Node, Nodes};
 use super::{check_size, join, listed_kind, refuse_lfs};
 use crate::model::{Digest, EntryKind, Revision, Tree, TreeError};
 
 /// The modes of tree entries; every other is a file.
-const DIRECTORY: i32 = 0o040_000;
-const LINK: i32 = 0o120_000;
+pub(super) const DIRECTORY: i32 = 0o040_000;
+pub(super) const LINK: i32 = 0o120_000;
 const SUBMODULE: i32 = 0o160_000;
 
 /// The longest target that a link may have (Linux: `PATH_MAX`).
@@ -23,12 +24,23 @@ const MAX_TARGET: usize = 4096;
 /// between threads, but not be used by two at once.
 pub struct GitTree {
     repository: Mutex<Repository>,
+    directories: Arc<Directories>,
     root: Oid,
 }
 
 impl GitTree {
     /// The tree of `revision` in the repository (bare or not) at `repository`.
     pub fn open(repository: &Path, revision: &Revision) -> Result<Self, TreeError> {
+        Self::open_after(repository, revision, Arc::default())
+    }
+
+    /// The same, where other revisions were read before: what they have in common is not
+    /// read again.
+    pub fn open_after(
+        repository: &Path,
+        revision: &Revision,
+        directories: Arc<Directories>,
+    ) -> Result<Self, TreeError> {
         let open = || {
             let repository = Repository::open(repository)?;
             let commit = Oid::from_str(revision.as_str())?;
@@ -37,8 +49,10 @@ impl GitTree {
         };
         let (repository, root) = open()
             .map_err(|error| unreadable(&format!("revision {}", revision.short()), &error))?;
+        directories.begin();
         Ok(Self {
             repository: Mutex::new(repository),
+            directories,
             root,
         })
     }
@@ -51,18 +65,9 @@ impl GitTree {
 
     /// Mode and id of what stands at a path without links.
     fn find(&self, path: &str) -> Result<Option<(i32, Oid)>, TreeError> {
-        if path.is_empty() {
-            return Ok(Some((DIRECTORY, self.root)));
-        }
-        let repository = self.repository();
-        let found = repository
-            .find_tree(self.root)
-            .and_then(|root| root.get_path(Path::new(path)));
-        match found {
-            Ok(entry) => Ok(Some((entry.filemode(), entry.id()))),
-            Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(None),
-            Err(error) => Err(unreadable(path, &error)),
-        }
+        self.directories
+            .find(&self.repository(), self.root, path)
+            .map_err(|error| unreadable(path, &error))
     }
 
     fn found(&self, path: &str) -> Result<(i32, Oid), TreeError> {
@@ -74,21 +79,16 @@ impl GitTree {
     /// Names, modes and ids directly in the directory at a real path, sorted.
     fn entries(&self, path: &str) -> Result<Vec<(String, i32, Oid)>, TreeError> {
         let (_, id) = self.found(path)?;
-        let repository = self.repository();
-        let tree = repository
-            .find_tree(id)
-            .map_err(|error| unreadable(path, &error))?;
-        let mut entries = Vec::with_capacity(tree.len());
-        for entry in &tree {
-            let name = entry.name().map_err(|_| TreeError::Unreadable {
-                path: join(path, &String::from_utf8_lossy(entry.name_bytes())),
+        let found = self.directories.entries(&self.repository(), id);
+        let found = found.map_err(|error| unreadable(path, &error))?;
+        let entries = found.iter().map(|entry| {
+            let name = str::from_utf8(&entry.name).map_err(|_| TreeError::Unreadable {
+                path: join(path, &String::from_utf8_lossy(&entry.name)),
                 reason: "its name is not UTF-8".to_owned(),
             })?;
-            entries.push((name.to_owned(), entry.filemode(), entry.id()));
-        }
-        // Git sorts a directory as if its name ended in `/`.
-        entries.sort();
-        Ok(entries)
+            Ok((name.to_owned(), entry.mode, entry.id))
+        });
+        entries.collect()
     }
 
     fn blob(&self, path: &str, id: Oid) -> Result<Vec<u8>, TreeError> {
@@ -157,29 +157,12 @@ impl GitTree {
         let (mode, id) = self.found(&found)?;
         let _ = writeln!(text, "{mode:o} {id} {found}");
         if mode == DIRECTORY {
-            for link in self.links(&found)? {
-                self.fingerprint(&link, seen, text)?;
+            let links = self.directories.links(&self.repository(), id);
+            for link in &*links.map_err(|error| unreadable(path, &error))? {
+                self.fingerprint(&join(&found, link), seen, text)?;
             }
         }
         Ok(())
-    }
-
-    /// The paths of all links below a directory.
-    fn links(&self, directory: &str) -> Result<Vec<String>, TreeError> {
-        let mut links = Vec::new();
-        let mut todo = vec![directory.to_owned()];
-        while let Some(directory) = todo.pop() {
-            for (name, mode, _) in self.entries(&directory)? {
-                let path = join(&directory, &name);
-                match mode {
-                    DIRECTORY => todo.push(path),
-                    LINK => links.push(path),
-                    _ => {}
-                }
-            }
-        }
-        links.sort();
-        Ok(links)
     }
 }
 

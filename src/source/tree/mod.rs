@@ -3,6 +3,7 @@
 //! by us, and one that leads outside is an error.
 
 mod dir;
+mod directories;
 mod git;
 mod resolve;
 #[cfg(test)]
@@ -12,6 +13,7 @@ use crate::model::{EntryKind, TreeError};
 use resolve::Node;
 
 pub use dir::DirTree;
+pub use directories::Directories;
 pub use git::GitTree;
 
 /// The most bytes that a file may have: room for the largest generated CRD bundle,

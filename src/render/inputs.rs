@@ -1,0 +1,59 @@
+//! What a render depends on, cheap enough to ask for at every commit.
+
+use super::{RenderErrors, kustomize};
+use crate::config::{Unit, UnitType};
+use crate::model::{Digest, Tree};
+
+/// What a unit is rendered from. Equal inputs give an equal render.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inputs {
+    settings: Digest,
+    /// Each file and directory that is read, with its digest.
+    places: Vec<(String, Digest)>,
+    /// Paths that would be read, were there anything.
+    absent: Vec<String>,
+}
+
+/// The inputs of a unit. Those of an earlier revision are given back where they still
+/// hold, which takes no more than a look at the places.
+pub fn inputs(
+    tree: &dyn Tree,
+    unit: &Unit,
+    before: Option<&Inputs>,
+) -> Result<Inputs, RenderErrors> {
+    let settings = settings(unit);
+    if let Some(before) = before.filter(|before| before.settings == settings && before.hold(tree)) {
+        return Ok(before.clone());
+    }
+    let (places, absent) = match unit.kind {
+        UnitType::Manifests => (vec![unit.path.clone()], Vec::new()),
+        UnitType::Kustomize => kustomize::places(tree, unit)?,
+    };
+    let digested = places.into_iter().map(|path| {
+        let digest = tree.digest(&path)?;
+        Ok((path, digest))
+    });
+    Ok(Inputs {
+        settings,
+        places: digested.collect::<Result<_, RenderErrors>>()?,
+        absent,
+    })
+}
+
+fn settings(unit: &Unit) -> Digest {
+    Digest::of_json(&serde_json::json!({
+        "type": unit.kind,
+        "path": unit.path,
+        "namespace": unit.namespace,
+        "allowPlainSecrets": unit.allow_plain_secrets,
+        "exclude": unit.exclude,
+    }))
+}
+
+impl Inputs {
+    fn hold(&self, tree: &dyn Tree) -> bool {
+        let same = |(path, digest): &(String, Digest)| tree.digest(path).as_ref() == Ok(digest);
+        let absent = |path: &String| matches!(tree.kind(path), Ok(None));
+        self.places.iter().all(same) && self.absent.iter().all(absent)
+    }
+}
