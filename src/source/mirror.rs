@@ -7,17 +7,22 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use git2::{ObjectType, Odb, Oid, Repository, TreeWalkMode, TreeWalkResult};
+use git2::{Delta, FileMode, ObjectType, Odb, Oid, Repository, TreeWalkMode, TreeWalkResult};
 use rustix::fs::{CWD, RenameFlags};
 use tracing::warn;
 
-use super::problem::SourceProblem;
+use super::objects::copy;
+use super::problem::{SourceProblem, explain};
 use super::remote::Remote;
 use crate::model::{Digest, Revision};
 
 /// libgit2 writes a pack for each fetch and never joins them; each costs a file that
 /// is held open. A copy with more than this many is fetched anew, as one.
 const MOST_PACKS: usize = 200;
+
+/// What is copied from a disk stays in files of its own, of which Git keeps those that
+/// begin alike in one directory: with more than this many there it is fetched anew.
+const MOST_LOOSE: usize = 40;
 
 /// How closely to look at what is already there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +75,7 @@ impl Mirror {
     pub(super) fn update(&self, check: Check) -> Result<Revision, SourceProblem> {
         let wanted = self.ask()?;
         if let Ok(repository) = open(&self.path) {
-            if packs(&repository) > MOST_PACKS {
+            if packs(&repository) > MOST_PACKS || loose(&repository) > MOST_LOOSE {
                 // Without this it goes on as it is, so a failure is no problem yet.
                 return self
                     .make_anew()
@@ -115,8 +120,16 @@ impl Mirror {
         wanted: Oid,
         check: Check,
     ) -> Result<Oid, SourceProblem> {
-        if self.fetched(repository) != Some(wanted) {
-            return self.fetch_into(repository);
+        match self.fetched(repository) {
+            Some(before) if before == wanted => {}
+            before => {
+                // A process that was killed leaves it; the copy has no other writer than us.
+                let _ = std::fs::remove_file(repository.path().join(self.tracking() + ".lock"));
+                return match before {
+                    Some(before) => self.fetch_after(repository, before, wanted),
+                    None => self.fetch_into(repository),
+                };
+            }
         }
         // Fetching again would bring nothing: libgit2 believes that all is here.
         whole(repository, wanted, check).map_err(|error| self.damaged(error.message()))?;
@@ -124,14 +137,46 @@ impl Mirror {
     }
 
     fn fetch_into(&self, repository: &Repository) -> Result<Oid, SourceProblem> {
+        self.fetch(repository)?;
+        self.received(repository, None)
+    }
+
+    fn fetch(&self, repository: &Repository) -> Result<(), SourceProblem> {
         let refspec = format!("+refs/heads/{}:{}", self.branch, self.tracking());
-        // A process that was killed leaves it; the copy has no other writer than us.
-        let _ = std::fs::remove_file(repository.path().join(self.tracking() + ".lock"));
-        self.remote.fetch(repository, &[refspec])?;
+        self.remote.fetch(repository, &[refspec])
+    }
+
+    /// Brings what was committed since. All of the commit before is here.
+    fn fetch_after(
+        &self,
+        repository: &Repository,
+        before: Oid,
+        wanted: Oid,
+    ) -> Result<Oid, SourceProblem> {
+        match self.remote.url.local_path() {
+            Some(path) => {
+                let brought = Repository::open(path).and_then(|there| {
+                    let known = there.find_commit(before).is_ok().then_some(before);
+                    copy(&there, repository, wanted, known)?;
+                    repository.reference(&self.tracking(), wanted, true, "fetch")
+                });
+                brought.map_err(|error| explain(&self.remote.url, &error, None))?;
+            }
+            None => self.fetch(repository)?,
+        }
+        self.received(repository, Some(before))
+    }
+
+    /// The commit that was fetched, all of whose files are there.
+    fn received(&self, repository: &Repository, before: Option<Oid>) -> Result<Oid, SourceProblem> {
         let head = self
             .fetched(repository)
             .ok_or_else(|| self.damaged("the branch was not received"))?;
-        whole(repository, head, Check::Presence).map_err(|error| self.damaged(error.message()))?;
+        let all = match before {
+            Some(before) => whole_since(repository, before, head),
+            None => whole(repository, head, Check::Presence),
+        };
+        all.map_err(|error| self.damaged(error.message()))?;
         Ok(head)
     }
 
@@ -212,6 +257,21 @@ fn whole(repository: &Repository, head: Oid, check: Check) -> Result<(), git2::E
     }
 }
 
+/// The same, given that all of another commit is there.
+fn whole_since(repository: &Repository, before: Oid, head: Oid) -> Result<(), git2::Error> {
+    let tree = |id| repository.find_commit(id)?.tree();
+    let (before, head) = (tree(before)?, tree(head)?);
+    let objects = repository.odb()?;
+    let changes = repository.diff_tree_to_tree(Some(&before), Some(&head), None)?;
+    for change in changes.deltas() {
+        let file = change.new_file();
+        if change.status() != Delta::Deleted && file.mode() != FileMode::Commit {
+            blob(&objects, file.id(), Check::Presence)?;
+        }
+    }
+    Ok(())
+}
+
 fn blob(objects: &Odb<'_>, id: Oid, check: Check) -> Result<(), git2::Error> {
     match check {
         // Reading compares with the hash.
@@ -251,6 +311,12 @@ fn packs(repository: &Repository) -> usize {
     names
         .filter(|entry| entry.path().extension().is_some_and(|end| end == "pack"))
         .count()
+}
+
+/// How many objects lie in one of the 256 directories for those that are not packed.
+fn loose(repository: &Repository) -> usize {
+    let directory = std::fs::read_dir(repository.path().join("objects/17"));
+    directory.into_iter().flatten().count()
 }
 
 fn revision(id: Oid) -> Revision {

@@ -11,6 +11,7 @@ mod checkout;
 mod follow;
 mod known_hosts;
 mod mirror;
+mod objects;
 mod problem;
 mod remote;
 #[cfg(test)]
@@ -21,6 +22,7 @@ mod url;
 mod watch;
 
 pub(crate) use mirror::{directory_name, remove};
+pub(crate) use objects::copy;
 pub(crate) use problem::explain;
 pub(crate) use remote::Sent;
 
