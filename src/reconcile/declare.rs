@@ -70,6 +70,8 @@ pub struct UnitDesired {
 #[derive(Debug, Default)]
 pub struct RenderCache {
     units: BTreeMap<UnitName, Cached>,
+    /// The units that were found to declare no object twice; empty where some did.
+    disjoint: BTreeMap<UnitName, Arc<UnitDesired>>,
 }
 
 /// A unit that was rendered.
@@ -146,7 +148,11 @@ pub async fn declare(
         let name = unit.name.clone();
         declared.units.insert(name, DeclaredUnit { unit, desired });
     }
-    declared.claim();
+    // As long as the ids stay the same there is nothing to look for.
+    if !declared.same_ids(&cache.disjoint) {
+        declared.claim();
+    }
+    cache.disjoint = declared.all().unwrap_or_default();
     declared
 }
 
@@ -333,7 +339,38 @@ fn digest(objects: &BTreeMap<ObjectId, Desired>) -> Digest {
     Digest::of_bytes(digests.join("\n").as_bytes())
 }
 
+impl UnitDesired {
+    /// Whether other units can't tell this from another: the same objects, which define the
+    /// same kinds.
+    pub(super) fn same_ids(&self, other: &Self) -> bool {
+        let defines = |unit: &Self| -> Vec<GroupKind> {
+            let objects = unit.objects.values();
+            objects.filter_map(|it| it.defines.clone()).collect()
+        };
+        self.objects.keys().eq(other.objects.keys()) && defines(self) == defines(other)
+    }
+}
+
 impl Declared {
+    /// What the units declare, if every one could be rendered.
+    fn all(&self) -> Option<BTreeMap<UnitName, Arc<UnitDesired>>> {
+        let units = self.units.iter();
+        units
+            .map(|(name, unit)| Some((name.clone(), Arc::clone(unit.desired.as_ref().ok()?))))
+            .collect()
+    }
+
+    fn same_ids(&self, before: &BTreeMap<UnitName, Arc<UnitDesired>>) -> bool {
+        self.units.len() == before.len()
+            && self
+                .units
+                .iter()
+                .all(|(name, unit)| match (before.get(name), &unit.desired) {
+                    (Some(before), Ok(now)) => Arc::ptr_eq(before, now) || before.same_ids(now),
+                    _ => false,
+                })
+    }
+
     /// The first unit that declares an object has it; for another one it is an error that
     /// names both places.
     fn claim(&mut self) {

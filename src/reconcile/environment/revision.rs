@@ -234,7 +234,7 @@ impl Environment {
                     before.and_then(|unit| unit.desired.as_ref()),
                     &declared.desired,
                 ) {
-                    (Some(before), Ok(now)) => Arc::ptr_eq(before, now),
+                    (Some(before), Ok(now)) => Arc::ptr_eq(before, now) || before.same_ids(now),
                     _ => false,
                 }
             })
