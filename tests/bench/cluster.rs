@@ -1,6 +1,5 @@
 //! A fresh control plane for each contestant, and reading off it when things happened.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -80,7 +79,7 @@ pub fn until_healthy(
         .context("no Deployment has moved")
 }
 
-/// Writes the objects that an event stands for: only those of our agent.
+/// The requests of our agents.
 pub fn ours(events: &[AuditEvent]) -> impl Iterator<Item = &AuditEvent> {
     events
         .iter()
@@ -90,9 +89,4 @@ pub fn ours(events: &[AuditEvent]) -> impl Iterator<Item = &AuditEvent> {
 /// From one time to another; none where the other was first.
 pub fn between(from: Timestamp, to: Timestamp) -> Duration {
     to.duration_since(from).try_into().unwrap_or_default()
-}
-
-/// A kubeconfig of the administrator.
-pub fn kubeconfig(plane: &ControlPlane) -> PathBuf {
-    plane.kubeconfig()
 }

@@ -68,12 +68,18 @@ fn sources(size: Size, root: &Path) -> Result<Vec<String>> {
             .flat_map(|directory| ["-f".to_owned(), directory])
             .collect());
     }
-    let resources: String = size.names().map(|name| format!("- ../{name}\n")).collect();
+    let resources: Vec<_> = size.names().map(|name| format!("- ../{name}")).collect();
+    let text = format!(
+        "resources:
+{}
+",
+        resources.join(
+            "
+"
+        )
+    );
     fs::create_dir(root.join("all"))?;
-    fs::write(
-        root.join("all/kustomization.yaml"),
-        format!("resources:\n{resources}"),
-    )?;
+    fs::write(root.join("all/kustomization.yaml"), text)?;
     Ok(vec![
         "-k".to_owned(),
         root.join("all").display().to_string(),

@@ -44,6 +44,7 @@ use table::{Others, Results};
 /// it starts on loopback
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
+#[expect(clippy::struct_excessive_bools, reason = "they are flags")]
 struct Arguments {
     /// How many units
     #[arg(long, default_value_t = 20)]

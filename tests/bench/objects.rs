@@ -1,4 +1,4 @@
-//! What is measured: units of ConfigMaps, Services, ServiceAccounts and Deployments.
+//! What is measured: units of Deployments, Services and the like.
 
 use std::fmt::{self, Display, Write as _};
 use std::path::Path;
@@ -43,7 +43,7 @@ impl Size {
         (0..self.units).map(unit_name)
     }
 
-    /// The units and numbers of all ConfigMaps, one of each unit in turn.
+    /// The units and numbers of all `ConfigMaps`, one of each unit in turn.
     pub fn config_maps(self) -> impl Iterator<Item = (usize, usize)> + Clone {
         let numbers = (0..self.objects).filter(|number| kind(*number) == Kind::ConfigMap);
         numbers.flat_map(move |number| (0..self.units).map(move |unit| (unit, number)))
@@ -133,8 +133,8 @@ enum Kind {
     ConfigMap,
 }
 
-/// Of ten objects one Deployment, two Services, two ServiceAccounts, five ConfigMaps; of
-/// the first four one each.
+/// Of ten objects one is a Deployment and five are `ConfigMaps`; the first four are of
+/// one kind each.
 fn kind(number: usize) -> Kind {
     match number % 10 {
         0 => Kind::Deployment,
@@ -163,7 +163,11 @@ fn body(unit: usize, number: usize) -> String {
 
 /// One in five spells a quantity otherwise than the API server does.
 fn deployment(app: &str, number: usize) -> String {
-    let cpu = if number % 50 == 0 { "1000m" } else { "100m" };
+    let cpu = if number.is_multiple_of(50) {
+        "1000m"
+    } else {
+        "100m"
+    };
     format!(
         "apiVersion: apps/v1
 kind: Deployment

@@ -17,6 +17,7 @@ use crate::objects::Size;
 use crate::process::Usage;
 use crate::requests::Requests;
 use crate::support::agent::Agent;
+use crate::support::audit::{AuditEvent, AuditPosition};
 use crate::support::control_plane::ControlPlane;
 use crate::support::git::git;
 use crate::support::stage::Stage;
@@ -177,6 +178,8 @@ impl<'c> Ours<'c> {
             sleep(Duration::from_millis(5));
         }
         let ready = clock.elapsed();
+        // Ready is what it calls itself; at rest it is once it watches and computes nothing.
+        self.until_it_watches(position)?;
         self.rest()?;
         let events = self.stage.cluster.audit_since(position);
         let last = ours(&events).map(|event| event.received).max();
@@ -188,16 +191,29 @@ impl<'c> Ours<'c> {
         })
     }
 
-    /// Waits until the agent has nothing to do.
+    /// Waits until the agent has nothing to do, for three seconds in a row.
     pub fn rest(&mut self) -> Result<()> {
-        let began = Instant::now();
-        loop {
+        let (began, mut quiet) = (Instant::now(), 0);
+        while quiet < 3 {
             let before = self.usage();
             sleep(Duration::from_secs(1));
-            if self.usage().cpu_since(before) <= Duration::from_millis(20) {
-                return rest(self.stage.cluster);
-            }
+            let still = self.usage().cpu_since(before) <= Duration::from_millis(20);
+            quiet = if still { quiet + 1 } else { 0 };
             ensure!(began.elapsed() < PATIENCE, "the agent doesn't come to rest");
+        }
+        rest(self.stage.cluster)
+    }
+
+    fn until_it_watches(&self, since: AuditPosition) -> Result<()> {
+        let began = Instant::now();
+        loop {
+            let events = self.stage.cluster.audit_since(since);
+            if ours(&events).any(|event| event.verb == "watch") {
+                return Ok(());
+            }
+            let log = || self.stage.log();
+            ensure!(began.elapsed() < PATIENCE, "it watches nothing:\n{}", log());
+            sleep(Duration::from_millis(100));
         }
     }
 
@@ -248,7 +264,7 @@ impl<'c> Ours<'c> {
     }
 
     /// When each object had been applied for the first time, the last of them.
-    fn last_applied(&self, events: &[crate::support::audit::AuditEvent]) -> Result<Timestamp> {
+    fn last_applied(&self, events: &[AuditEvent]) -> Result<Timestamp> {
         let mut first: BTreeMap<_, Timestamp> = BTreeMap::new();
         let applied = ours(events).filter(|event| {
             let here = event.object.namespace == self.stage.namespace;

@@ -18,6 +18,7 @@ fn writes_are_repeated_until_they_are_taken() {
     let options = Options {
         nodes: 0,
         api_server_flags: flags.map(str::to_owned).to_vec(),
+        ..Options::default()
     };
     let cluster = ControlPlane::start(&options).unwrap();
     let mut stage = Stage::on(&cluster, "throttled", env!("CARGO_BIN_EXE_agent"));
