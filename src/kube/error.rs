@@ -138,6 +138,11 @@ pub fn from_status(status: &Status) -> ApiError {
             message,
             after: retry_after(status),
         },
+        // A field that no schema knows, told as if the server had failed.
+        500 if message.starts_with("failed to create typed patch object") => ApiError::Invalid {
+            immutable: false,
+            message,
+        },
         500..=599 => ApiError::Unavailable(message),
         _ => ApiError::Rejected(message),
     }

@@ -27,6 +27,7 @@ mod in_the_cluster;
 mod kustomization_reads_only_its_repository;
 mod last_good_stays;
 mod moving_an_object_is_a_hand_over;
+mod never_drift;
 mod newer_revision_ends_a_wait;
 mod nothing_is_pruned_by_accident;
 mod once_tells_the_truth;

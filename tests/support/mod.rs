@@ -18,3 +18,4 @@ pub mod programs;
 mod progress;
 pub mod stage;
 pub mod wait;
+pub mod webhook;
