@@ -34,6 +34,7 @@ mod once_tells_the_truth;
 mod one_bad_object;
 mod order;
 mod prune_never_touches_foreign;
+mod random_edits;
 mod readme;
 mod record_is_the_log;
 mod remote_outage;
