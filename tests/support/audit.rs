@@ -1,6 +1,6 @@
 //! Who asked the API server for what, from its audit log.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
 use jiff::Timestamp;
@@ -25,10 +25,22 @@ impl ControlPlane {
         self.audit_since(AuditPosition(0))
     }
 
-    /// The end of the audit log as of now.
+    /// The end of the audit log as of now: of its last whole line, since one may be
+    /// being written.
     pub fn audit_position(&self) -> AuditPosition {
-        let log = fs::metadata(self.file("audit.log"));
-        AuditPosition(log.map_or(0, |log| log.len()))
+        /// Longer than any event.
+        const TAIL: u64 = 1 << 18;
+        let Ok(mut log) = File::open(self.file("audit.log")) else {
+            return AuditPosition(0);
+        };
+        let length = log.metadata().expect("it is open").len();
+        let from = length.saturating_sub(TAIL);
+        let mut tail = Vec::new();
+        log.seek(SeekFrom::Start(from))
+            .and_then(|_| log.take(length - from).read_to_end(&mut tail))
+            .expect("the audit log can be read");
+        let line_end = tail.iter().rposition(|byte| *byte == b'\n');
+        AuditPosition(line_end.map_or(from, |at| from + at as u64 + 1))
     }
 
     /// The requests that came after a place in the audit log.
