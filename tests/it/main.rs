@@ -23,6 +23,7 @@ mod drift;
 mod fields_agree_with_dry_run;
 mod fixture;
 mod hostile_files;
+mod idle;
 mod in_the_cluster;
 mod kustomization_reads_only_its_repository;
 mod last_good_stays;
