@@ -19,6 +19,7 @@ mod cli_schema;
 mod cli_status;
 mod cli_validate;
 mod crash_at_any_moment;
+mod diff_agrees_with_daemon;
 mod drift;
 mod fields_agree_with_dry_run;
 mod fixture;
