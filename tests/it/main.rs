@@ -42,6 +42,7 @@ mod record_is_the_log;
 mod remote_outage;
 mod replace;
 mod scopes_match_the_cluster;
+mod soak;
 mod throttled;
 mod tidy;
 mod twenty_units;

@@ -16,6 +16,7 @@ mod modules;
 pub mod parts;
 pub mod programs;
 mod progress;
+pub mod soak;
 pub mod stage;
 pub mod wait;
 pub mod webhook;
