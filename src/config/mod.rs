@@ -9,6 +9,8 @@
 
 mod decode;
 mod each;
+mod field_path;
+mod ignore;
 mod kind;
 mod node;
 mod order;
@@ -24,12 +26,13 @@ mod written;
 #[cfg(test)]
 mod tests;
 
+pub use field_path::{FieldPath, FieldPathError};
 pub use problem::{Problem, Problems};
 pub use resolve::{Incomplete, Resolved, resolve};
 pub use schema::{SchemaOf, schema};
 pub use unit::{
-    Config, ConflictPolicy, DEFAULT_HEALTH_TIMEOUT, DriftPolicy, Environment, MaxPrune, Unit,
-    UnitType,
+    Config, ConflictPolicy, DEFAULT_HEALTH_TIMEOUT, DriftPolicy, Environment, ForeignPolicy,
+    IgnoreRule, MaxPrune, Unit, UnitType,
 };
 
 /// The file at a repository's root.

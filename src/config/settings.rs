@@ -6,8 +6,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 
 use super::decode::{Decoder, Fields};
+use super::ignore::{self, IgnoreEntry};
 use super::node::{At, Node, Value};
-use super::unit::{ConflictPolicy, DriftPolicy, MaxPrune, UnitType};
+use super::unit::{ConflictPolicy, DriftPolicy, ForeignPolicy, IgnoreRule, MaxPrune, UnitType};
 
 /// Settings of a unit.
 #[derive(Debug, Clone, Default, JsonSchema)]
@@ -32,6 +33,14 @@ pub struct Settings {
     /// What is done about a field that is declared here and owned by somebody else.
     #[schemars(extend("default" = "take"))]
     pub conflicts: Option<ConflictPolicy>,
+    /// What is done about a field that is not declared here and that somebody else has
+    /// added to an object.
+    #[schemars(extend("default" = "report"))]
+    pub foreign_fields: Option<ForeignPolicy>,
+    /// Fields that others may add, whatever `foreignFields` says. Those under
+    /// `defaults` hold beside a unit's own.
+    #[schemars(with = "Option<Vec<IgnoreEntry>>")]
+    pub ignore: Option<Vec<IgnoreRule>>,
     /// Whether an object is deleted and created again where a changed field is
     /// immutable.
     #[schemars(extend("default" = false))]
@@ -72,7 +81,7 @@ pub struct HealthEntry {
 }
 
 /// Fields of capabilities that this version does not have.
-const LATER_IN_UNIT: [&str; 4] = ["helm", "apply", "foreignFields", "rollout"];
+const LATER_IN_UNIT: [&str; 3] = ["helm", "apply", "rollout"];
 
 const DRIFT: [(&str, DriftPolicy); 2] = [
     ("revert", DriftPolicy::Revert),
@@ -81,6 +90,11 @@ const DRIFT: [(&str, DriftPolicy); 2] = [
 const CONFLICTS: [(&str, ConflictPolicy); 2] = [
     ("take", ConflictPolicy::Take),
     ("fail", ConflictPolicy::Fail),
+];
+const FOREIGN: [(&str, ForeignPolicy); 3] = [
+    ("report", ForeignPolicy::Report),
+    ("revert", ForeignPolicy::Revert),
+    ("allow", ForeignPolicy::Allow),
 ];
 const TYPES: [(&str, UnitType); 2] = [
     ("manifests", UnitType::Manifests),
@@ -102,6 +116,10 @@ impl Settings {
             conflicts: fields
                 .take("conflicts")
                 .and_then(|node| d.word(node, &CONFLICTS, &[])),
+            foreign_fields: fields
+                .take("foreignFields")
+                .and_then(|node| d.word(node, &FOREIGN, &[])),
+            ignore: fields.take("ignore").map(|node| ignore::rules(node, d)),
             replace: fields.take("replace").and_then(|node| d.boolean(node)),
             allow_plain_secrets: fields
                 .take("allowPlainSecrets")
@@ -122,11 +140,24 @@ impl Settings {
             max_prune: self.max_prune.or(base.max_prune),
             drift: self.drift.or(base.drift),
             conflicts: self.conflicts.or(base.conflicts),
+            foreign_fields: self.foreign_fields.or(base.foreign_fields),
+            ignore: both(self.ignore, base.ignore.as_ref()),
             replace: self.replace.or(base.replace),
             allow_plain_secrets: self.allow_plain_secrets.or(base.allow_plain_secrets),
             health: self.health.or(base.health),
             suspend: self.suspend.or(base.suspend),
         }
+    }
+}
+
+/// A unit's own rules, and the common ones: a team that adds one loses none.
+fn both(
+    own: Option<Vec<IgnoreRule>>,
+    base: Option<&Vec<IgnoreRule>>,
+) -> Option<Vec<IgnoreRule>> {
+    match (own, base) {
+        (Some(own), Some(base)) => Some([own, base.clone()].concat()),
+        (own, base) => own.or_else(|| base.cloned()),
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::model::{EnvironmentName, Origin, UnitName};
+use super::field_path::{FieldPath, matches};
+use crate::model::{EnvironmentName, ObjectId, Origin, UnitName};
 
 /// The environments of a repository in which nothing is wrong.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -52,6 +53,10 @@ pub struct Unit {
     pub drift: DriftPolicy,
     /// What is done about fields that somebody else owns.
     pub conflicts: ConflictPolicy,
+    /// What is done about fields that others add to objects.
+    pub foreign_fields: ForeignPolicy,
+    /// Fields of others that are allowed all the same.
+    pub ignore: Vec<IgnoreRule>,
     /// Whether an object is deleted and created again where a field can't be changed.
     pub replace: bool,
     /// Whether Secrets may stand in the repository in plain text.
@@ -103,6 +108,55 @@ pub enum ConflictPolicy {
     Fail,
 }
 
+/// What is done about a field that the repository does not declare and that somebody
+/// else has added.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename_all = "camelCase", inline)]
+#[serde(rename_all = "camelCase")]
+pub enum ForeignPolicy {
+    /// Leave it and show it.
+    #[default]
+    Report,
+    /// Remove it.
+    Revert,
+    /// Leave it and say nothing.
+    Allow,
+}
+
+/// Fields that others may add, whatever the policy says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IgnoreRule {
+    /// A kind, with its group (`Deployment.apps`) or without; every one if `None`. A
+    /// `*` stands for any text.
+    pub kind: Option<String>,
+    /// An object's name, likewise.
+    pub name: Option<String>,
+    /// The fields.
+    pub path: FieldPath,
+    /// Where it is written.
+    pub origin: Origin,
+}
+
+impl IgnoreRule {
+    /// Whether the rule is about an object.
+    pub fn concerns(&self, id: &ObjectId) -> bool {
+        let kind = |wanted: &str| match wanted.contains('.') {
+            true => matches(wanted, &id.kind.to_string()),
+            false => matches(wanted, &id.kind.kind),
+        };
+        self.kind.as_deref().is_none_or(kind)
+            && self
+                .name
+                .as_deref()
+                .is_none_or(|wanted| matches(wanted, &id.name))
+    }
+
+    /// Whether it covers a field of an object.
+    pub fn covers(&self, id: &ObjectId, path: &str) -> bool {
+        self.concerns(id) && self.path.covers(path)
+    }
+}
+
 /// How many objects of a unit may be pruned at once without approval. Only a prune
 /// over both limits is held back, so a limit of 0 leaves the other one to decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -147,6 +201,8 @@ impl Unit {
             max_prune: MaxPrune::default(),
             drift: DriftPolicy::default(),
             conflicts: ConflictPolicy::default(),
+            foreign_fields: ForeignPolicy::default(),
+            ignore: Vec::new(),
             replace: false,
             allow_plain_secrets: false,
             health_timeout: DEFAULT_HEALTH_TIMEOUT,

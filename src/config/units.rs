@@ -248,6 +248,8 @@ fn settle(mut unit: Unit, settings: Settings) -> Unit {
     unit.max_prune = settings.max_prune.map_or(unit.max_prune, MaxPrune::from);
     unit.drift = settings.drift.unwrap_or(unit.drift);
     unit.conflicts = settings.conflicts.unwrap_or(unit.conflicts);
+    unit.foreign_fields = settings.foreign_fields.unwrap_or(unit.foreign_fields);
+    unit.ignore = settings.ignore.into_iter().flatten().collect();
     unit.replace = settings.replace.unwrap_or(unit.replace);
     unit.allow_plain_secrets = settings
         .allow_plain_secrets

@@ -1,5 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod field_path;
 mod repository;
 mod schema;
 
