@@ -17,7 +17,7 @@ use super::tree::TreeArgs;
 use crate::config;
 use crate::kube::{self, Cluster};
 use crate::model::{Digest, DigestKey, EnvironmentName, UnitName};
-use crate::plan::{self, Action, Blocked, Checked, Plan, Standing, Step};
+use crate::plan::{self, Action, Blocked, Checked, ForeignField, Plan, Standing, Step};
 use crate::reconcile::{self, PlannedEnvironment};
 use crate::record::RecordView;
 use crate::record::status::StatusFile;
@@ -212,7 +212,7 @@ fn print(name: &EnvironmentName, planned: &PlannedEnvironment) {
         anstream::eprintln!("{YELLOW}warning:{YELLOW:#} {warning}");
     }
     for plan in &planned.plans {
-        if !plan.is_empty() || !plan.notes.is_empty() {
+        if !plan.is_empty() || !plan.notes.is_empty() || !plan.foreign.is_empty() {
             print_plan(plan);
         }
     }
@@ -224,16 +224,32 @@ fn print_plan(plan: &Plan<Checked>) {
     for step in &plan.steps {
         print_step(step);
     }
+    print_foreign(&plan.foreign);
     for note in &plan.notes {
         anstream::println!("  {YELLOW}note:{YELLOW:#} {note}");
     }
     println!();
 }
 
+/// What others have added, object by object. It is no difference.
+fn print_foreign(foreign: &[ForeignField]) {
+    if !foreign.is_empty() {
+        anstream::println!(
+            "  {BOLD}fields of others{BOLD:#} {DIM}left as they are: not declared, and no drift{DIM:#}"
+        );
+    }
+    for fields in foreign.chunk_by(|one, other| one.object == other.object) {
+        anstream::println!("    {}", fields[0].object);
+        for field in fields {
+            anstream::println!("      {field}");
+        }
+    }
+}
+
 fn print_step(step: &Step) {
     let colour = match step.action {
         Action::Create => GREEN,
-        Action::Change | Action::Adopt | Action::Detach => YELLOW,
+        Action::Change | Action::Adopt | Action::Clear | Action::Detach => YELLOW,
         Action::Replace | Action::Prune => RED,
     };
     let place = step
@@ -261,7 +277,7 @@ fn print_step(step: &Step) {
         Standing::Ready => step.reason.clone(),
     };
     anstream::println!("    {DIM}{}{DIM:#}", reason.trim_start_matches("; "));
-    for field in step.fields.iter().filter(|field| field.owner.is_some()) {
+    for field in step.fields.iter().filter(|field| field.actor().is_some()) {
         anstream::println!("    {field}");
     }
     for line in plan::diff(step).lines().skip(2) {
@@ -300,10 +316,16 @@ fn summary(name: &EnvironmentName, planned: &PlannedEnvironment) -> String {
         let units = if count == 1 { "unit" } else { "units" };
         parts.push(format!("{count} {units} cannot be rendered"));
     }
+    let foreign: usize = planned.plans.iter().map(|plan| plan.foreign.len()).sum();
+    let others = match foreign {
+        0 => String::new(),
+        1 => "; 1 field of others".to_owned(),
+        many => format!("; {many} fields of others"),
+    };
     if parts.is_empty() {
-        return format!("{name}: no difference, {clean} objects as declared");
+        return format!("{name}: no difference, {clean} objects as declared{others}");
     }
-    format!("{name}: {}; {clean} as declared", parts.join(", "))
+    format!("{name}: {}; {clean} as declared{others}", parts.join(", "))
 }
 
 fn word(step: &Step) -> &'static str {
@@ -312,6 +334,7 @@ fn word(step: &Step) -> &'static str {
         (_, Action::Create) => "create",
         (_, Action::Change) => "change",
         (_, Action::Adopt) => "adopt",
+        (_, Action::Clear) => "clear",
         (_, Action::Replace) => "replace",
         (_, Action::Prune) => "prune",
         (_, Action::Detach) => "let go",
@@ -347,6 +370,7 @@ fn plan_json(plan: &Plan<Checked>) -> serde_json::Value {
         "digest": plan.digest,
         "clean": plan.clean,
         "steps": steps,
+        "foreign": plan.foreign,
         "notes": plan.notes,
     })
 }

@@ -47,7 +47,7 @@ impl FieldPath {
             steps.push(reader.step(steps.is_empty())?);
         }
         if steps.is_empty() {
-            return Err(reader.wrong("a path is empty", None));
+            return Err(wrong("a path is empty", None));
         }
         Ok(Self {
             text: text.to_owned(),
@@ -71,6 +71,9 @@ impl FieldPath {
     /// The value of the one field that this names in an object; `None` where it isn't
     /// there, or where a `*` leaves open which is meant.
     pub fn resolve<'a>(&self, object: &'a Value) -> Option<&'a Value> {
+        if self.text.contains('*') {
+            return None;
+        }
         self.steps
             .iter()
             .try_fold(object, |value, step| step.resolve(value))
@@ -124,7 +127,7 @@ impl Step {
 fn spelled(value: &Value, text: &str) -> bool {
     match value {
         Value::String(value) => value == text,
-        other => other.to_string() == text,
+        other => serde_json::from_str::<Value>(text).is_ok_and(|text| text == *other),
     }
 }
 
@@ -145,6 +148,13 @@ pub(super) fn matches(pattern: &str, text: &str) -> bool {
         }
     }
     rest.ends_with(last)
+}
+
+fn wrong(why: impl Into<String>, hint: Option<String>) -> FieldPathError {
+    FieldPathError {
+        why: why.into(),
+        hint,
+    }
 }
 
 struct Reader<'a> {
@@ -171,13 +181,6 @@ impl<'a> Reader<'a> {
         there
     }
 
-    fn wrong(&self, why: impl Into<String>, hint: Option<String>) -> FieldPathError {
-        FieldPathError {
-            why: why.into(),
-            hint,
-        }
-    }
-
     fn step(&mut self, first: bool) -> Result<Step, FieldPathError> {
         if self.take("[") {
             return self.bracket();
@@ -185,11 +188,14 @@ impl<'a> Reader<'a> {
         if first && self.rest().starts_with('/') {
             let dotted = self.text.trim_start_matches('/').replace('/', ".");
             let hint = format!("write it with dots, as `agent diff` prints it: `{dotted}`");
-            return Err(self.wrong(format!("`{}` is a JSON pointer", self.text), Some(hint)));
+            return Err(wrong(
+                format!("`{}` is a JSON pointer", self.text),
+                Some(hint),
+            ));
         }
         if first && self.rest().starts_with('.') {
             let hint = format!("leave out the first dot: `{}`", &self.text[1..]);
-            return Err(self.wrong("a path begins with a field", Some(hint)));
+            return Err(wrong("a path begins with a field", Some(hint)));
         }
         if !first && !self.take(".") {
             return Err(self.unexpected("`.` or `[`"));
@@ -215,8 +221,9 @@ impl<'a> Reader<'a> {
             } else if serde_json::from_str::<Value>(word).is_ok() {
                 Step::Entry(word.to_owned())
             } else {
-                let hint = format!("write `[\"{word}\"]`, or `[name={word}]` for the item of a list");
-                return Err(self.wrong(format!("`[{word}]` names nothing"), Some(hint)));
+                let hint =
+                    format!("write `[\"{word}\"]`, or `[name={word}]` for the item of a list");
+                return Err(wrong(format!("`[{word}]` names nothing"), Some(hint)));
             }
         };
         if self.take("]") {
@@ -247,7 +254,7 @@ impl<'a> Reader<'a> {
     fn until(&mut self, ends: &[char]) -> Result<&'a str, FieldPathError> {
         let rest = self.rest();
         let Some(end) = rest.find(ends) else {
-            return Err(self.wrong(format!("`[{rest}` has no `]`"), None));
+            return Err(wrong(format!("`[{rest}` has no `]`"), None));
         };
         self.at += end;
         Ok(&rest[..end])
@@ -261,19 +268,22 @@ impl<'a> Reader<'a> {
                 self.at += texts.byte_offset();
                 Ok(text)
             }
-            _ => Err(self.wrong(format!("`{}` is not a text in quotes", self.rest()), None)),
+            _ => Err(wrong(
+                format!("`{}` is not a text in quotes", self.rest()),
+                None,
+            )),
         }
     }
 
     fn unexpected(&self, wanted: &str) -> FieldPathError {
         let before = &self.text[..self.at];
         let Some(found) = self.rest().chars().next() else {
-            return self.wrong(format!("expected {wanted} after `{before}`"), None);
+            return wrong(format!("expected {wanted} after `{before}`"), None);
         };
         let hint = (!matches!(found, '.' | '[' | ']' | '"')).then(|| {
             "a name with other than letters, digits, `-` and `_` goes into brackets and quotes: `metadata.annotations[\"example.com/name\"]`".to_owned()
         });
-        self.wrong(
+        wrong(
             format!("expected {wanted} after `{before}`, found `{found}`"),
             hint,
         )

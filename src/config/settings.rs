@@ -151,10 +151,7 @@ impl Settings {
 }
 
 /// A unit's own rules, and the common ones: a team that adds one loses none.
-fn both(
-    own: Option<Vec<IgnoreRule>>,
-    base: Option<&Vec<IgnoreRule>>,
-) -> Option<Vec<IgnoreRule>> {
+fn both(own: Option<Vec<IgnoreRule>>, base: Option<&Vec<IgnoreRule>>) -> Option<Vec<IgnoreRule>> {
     match (own, base) {
         (Some(own), Some(base)) => Some([own, base.clone()].concat()),
         (own, base) => own.or_else(|| base.cloned()),

@@ -140,9 +140,12 @@ pub struct IgnoreRule {
 impl IgnoreRule {
     /// Whether the rule is about an object.
     pub fn concerns(&self, id: &ObjectId) -> bool {
-        let kind = |wanted: &str| match wanted.contains('.') {
-            true => matches(wanted, &id.kind.to_string()),
-            false => matches(wanted, &id.kind.kind),
+        let kind = |wanted: &str| {
+            if wanted.contains('.') {
+                matches(wanted, &id.kind.to_string())
+            } else {
+                matches(wanted, &id.kind.kind)
+            }
         };
         self.kind.as_deref().is_none_or(kind)
             && self

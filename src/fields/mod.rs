@@ -13,12 +13,16 @@
 //! for the first, and `Maybe` for the second, which one dry-run answers.
 
 mod builtin;
+mod clear;
 mod compare;
-mod foreign;
 mod items;
 mod list;
+mod managers;
+mod natural;
+mod others;
 mod owners;
 mod path;
+mod place;
 mod project;
 mod scalar;
 mod set;
@@ -27,8 +31,9 @@ mod tests;
 mod unowned;
 mod verdict;
 
+pub use clear::{Sharing, clear};
 pub use compare::compare;
-pub use foreign::foreign;
+pub use others::{Foreign, Others, others};
 pub use owners::{Owner, last_writer, owned, owners};
 pub use project::{aligned, project, project_desired_paths};
 pub use set::{Element, FieldSet, FieldSetError};

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::managers::{Role, role};
 use super::path::Step;
 use super::scalar::same;
 use super::set::{FieldSet, FieldSetError};
@@ -46,11 +47,16 @@ pub fn owned(live: &Live, manager: &str) -> FieldSet {
     set
 }
 
-/// The one who wrote to the object last, other than us and other than to its
-/// status: whom a removal is likely to come from, which leaves no trace of its own.
+/// The one who wrote to the object last, after us, and is no controller: whom a
+/// removal since then must come from, which leaves no trace of its own.
 pub fn last_writer(live: &Live) -> Option<Manager> {
+    let ours = Entry::all(live)
+        .filter(|entry| role(*entry) == Role::Ours)
+        .map(|entry| entry.text("time"))
+        .max();
     Entry::all(live)
-        .filter(|entry| !entry.is_ours() && entry.text("subresource") != "status")
+        .filter(|entry| matches!(role(*entry), Role::Deployer | Role::Somebody))
+        .filter(|entry| Some(entry.text("time")) > ours)
         .map(Entry::manager)
         .max_by(|a, b| a.time.cmp(&b.time))
 }
@@ -88,6 +94,23 @@ impl<'a> Entry<'a> {
 
     pub(super) fn fields(self) -> Result<FieldSet, FieldSetError> {
         FieldSet::parse(self.0.get("fieldsV1").ok_or(FieldSetError::Shape)?)
+    }
+
+    /// The paths as they stand there.
+    pub(super) fn raw(self) -> Option<&'a Map<String, Value>> {
+        self.0.get("fieldsV1")?.as_object()
+    }
+
+    /// The whole entry.
+    pub(super) fn value(self) -> &'a Value {
+        self.0
+    }
+
+    /// The same entry with other paths.
+    pub(super) fn with_fields(self, fields: Value) -> Value {
+        let mut entry = self.0.clone();
+        entry["fieldsV1"] = fields;
+        entry
     }
 
     pub(super) fn manager(self) -> Manager {

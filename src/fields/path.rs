@@ -50,6 +50,10 @@ fn field(text: &mut String, name: &str) {
 fn item<'a>(text: &mut String, key: impl Iterator<Item = (&'a str, &'a Value)>) {
     let pairs: Vec<String> = key
         .map(|(name, value)| match value {
+            // As a path is read: without quotes, up to the next of these.
+            Value::String(text) if text.contains([',', ']', '"', '\\']) => {
+                format!("{name}={value}")
+            }
             Value::String(value) => format!("{name}={value}"),
             value => format!("{name}={value}"),
         })

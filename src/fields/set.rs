@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::path::Step;
 use super::scalar::{Probe, same};
 
 /// One step of a path.
@@ -19,7 +20,7 @@ pub enum Element {
 
 impl Element {
     /// Reads `f:…`, `k:…`, `v:…` or `i:…`.
-    fn parse(text: &str) -> Result<Self, FieldSetError> {
+    pub(super) fn parse(text: &str) -> Result<Self, FieldSetError> {
         let unknown = || FieldSetError::Element(text.to_owned());
         let rest = text.get(2..).unwrap_or_default();
         match text.get(..2) {
@@ -32,6 +33,24 @@ impl Element {
                 .map_err(|_| unknown()),
             Some("i:") => rest.parse().map(Self::Index).map_err(|_| unknown()),
             _ => Err(unknown()),
+        }
+    }
+
+    /// The name, of a field.
+    pub(super) fn name(&self) -> Option<&str> {
+        match self {
+            Self::Field(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// As a step of a path that is walked.
+    pub(super) fn step(&self) -> Step<'_> {
+        match self {
+            Self::Field(name) => Step::Field(name),
+            Self::Key(key) => Step::Key(key),
+            Self::Value(value) => Step::Value(value),
+            Self::Index(index) => Step::Index(*index),
         }
     }
 

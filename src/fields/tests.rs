@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::model::{Desired, FIELD_MANAGER, GroupKind, Live, ObjectId, Origin};
 
+mod others;
 mod properties;
 
 #[derive(Deserialize)]
@@ -149,24 +150,11 @@ fn deployment_desired() -> Desired {
 }
 
 #[test]
-fn foreign_fields_are_named_apart_from_drift() {
-    let found: Vec<String> = foreign(&deployment_desired(), &deployment())
-        .into_iter()
-        .map(|(path, manager)| format!("{path} by {}", manager.name))
-        .collect();
-    assert_eq!(
-        found,
-        [
-            "metadata.annotations.note by kubectl-edit",
-            "spec.template.spec.containers[name=a].env by kubectl-edit",
-            "spec.template.spec.containers[name=a].livenessProbe by kubectl-edit",
-        ]
-    );
-}
-
-#[test]
-fn the_last_writer_is_neither_us_nor_a_status_update() {
-    assert_eq!(last_writer(&deployment()).unwrap().name, "kubectl-scale");
+fn the_last_writer_wrote_after_us_and_to_the_object_itself() {
+    let mut live = deployment();
+    assert_eq!(last_writer(&live).unwrap().name, "kubectl-edit");
+    live.body["metadata"]["managedFields"][0]["time"] = json!("2026-01-02T00:00:00Z");
+    assert_eq!(last_writer(&live), None, "it wrote before us");
 }
 
 #[test]
@@ -177,7 +165,7 @@ fn owners_are_told_with_what_they_own() {
     assert_eq!(owners[2].subresource, "scale");
     assert_eq!(
         owners[2].manager.to_string(),
-        "kubectl-scale at 2026-01-02T01:00:00Z"
+        "kubectl-scale (Update) at 2026-01-02T01:00:00Z"
     );
     assert!(
         owners[2]

@@ -173,6 +173,24 @@ impl Cluster {
         self.ask(request).await.map(Live::new)
     }
 
+    /// A JSON patch (RFC 6902) under our field manager.
+    pub async fn patch(&self, id: &ObjectId, operations: Value) -> Result<Live, ApiError> {
+        let resource = self.resource(&id.kind, None).await?;
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let mut request = path(&resource, id.namespace.as_deref())
+            .patch(&id.name, &params, &Patch::Merge(operations))
+            .map_err(kube::Error::BuildRequest)?;
+        // kube's own type of a JSON patch would have to be taken in by parsing it again.
+        request.headers_mut().insert(
+            http::header::CONTENT_TYPE,
+            http::HeaderValue::from_static("application/json-patch+json"),
+        );
+        self.ask(request).await.map(Live::new)
+    }
+
     /// The object, or `None` where the server says that it does not exist.
     pub async fn get(
         &self,

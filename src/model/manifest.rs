@@ -165,9 +165,13 @@ pub struct Manager {
     pub time: String,
 }
 
+/// `kubectl-edit (Update) at 2026-11-21T10:02:11Z`
 impl fmt::Display for Manager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)?;
+        if !self.operation.is_empty() {
+            write!(f, " ({})", self.operation)?;
+        }
         if self.time.is_empty() {
             Ok(())
         } else {

@@ -3,19 +3,46 @@
 
 use serde_json::Value;
 
+use super::foreign;
 use super::subject::{Observation, Seen, Subject};
 use super::text;
 use super::types::{Action, Blocked, Cause, Standing, Step};
 use crate::config::{ConflictPolicy, DriftPolicy};
-use crate::fields::Verdict;
-use crate::model::{Desired, FIELD_MANAGER, Json, Live, PART_OF, UnitName};
+use crate::fields::{self, Kind, Others, Verdict};
+use crate::model::{Desired, FIELD_MANAGER, Json, Live, Manager, PART_OF, UnitName};
 
 /// Ours for a single object, where the unit does not say `replace: true`.
 const REPLACE: &str = "gitops-agent.dev/replace";
 
-/// The step for a desired object, `None` if it is as desired.
-pub(super) fn step(subject: &Subject<'_>, desired: &Desired) -> Option<Step> {
-    let mut step = Step {
+/// What is done about a desired object: nothing if it is as desired, mostly one thing.
+/// Where drift is only reported, what others have added goes all the same if the unit
+/// says so.
+pub(super) fn steps(subject: &Subject<'_>, desired: &Desired) -> Vec<Step> {
+    let Some(mut step) = step(subject, desired) else {
+        return Vec::new();
+    };
+    let others = subject
+        .observed
+        .get(&desired.id)
+        .and_then(Observation::others);
+    let Some(others) = others.filter(|_| step.standing == Standing::Reported) else {
+        return vec![step];
+    };
+    let mut rest = blank(subject, desired);
+    let removes = clear(subject, desired, others, &mut rest).is_some();
+    step.fields
+        .retain(|field| !step.removes.contains(&field.path));
+    step.removes.clear();
+    if removes && rest.cause == Cause::Drift {
+        refuse(subject, desired, &mut rest);
+        vec![step, rest]
+    } else {
+        vec![step]
+    }
+}
+
+fn blank(subject: &Subject<'_>, desired: &Desired) -> Step {
+    Step {
         object: desired.id.clone(),
         action: Action::Create,
         cause: cause(subject, desired),
@@ -23,25 +50,30 @@ pub(super) fn step(subject: &Subject<'_>, desired: &Desired) -> Option<Step> {
         wave: 0,
         reason: String::new(),
         fields: Vec::new(),
+        removes: Vec::new(),
         origin: Some(desired.origin.clone()),
         before: None,
         after: None,
         live: None,
         uid: None,
-    };
+    }
+}
+
+fn step(subject: &Subject<'_>, desired: &Desired) -> Option<Step> {
+    let mut step = blank(subject, desired);
     match subject.observed.get(&desired.id) {
         None => block(
             &mut step,
             Blocked::Unobserved("it was not looked for".to_owned()),
         ),
-        Some(Observation::AsDesired(_)) => return None,
+        Some(Observation::AsDesired(found)) => clear(subject, desired, &found.others, &mut step)?,
         Some(Observation::Unknown(why)) => block(&mut step, Blocked::Unobserved(why.clone())),
         Some(Observation::Absent) => {
             let after = text::masked(&desired.id, &desired.body(), subject.key);
             step.after = Some(Json::from(&text::without_label(after)));
             match step.cause {
                 Cause::Drift => "somebody deleted it",
-                Cause::Change => "it does not exist yet",
+                Cause::Change | Cause::Ownership => "it does not exist yet",
             }
             .clone_into(&mut step.reason);
         }
@@ -50,7 +82,9 @@ pub(super) fn step(subject: &Subject<'_>, desired: &Desired) -> Option<Step> {
     refuse(subject, desired, &mut step);
     if step.standing == Standing::Ready {
         match (step.cause, subject.unit.drift, subject.waits) {
-            (Cause::Drift, DriftPolicy::Report, _) => step.standing = Standing::Reported,
+            (Cause::Drift, DriftPolicy::Report, _) if step.action != Action::Clear => {
+                step.standing = Standing::Reported;
+            }
             (Cause::Change, _, Some(waits)) => step.standing = Standing::Waits(waits.to_owned()),
             _ => {}
         }
@@ -74,12 +108,20 @@ fn compare(subject: &Subject<'_>, desired: &Desired, seen: &Seen, step: &mut Ste
     let live = &seen.live();
     let owner = ownership(subject, live);
     let differences = match &seen.verdict {
-        Verdict::Clean if owner == Ownership::Ours => return None,
+        Verdict::Clean if owner == Ownership::Ours => {
+            return clear(subject, desired, &seen.others, step);
+        }
         Verdict::Clean => &[][..],
         Verdict::Maybe(differences) | Verdict::Drifted(differences) => differences,
     };
+    let told = text::told(differences, step.cause);
+    let drifted = step.cause == Cause::Drift;
+    let remover = drifted.then(|| fields::last_writer(live)).flatten();
     step.uid = Some(live.uid().to_owned());
-    step.fields = text::fields(differences);
+    step.fields = text::fields(&told, remover.as_ref());
+    if drifted && !told.is_empty() && told.iter().all(|one| one.kind == Kind::NotOwned) {
+        step.cause = Cause::Ownership;
+    }
     let key = subject.key;
     step.before = Some(Json::from(&text::live_side(desired, live, key)));
     step.live = Some(Json::from(&text::recorded_side(desired, live, key)));
@@ -90,7 +132,7 @@ fn compare(subject: &Subject<'_>, desired: &Desired, seen: &Seen, step: &mut Ste
         Ownership::Nobodys => {
             step.action = Action::Adopt;
             step.cause = Cause::Change;
-            "it exists and is not managed yet".clone_into(&mut step.reason);
+            step.reason = adoption(&seen.others);
         }
         Ownership::Neighbours(unit) => {
             step.reason = format!("it moves here from the unit {unit}");
@@ -122,6 +164,7 @@ fn compare(subject: &Subject<'_>, desired: &Desired, seen: &Seen, step: &mut Ste
             Blocked::NotOurs(format!("the unit says `conflicts: fail`, and {taken}")),
         );
     }
+    remove(subject, desired, &seen.others, step);
     Some(())
 }
 
@@ -129,6 +172,50 @@ fn reason(step: &Step) -> &'static str {
     match step.cause {
         Cause::Drift => "live has drifted",
         Cause::Change => "desired has changed",
+        Cause::Ownership => "its values are as desired, but some fields are no longer ours",
+    }
+}
+
+/// From whom an object is adopted.
+fn adoption(others: &Others) -> String {
+    if others.sharing.is_empty() {
+        return "it exists and is not managed yet".to_owned();
+    }
+    format!(
+        "it exists, applied by {}; adopted: ownership of what is declared here is taken over",
+        names(&others.sharing)
+    )
+}
+
+fn names(managers: &[Manager]) -> String {
+    let names: Vec<String> = managers.iter().map(ToString::to_string).collect();
+    names.join(", ")
+}
+
+/// An object whose every field is as desired.
+fn clear(subject: &Subject<'_>, desired: &Desired, others: &Others, step: &mut Step) -> Option<()> {
+    step.action = Action::Clear;
+    remove(subject, desired, others, step);
+    if !step.removes.is_empty() {
+        step.cause = Cause::Drift;
+        "others have added fields, and the unit says `foreignFields: revert`"
+            .clone_into(&mut step.reason);
+        return Some(());
+    }
+    let shared = subject.unit.conflicts == ConflictPolicy::Take && !others.sharing.is_empty();
+    step.cause = Cause::Ownership;
+    step.reason = format!(
+        "fields of it are owned by {} as well, and would stay when they leave Git; its ownership is taken over",
+        names(&others.sharing)
+    );
+    shared.then_some(())
+}
+
+/// Has what others have added go with the step, if the unit says so.
+fn remove(subject: &Subject<'_>, desired: &Desired, others: &Others, step: &mut Step) {
+    for field in foreign::removed(subject, &desired.id, &others.foreign) {
+        step.fields.push(foreign::change(field));
+        step.removes.push(field.path.clone());
     }
 }
 

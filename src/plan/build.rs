@@ -5,7 +5,8 @@ use std::marker::PhantomData;
 
 use serde_json::{Value, json};
 
-use super::apply::{block, step};
+use super::apply::{block, steps};
+use super::foreign;
 use super::order;
 use super::prune::prunes;
 use super::subject::{Members, Observation, Subject};
@@ -18,7 +19,7 @@ pub fn plan(subject: &Subject<'_>) -> Plan<Proposed> {
     let mut steps: Vec<Step> = subject
         .desired
         .values()
-        .filter_map(|desired| step(subject, desired))
+        .flat_map(|desired| steps(subject, desired))
         .collect();
     let dirty: BTreeSet<ObjectId> = steps
         .iter()
@@ -35,7 +36,9 @@ pub fn plan(subject: &Subject<'_>) -> Plan<Proposed> {
         !dirty.is_empty() || !unhealthy.is_empty(),
         &mut notes,
     );
-    let clean = subject.desired.len() - steps.len();
+    let differing: BTreeSet<&ObjectId> = steps.iter().map(|step| &step.object).collect();
+    let clean = subject.desired.len() - differing.len();
+    let foreign = foreign::reported(subject, &steps);
     steps.extend(prunes);
     steps.sort_by_cached_key(|step| {
         let rank = order::rank(&step.object.kind);
@@ -53,6 +56,7 @@ pub fn plan(subject: &Subject<'_>) -> Plan<Proposed> {
         digest: digest(subject, &steps),
         steps,
         clean,
+        foreign,
         unhealthy,
         notes,
         blind: blind(subject),
@@ -127,7 +131,13 @@ fn digest(subject: &Subject<'_>, steps: &[Step]) -> Digest {
             } else {
                 json!([side(step.before.as_ref()), side(step.after.as_ref())])
             };
-            json!([step.object.to_string(), step.action, step.uid, sides])
+            json!([
+                step.object.to_string(),
+                step.action,
+                step.uid,
+                sides,
+                step.removes
+            ])
         })
         .collect();
     Digest::of_json(&json!([subject.environment, subject.unit.name, steps]))

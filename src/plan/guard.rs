@@ -52,6 +52,7 @@ impl Plan<Proposed> {
             revision: self.revision,
             steps: self.steps,
             clean: self.clean,
+            foreign: self.foreign,
             unhealthy: self.unhealthy,
             notes: self.notes,
             blind: self.blind,

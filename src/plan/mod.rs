@@ -4,6 +4,7 @@
 
 mod apply;
 mod build;
+mod foreign;
 mod guard;
 mod order;
 mod prune;
@@ -14,8 +15,11 @@ mod text;
 mod types;
 
 pub use build::plan;
+pub use foreign::ignored_in_vain;
 pub use guard::Granted;
 pub use order::{Dependencies, DependencyError, dependencies, foreign, rank};
 pub use subject::{AsDesired, Baseline, Members, Neighbours, Observation, Refusal, Seen, Subject};
 pub use text::{diff, recorded_side};
-pub use types::{Action, Blocked, Cause, Checked, FieldChange, Plan, Proposed, Standing, Step};
+pub use types::{
+    Action, Blocked, Cause, Checked, FieldChange, ForeignField, Plan, Proposed, Standing, Step,
+};

@@ -71,6 +71,7 @@ fn prune(subject: &Subject<'_>, id: &ObjectId, observation: &Observation) -> Opt
             "it left the unit".to_owned()
         },
         fields: Vec::new(),
+        removes: Vec::new(),
         origin: None,
         before: None,
         after: None,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::order::Dependencies;
 use crate::config::Unit;
-use crate::fields::Verdict;
+use crate::fields::{Others, Verdict};
 use crate::health::Health;
 use crate::model::{
     Desired, Digest, DigestKey, EnvironmentName, Json, Live, ObjectId, Revision, UnitName,
@@ -67,6 +67,15 @@ impl Observation {
             Self::Absent | Self::Unknown(_) => None,
         }
     }
+
+    /// What others have to do with an object that is there.
+    pub(super) fn others(&self) -> Option<&Others> {
+        match self {
+            Self::AsDesired(found) => Some(&found.others),
+            Self::Present(seen) => Some(&seen.others),
+            Self::Absent | Self::Unknown(_) => None,
+        }
+    }
 }
 
 /// How an object is that is ours and as desired.
@@ -74,6 +83,8 @@ impl Observation {
 pub struct AsDesired {
     /// Its health.
     pub health: Health,
+    /// What others have to do with it.
+    pub others: Others,
 }
 
 /// A live object, looked at.
@@ -85,6 +96,8 @@ pub struct Seen {
     pub health: Health,
     /// Compared with desired; [`Verdict::Clean`] for one that is not desired.
     pub verdict: Verdict,
+    /// What others have to do with it; nothing, for one that is not desired.
+    pub others: Others,
 }
 
 impl Seen {

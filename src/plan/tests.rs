@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::{ConflictPolicy, DriftPolicy, MaxPrune, Unit, UnitType};
-use crate::fields::{Difference, Kind, Verdict};
+use crate::fields::{Difference, Kind, Others, Verdict};
 use crate::health::{Health, Status};
 use crate::model::{
     Desired, Digest, DigestKey, FIELD_MANAGER, GroupKind, Json, Manager, ObjectId, Origin, PART_OF,
@@ -71,6 +71,7 @@ fn clean(id: &ObjectId) -> Seen {
         live: Json::from(&live),
         health,
         verdict: Verdict::Clean,
+        others: Others::default(),
     }
 }
 
@@ -359,7 +360,7 @@ const CASES: &[Case] = &[
             w.applied.clear();
         },
         &[
-            "change ConfigMap n/a, Change: blocked, NotOurs: the unit says `conflicts: fail`, and data.a: \"c\" -> \"b\", set by mallory",
+            "change ConfigMap n/a, Change: blocked, NotOurs: the unit says `conflicts: fail`, and data.a: \"c\" -> \"b\", set by mallory (Update)",
         ],
     ),
     (

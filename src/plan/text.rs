@@ -3,11 +3,11 @@
 use serde_json::Value;
 use similar::TextDiff;
 
-use super::types::{FieldChange, Step};
+use super::types::{Cause, FieldChange, Step};
 use crate::fields::{self, Difference, Doubt, Kind};
 use crate::model::{
-    Desired, DigestKey, FIELD_MANAGER, Json, Live, ObjectId, PART_OF, holds_secret, mask_secret,
-    yaml,
+    Desired, DigestKey, FIELD_MANAGER, Json, Live, Manager, ObjectId, PART_OF, holds_secret,
+    mask_secret, yaml,
 };
 
 /// Longest value that is shown in a line of text.
@@ -63,21 +63,43 @@ pub(super) fn owned_side(id: &ObjectId, live: &Live, key: &DigestKey) -> Value {
     )
 }
 
-/// Differences as text. Those that are one of spelling alone are left out beside others:
-/// they are not why the object is applied.
-pub(super) fn fields(differences: &[Difference]) -> Vec<FieldChange> {
-    let spelling = |difference: &&Difference| difference.doubt == Some(Doubt::Spelling);
-    let only_spelling = differences.iter().all(|difference| spelling(&difference));
+/// The differences that are worth telling. Those that are one of spelling alone are left
+/// out beside others: they are not why the object is applied. Of drift only what is
+/// certain is told: a value that we own and that is another was rewritten by the server
+/// itself, where a webhook does that, and nobody has touched it.
+pub(super) fn told(differences: &[Difference], cause: Cause) -> Vec<&Difference> {
+    let spelling = |difference: &Difference| difference.doubt == Some(Doubt::Spelling);
+    let certain = |difference: &Difference| match difference.doubt {
+        None => true,
+        Some(Doubt::Zero | Doubt::Guessed) => difference.owner.is_some(),
+        Some(_) => false,
+    };
+    let only_certain = cause == Cause::Drift && differences.iter().any(certain);
+    let only_spelling = differences.iter().all(spelling);
     differences
         .iter()
-        .filter(|difference| only_spelling || !spelling(difference))
-        .map(field)
+        .filter(|difference| match (only_certain, only_spelling) {
+            (true, _) => certain(difference),
+            (false, only) => only || !spelling(difference),
+        })
         .collect()
+}
+
+/// Differences as text. `remover` has taken away what is not there, if anybody has.
+pub(super) fn fields(differences: &[&Difference], remover: Option<&Manager>) -> Vec<FieldChange> {
+    let field = |difference: &&Difference| {
+        let gone = matches!(difference.kind, Kind::Missing { .. }) && difference.owner.is_none();
+        FieldChange {
+            remover: remover.filter(|_| gone).cloned(),
+            ..field(difference)
+        }
+    };
+    differences.iter().map(field).collect()
 }
 
 /// Values of Secrets are redacted already.
 fn field(difference: &Difference) -> FieldChange {
-    let shown = |value: &Value| Some(shortened(value.to_string()));
+    let shown = |value: &Value| Some(short(value));
     let (from, to) = match &difference.kind {
         Kind::Changed { live, desired } => (shown(live), shown(desired)),
         Kind::Missing { desired } => (None, shown(desired)),
@@ -94,7 +116,13 @@ fn field(difference: &Difference) -> FieldChange {
         from,
         to,
         owner: difference.owner.clone(),
+        remover: None,
     }
+}
+
+/// A value in a line of text.
+pub(super) fn short(value: &Value) -> String {
+    shortened(value.to_string())
 }
 
 fn shortened(text: String) -> String {

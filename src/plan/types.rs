@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 
 use serde::Serialize;
 
+use crate::fields::Foreign;
 use crate::health::Health;
 use crate::model::{Digest, EnvironmentName, Json, Manager, ObjectId, Origin, Revision, UnitName};
 
@@ -28,6 +29,9 @@ pub struct Plan<Stage> {
     pub steps: Vec<Step>,
     /// How many objects are as desired.
     pub clean: usize,
+    /// Fields that others have added to objects and that are left as they are: no
+    /// difference, but shown.
+    pub foreign: Vec<ForeignField>,
     /// Desired objects that are there and not yet (or no longer) healthy.
     pub unhealthy: Vec<(ObjectId, Health)>,
     /// Why something was not looked at, for people.
@@ -56,6 +60,9 @@ pub struct Step {
     pub reason: String,
     /// The fields that differ. Values of Secrets are digests.
     pub fields: Vec<FieldChange>,
+    /// The paths of those that others have added, and that are removed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub removes: Vec<String>,
     /// Where it is declared; `None` for a prune.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
@@ -83,6 +90,8 @@ pub enum Action {
     Change,
     /// It exists, and is not ours yet.
     Adopt,
+    /// It is as desired; fields that others have added go, or their ownership of ours.
+    Clear,
     /// A field can't be changed: it is deleted and created again.
     Replace,
     /// It left desired: it is deleted.
@@ -99,6 +108,8 @@ pub enum Cause {
     Change,
     /// Live moved, and we did not do it.
     Drift,
+    /// Every value is as desired: only who owns it moved. Put right without a word.
+    Ownership,
 }
 
 /// Whether a step can be done.
@@ -143,6 +154,38 @@ pub struct FieldChange {
     /// Who owns the field live, if it isn't us.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<Manager>,
+    /// Who must have removed it: nobody owns what is not there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remover: Option<Manager>,
+}
+
+/// A field that somebody has added to an object.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ForeignField {
+    /// The object.
+    pub object: ObjectId,
+    /// The field, its value, and whose it is.
+    #[serde(flatten)]
+    pub field: Foreign,
+}
+
+impl FieldChange {
+    /// Who made live differ, as far as it can be told.
+    pub fn actor(&self) -> Option<&Manager> {
+        self.owner.as_ref().or(self.remover.as_ref())
+    }
+}
+
+/// `spec.paused: true, set by kubectl-patch (Update) at …`
+impl fmt::Display for ForeignField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Foreign {
+            path,
+            value,
+            manager,
+        } = &self.field;
+        write!(f, "{path}: {}, set by {manager}", super::text::short(value))
+    }
 }
 
 impl<Stage> Plan<Stage> {
@@ -172,7 +215,7 @@ impl Action {
     pub fn applies(self) -> bool {
         matches!(
             self,
-            Self::Create | Self::Change | Self::Adopt | Self::Replace
+            Self::Create | Self::Change | Self::Adopt | Self::Clear | Self::Replace
         )
     }
 }
@@ -183,6 +226,7 @@ impl fmt::Display for Action {
             Self::Create => "create",
             Self::Change => "change",
             Self::Adopt => "adopt",
+            Self::Clear => "clear",
             Self::Replace => "replace",
             Self::Prune => "prune",
             Self::Detach => "detach",
@@ -212,9 +256,10 @@ impl fmt::Display for FieldChange {
             or_none(&self.from),
             or_none(&self.to)
         )?;
-        match &self.owner {
-            Some(owner) => write!(f, ", set by {owner}"),
-            None => Ok(()),
+        match (&self.owner, &self.remover) {
+            (Some(owner), _) => write!(f, ", set by {owner}"),
+            (None, Some(remover)) => write!(f, ", removed by {remover}"),
+            (None, None) => Ok(()),
         }
     }
 }

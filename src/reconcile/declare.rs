@@ -16,7 +16,7 @@ use crate::model::{
     Desired, Digest, EnvironmentName, GroupKind, ObjectId, Origin, PART_OF, Tree, UnitName,
     holds_secret,
 };
-use crate::plan::Neighbours;
+use crate::plan::{self, Neighbours};
 use crate::render::{self, Inputs, RenderErrors, Rendered, Scope};
 
 /// How many units are rendered side by side. Rendering takes a processor.
@@ -280,6 +280,8 @@ fn resolve(
     let scope = |kind: &GroupKind| scopes.get(kind).copied();
     let objects = render::resolve_scope(rendered, unit.namespace.as_deref(), &scope, &finish)?;
     let objects = objects.into_objects();
+    let mut warnings = rendered.warnings().clone();
+    warnings.extend(plan::ignored_in_vain(unit, &objects));
     let kinds = objects.values().map(|desired| {
         let version = desired.api_version.rsplit('/').next().unwrap_or_default();
         (desired.id.kind.clone(), version.to_owned())
@@ -288,7 +290,7 @@ fn resolve(
         digest: digest(&objects),
         kinds: kinds.collect(),
         objects,
-        warnings: rendered.warnings().clone(),
+        warnings,
     })
 }
 

@@ -4,12 +4,14 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
+use tracing::debug;
 
 use super::pass::{Context, PlanInput, Planned};
 use crate::config::ConflictPolicy;
+use crate::fields::{self, Sharing};
 use crate::kube::{ApiError, ApplyMode, Conflicts, Deletion};
-use crate::model::{Live, PART_OF};
-use crate::plan::{Action, Observation, Step, rank};
+use crate::model::{Desired, Live, PART_OF};
+use crate::plan::{Action, Cause, Observation, Step, rank};
 
 /// A step and what became of it.
 #[derive(Debug)]
@@ -57,7 +59,9 @@ async fn run(
         return None;
     }
     let result = match step.action {
-        Action::Create | Action::Change | Action::Adopt => apply(context, input, step).await,
+        Action::Create => apply(context, input, step).await,
+        Action::Change | Action::Adopt => take_over(context, input, step).await,
+        Action::Clear => clear(context, input, step).await,
         Action::Replace => replace(context, input, planned, step).await,
         Action::Prune => prune(context, planned, step).await,
         Action::Detach => detach(context, planned, step).await,
@@ -91,6 +95,66 @@ async fn apply(
         .apply(desired, ApplyMode::Write, conflicts)
         .await
         .map(Some)
+}
+
+/// Applies, and takes ownership of our fields off those who deployed the object before.
+async fn take_over(
+    context: &Context,
+    input: &PlanInput,
+    step: &Step,
+) -> Result<Option<Live>, ApiError> {
+    let live = apply(context, input, step).await?;
+    let (Some(live), Some(desired)) = (live, input.desired.objects.get(&step.object)) else {
+        return Ok(None);
+    };
+    // What fails here is seen by the next pass as an object that is to be cleared.
+    Ok(Some(
+        match cleared(context, input, desired, &live, step).await {
+            Ok(Some(cleared)) => cleared,
+            Ok(None) => live,
+            Err(error) => {
+                debug!(object = %step.object, %error, "what others own of it is left for the next pass");
+                live
+            }
+        },
+    ))
+}
+
+/// Takes off what others have added, of the object as it is by now.
+async fn clear(
+    context: &Context,
+    input: &PlanInput,
+    step: &Step,
+) -> Result<Option<Live>, ApiError> {
+    let Some(desired) = input.desired.objects.get(&step.object) else {
+        return Ok(None);
+    };
+    let api_version = Some(desired.api_version.as_str());
+    let Some(live) = context.cluster.get(&step.object, api_version).await? else {
+        return Ok(None);
+    };
+    let cleared = cleared(context, input, desired, &live, step).await?;
+    Ok(Some(cleared.unwrap_or(live)))
+}
+
+async fn cleared(
+    context: &Context,
+    input: &PlanInput,
+    desired: &Desired,
+    live: &Live,
+    step: &Step,
+) -> Result<Option<Live>, ApiError> {
+    let share = match input.unit.conflicts {
+        ConflictPolicy::Take => Sharing::End,
+        ConflictPolicy::Fail => Sharing::Leave,
+    };
+    let Some(patch) = fields::clear(desired, live, &step.removes, share) else {
+        return Ok(None);
+    };
+    if step.cause == Cause::Ownership {
+        debug!(object = %step.object, reason = step.reason, "ownership is taken back");
+    }
+    context.cluster.patch(&step.object, patch).await.map(Some)
 }
 
 /// Deletes and creates again, in two passes: the create follows when the delete has

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::compared::key_of;
 use super::pass::{Context, PlanInput};
-use crate::fields::{self, Difference, Verdict};
+use crate::fields::{self, Difference, Others, Verdict};
 use crate::health;
 use crate::kube::{ApiError, ApplyMode, Conflicts, Finding, Retry, WatchState, find};
 use crate::model::{Desired, Digest, FIELD_MANAGER, GroupKind, Json, Live, ObjectId, yaml};
@@ -110,7 +110,7 @@ impl Observed {
             }
             Finding::Present(live) => match input.desired.objects.get(&id) {
                 Some(desired) => return self.compare(context, input, desired, live),
-                None => present(&live, Verdict::Clean),
+                None => present(&live, Verdict::Clean, Others::default()),
             },
         };
         self.objects.insert(id, observation);
@@ -149,9 +149,11 @@ impl Observed {
         let text = yaml(&recorded_side(desired, live, &context.key));
         let recorded = content_id(text.as_bytes());
         self.recorded.insert(desired.id.clone(), recorded);
+        let others = fields::others(desired, live);
         let observation = if verdict == Verdict::Clean && !live.terminating() {
             let found = AsDesired {
                 health: health::health(&live.body, clock::now()),
+                others,
             };
             if let Ok(version) = live.resource_version().parse() {
                 context
@@ -160,7 +162,7 @@ impl Observed {
             }
             Observation::AsDesired(found)
         } else {
-            present(live, verdict)
+            present(live, verdict, others)
         };
         self.objects.insert(desired.id.clone(), observation);
     }
@@ -193,10 +195,9 @@ impl Observed {
         };
         for id in members {
             if !self.objects.contains_key(id) {
-                let observation = context
-                    .view
-                    .get(id)
-                    .map_or(Observation::Absent, |live| present(&live, Verdict::Clean));
+                let observation = context.view.get(id).map_or(Observation::Absent, |live| {
+                    present(&live, Verdict::Clean, Others::default())
+                });
                 self.objects.insert(id.clone(), observation);
             }
         }
@@ -216,11 +217,12 @@ impl Observed {
     }
 }
 
-fn present(live: &Live, verdict: Verdict) -> Observation {
+fn present(live: &Live, verdict: Verdict, others: Others) -> Observation {
     Observation::Present(Box::new(Seen {
         health: health::health(&live.body, clock::now()),
         live: Json::from(&live.body),
         verdict,
+        others,
     }))
 }
 

@@ -14,7 +14,7 @@ use crate::health::{Health, Status};
 use crate::kube::{ApiError, Inventory, Retry};
 use crate::model::{Desired, Digest, ObjectId, SourceCommit};
 use crate::plan::{
-    Baseline, Blocked, Checked, Dependencies, Granted, Plan, Refusal, Standing, Step,
+    Baseline, Blocked, Cause, Checked, Dependencies, Granted, Plan, Refusal, Standing, Step,
 };
 use crate::record::status::State;
 use crate::record::story::Told;
@@ -190,11 +190,14 @@ impl UnitState {
         else {
             return;
         };
-        let (field, owner) = match step.fields.iter().find(|field| field.owner.is_some()) {
+        let (field, owner) = match step.fields.iter().find(|field| field.actor().is_some()) {
             Some(field) => (
                 field.path.clone(),
-                field.owner.as_ref().map_or("somebody", |owner| &owner.name),
+                field.actor().map_or("somebody", |owner| &owner.name),
             ),
+            None if step.cause == Cause::Ownership => {
+                ("ownership of it".to_owned(), "another tool")
+            }
             None => (step.action.to_string(), "somebody"),
         };
         let (count, last) = self

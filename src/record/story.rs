@@ -238,7 +238,7 @@ fn agent(now: Timestamp) -> Signature {
 fn actor(told: &[Told]) -> Option<String> {
     let fields = told.iter().flat_map(|told| &told.fields);
     let names: BTreeSet<&str> = fields
-        .filter_map(|field| Some(field.owner.as_ref()?.name.as_str()))
+        .filter_map(|field| Some(field.actor()?.name.as_str()))
         .collect();
     (!names.is_empty()).then(|| names.into_iter().collect::<Vec<_>>().join(", "))
 }
@@ -253,6 +253,7 @@ fn counts(told: &[Told]) -> String {
         Action::Create => "created",
         Action::Change => "changed",
         Action::Adopt => "adopted",
+        Action::Clear => "cleared",
         Action::Replace => "replaced",
         Action::Prune => "pruned",
         Action::Detach => "let go",

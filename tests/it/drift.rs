@@ -152,7 +152,7 @@ fn what_is_changed_removed_or_deleted_is_put_back() {
         &mut stage,
         &web,
         Some("kubectl"),
-        "spec.replicas: 2 -> 5, set by kubectl",
+        "spec.replicas: 2 -> 5, set by kubectl (Update)",
         |stage| drop(stage.kubectl(&["scale", "deployment", "web", "--replicas=5"])),
         |stage| stage.get("deployment", "web")["spec"]["replicas"] == 2,
     );
@@ -161,7 +161,7 @@ fn what_is_changed_removed_or_deleted_is_put_back() {
         &mut stage,
         &web,
         Some("kubectl-set"),
-        r#"spec.template.spec.containers[name=main].image: "web:1" -> "web:2", set by kubectl-set at 20"#,
+        r#"spec.template.spec.containers[name=main].image: "web:1" -> "web:2", set by kubectl-set (Update) at 20"#,
         |stage| drop(stage.kubectl(&["set", "image", "deployment/web", "main=web:2"])),
         at(&format!("{container}/image"), "web:1"),
     );

@@ -43,6 +43,7 @@ mod remote_outage;
 mod replace;
 mod scopes_match_the_cluster;
 mod soak;
+mod take_over;
 mod throttled;
 mod tidy;
 mod twenty_units;

@@ -75,11 +75,17 @@ fn what_is_no_path_is_refused_with_the_way_to_write_it() {
             "expected `.` or `[` after `metadata.annotations.a.b`, found `/`; a name with other than letters, digits, `-` and `_` goes into brackets and quotes: `metadata.annotations[\"example.com/name\"]`",
         ),
         ("spec.", "expected a field's name after `spec.`"),
-        ("spec..x", "expected a field's name after `spec.`, found `.`"),
+        (
+            "spec..x",
+            "expected a field's name after `spec.`, found `.`",
+        ),
         ("spec[", "`[` has no `]`"),
         ("spec[name=a", "`[a` has no `]`"),
         (r#"spec["a]"#, "`\"a]` is not a text in quotes"),
-        (r#"spec["a"b]"#, "expected `]` after `spec[\"a\"`, found `b`; "),
+        (
+            r#"spec["a"b]"#,
+            "expected `]` after `spec[\"a\"`, found `b`; ",
+        ),
         (
             "containers[web]",
             "`[web]` names nothing; write `[\"web\"]`, or `[name=web]` for the item of a list",

@@ -220,7 +220,8 @@ proptest! {
             for desired in [wanted(&desired), super::desired("", "Secret", desired.clone())] {
                 let owned = owned(&live, FIELD_MANAGER);
                 compare(&desired, &live);
-                foreign(&desired, &live);
+                others(&desired, &live);
+                clear(&desired, &live, &[], Sharing::End);
                 aligned(&desired, &project_desired_paths(&live, &desired, &owned));
                 project(&live, &owned);
                 last_writer(&live);

@@ -11,7 +11,7 @@ use super::{Environment, record::scene};
 use crate::health::Status;
 use crate::kube::{ApiError, Retry};
 use crate::model::{Digest, UnitName, yaml};
-use crate::plan::{Baseline, Blocked, Cause, Members, Standing, Step};
+use crate::plan::{Baseline, Blocked, Cause, FieldChange, Members, Standing, Step};
 use crate::reconcile::execute::Done;
 use crate::reconcile::journal::Journal;
 use crate::reconcile::pass::Outcome;
@@ -193,6 +193,8 @@ fn take_in(unit: &mut UnitState, done: &Done, now: Timestamp) -> Option<ApiError
                     unit.contend(step, now);
                     unit.reverted.push(Told::from(step));
                 }
+                // Nobody's business, unless somebody keeps at it.
+                Cause::Ownership => unit.contend(step, now),
                 Cause::Change => unit.changed.push(Told::from(step)),
             }
             None
@@ -210,7 +212,7 @@ fn take_in(unit: &mut UnitState, done: &Done, now: Timestamp) -> Option<ApiError
 fn by_actor<'a>(steps: &[&'a Step]) -> Vec<Vec<&'a Step>> {
     let mut groups: BTreeMap<Option<&str>, Vec<&Step>> = BTreeMap::new();
     for step in steps {
-        let owner = step.fields.iter().find_map(|field| field.owner.as_ref());
+        let owner = step.fields.iter().find_map(FieldChange::actor);
         groups
             .entry(owner.map(|owner| owner.name.as_str()))
             .or_default()
