@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::model::{EnvironmentName, ObjectId, UnitName};
+use crate::record::foreign::ForeignFile;
 use crate::record::status::StatusFile;
 use crate::record::story::Changes;
 use crate::record::{self, Entry, PushError, RecordBranch, content_id, path, text};
@@ -31,6 +32,8 @@ pub struct Journal {
     files: BTreeMap<String, Oid>,
     /// What `status.yaml` says.
     status: StatusFile,
+    /// The lists of foreign fields, by path.
+    foreign: BTreeMap<String, ForeignFile>,
     entries: Option<SyncSender<Entry>>,
     unpushed: watch::Receiver<usize>,
     writer: Option<JoinHandle<()>>,
@@ -63,6 +66,7 @@ impl Journal {
         }
         let files = branch.files()?;
         let status = read_status(environment, branch.read(text::STATUS)?);
+        let foreign = read_foreign(&branch, &files)?;
         let (entries, inbox) = sync_channel(QUEUE);
         let (count, unpushed) = watch::channel(branch.queued());
         let gauge = options
@@ -86,6 +90,7 @@ impl Journal {
             environment: environment.clone(),
             files,
             status,
+            foreign,
             entries: Some(entries),
             unpushed,
             writer: Some(writer),
@@ -122,10 +127,26 @@ impl Journal {
             .files
             .range(prefix.clone()..)
             .take_while(|(path, _)| path.starts_with(&prefix));
-        for (path, _) in recorded.filter(|(path, _)| !paths.contains(*path)) {
+        let others = path::of_foreign(unit);
+        for (path, _) in recorded.filter(|(path, _)| !paths.contains(*path) && **path != others) {
             changes.insert(path.clone(), None);
         }
         changes
+    }
+
+    /// The foreign fields that are recorded of a unit.
+    pub(super) fn foreign(&self, unit: &UnitName) -> ForeignFile {
+        let recorded = self.foreign.get(&path::of_foreign(unit));
+        recorded.cloned().unwrap_or_default()
+    }
+
+    /// The change that makes them these; none if they are.
+    pub(super) fn foreign_change(&self, unit: &UnitName, now: &ForeignFile) -> Changes {
+        let path = path::of_foreign(unit);
+        if self.foreign.get(&path).cloned().unwrap_or_default() == *now {
+            return Changes::new();
+        }
+        Changes::from([(path, now.content())])
     }
 
     /// The change of one object's file.
@@ -149,6 +170,11 @@ impl Journal {
             match content {
                 Some(content) => drop(self.files.insert(path.clone(), content_id(content))),
                 None => drop(self.files.remove(path)),
+            }
+            if path::is_foreign(path) {
+                let content = content.as_deref().map(ForeignFile::parse);
+                self.foreign
+                    .insert(path.clone(), content.unwrap_or_default());
             }
         }
         self.status = status;
@@ -184,6 +210,19 @@ impl Journal {
             warn!(environment = %self.environment, "the record's thread panicked");
         }
     }
+}
+
+fn read_foreign(
+    branch: &RecordBranch,
+    files: &BTreeMap<String, Oid>,
+) -> anyhow::Result<BTreeMap<String, ForeignFile>> {
+    let mut found = BTreeMap::new();
+    for path in files.keys().filter(|path| path::is_foreign(path)) {
+        if let Some(content) = branch.read(path)? {
+            found.insert(path.clone(), ForeignFile::parse(&content));
+        }
+    }
+    Ok(found)
 }
 
 fn read_status(environment: &EnvironmentName, content: Option<Vec<u8>>) -> StatusFile {

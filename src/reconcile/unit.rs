@@ -16,6 +16,7 @@ use crate::model::{Desired, Digest, ObjectId, SourceCommit};
 use crate::plan::{
     Baseline, Blocked, Cause, Checked, Dependencies, Granted, Plan, Refusal, Standing, Step,
 };
+use crate::record::foreign::ForeignFile;
 use crate::record::status::State;
 use crate::record::story::Told;
 
@@ -51,6 +52,9 @@ pub(super) struct UnitState {
     pub(super) contended: BTreeMap<(ObjectId, String), (u32, Timestamp)>,
     /// Drift that an entry tells of, by what was live.
     pub(super) drift_told: BTreeMap<ObjectId, Digest>,
+    /// Fields that others have added and that are left, as of the last pass that saw
+    /// every object.
+    pub(super) others: Option<ForeignFile>,
     pub(super) plan: Option<Digest>,
     /// What approved plans were to delete and have not come to yet.
     pub(super) granted: Granted,
@@ -115,6 +119,7 @@ impl UnitState {
             reverted: Vec::new(),
             contended: BTreeMap::new(),
             drift_told: BTreeMap::new(),
+            others: None,
             plan: None,
             granted: Granted::new(),
             dirty: true,

@@ -4,6 +4,7 @@
 pub mod branch;
 mod compact;
 pub mod entry;
+pub mod foreign;
 mod local;
 mod outcome;
 pub mod path;

@@ -19,6 +19,20 @@ pub fn of_object(unit: &UnitName, id: &ObjectId) -> String {
     format!("{unit}/{namespace}/{kind}/{}.yaml", encode(&id.name))
 }
 
+/// The list of a unit's foreign fields, in its directory.
+const FOREIGN: &str = "/foreign.yaml";
+
+/// The path of the list of a unit's foreign fields.
+pub fn of_foreign(unit: &UnitName) -> String {
+    format!("{unit}{FOREIGN}")
+}
+
+/// Whether a path is one of these. Objects lie deeper.
+pub fn is_foreign(path: &str) -> bool {
+    path.strip_suffix(FOREIGN)
+        .is_some_and(|unit| !unit.contains('/'))
+}
+
 /// The object that a path stands for; `None` for a file that isn't an object's.
 pub fn to_object(path: &str) -> Option<(UnitName, ObjectId)> {
     let parts: Vec<&str> = path.split('/').collect();

@@ -11,10 +11,12 @@ use super::text::{COMMITTER_EMAIL, COMMITTER_NAME};
 use crate::model::{
     Digest, EnvironmentName, ObjectId, Revision, Signature, SourceCommit, UnitName,
 };
-use crate::plan::{Action, FieldChange, Step};
+use crate::plan::{Action, FieldChange, ForeignField, Step};
 
 /// How many objects an entry's text names; the tree has them all.
 const NAMED: usize = 50;
+/// How many lines an entry's list of foreign fields has.
+const LINES: usize = 200;
 
 /// Where and at which revision something happened.
 #[derive(Debug, Clone)]
@@ -99,10 +101,42 @@ pub fn drifted(scene: &Scene<'_>, told: &[Told], changes: Changes) -> Entry {
     entry(scene, &subject, drift_body(told), "drift", author, changes)
 }
 
+/// Others have added fields, which are left as they are.
+pub fn others(scene: &Scene<'_>, found: &[&ForeignField], changes: Changes) -> Entry {
+    let names: BTreeSet<&str> = found.iter().map(|one| &*one.field.manager.name).collect();
+    let objects: BTreeSet<&ObjectId> = found.iter().map(|one| &one.object).collect();
+    let on = match (found, objects.len()) {
+        ([first, ..], 1) => first.object.to_string(),
+        (_, count) => format!("{count} objects of {}", scene.unit),
+    };
+    let mut lines = Vec::new();
+    for fields in found.chunk_by(|one, other| one.object == other.object) {
+        lines.push(format!("found on {}", fields[0].object));
+        lines.extend(fields.iter().map(|field| format!("  {field}")));
+    }
+    if lines.len() > LINES {
+        let more = lines.len() - LINES;
+        lines.truncate(LINES);
+        lines.push(format!("and {more} more lines"));
+    }
+    let name = names.into_iter().collect::<Vec<_>>().join(", ");
+    let subject = format!("found fields of {name} on {on}");
+    let author = Signature {
+        email: format!("{name}@field-manager"),
+        name,
+        time: scene.now,
+    };
+    let body = lines.join("\n");
+    entry(scene, &subject, body, "foreign", Some(author), changes)
+}
+
 /// Drift was put back.
 pub fn reverted(scene: &Scene<'_>, told: &[Told], changes: Changes) -> Entry {
     let subject = match told {
         [one] if one.action == Action::Create => format!("create {} again", one.object),
+        [one] if one.action == Action::Clear => {
+            format!("remove fields of others from {}", one.object)
+        }
         [one] => format!("revert drift on {}", one.object),
         many => format!("revert drift on {} objects of {}", many.len(), scene.unit),
     };
@@ -207,7 +241,7 @@ fn entry(
     trailers.extend(
         author
             .as_ref()
-            .filter(|_| cause == "drift")
+            .filter(|_| matches!(cause, "drift" | "foreign"))
             .map(|author| ("Actor".to_owned(), author.name.clone())),
     );
     trailers.extend(

@@ -28,6 +28,7 @@ pub fn readme(environment: &EnvironmentName) -> String {
          - `status.yaml`: each unit's revision, state and health.\n\
          - `<unit>/<namespace or _cluster>/<Kind>.<group>/<name>.yaml`: each object as it is in the\n\
            cluster, at the fields that the agent owns. Values of Secrets are keyed digests.\n\
+         - `<unit>/foreign.yaml`: fields that others have added to the unit's objects, and who.\n\
          \n\
          To see who changed an object, when and why:\n\
          \n\

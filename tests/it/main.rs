@@ -23,6 +23,7 @@ mod diff_agrees_with_daemon;
 mod drift;
 mod fields_agree_with_dry_run;
 mod fixture;
+mod foreign_fields;
 mod hostile_files;
 mod idle;
 mod in_the_cluster;

@@ -216,7 +216,7 @@ impl<'c> Stage<'c> {
         let files = self.repository.files(&self.branch());
         files
             .into_iter()
-            .filter(|path| path.contains('/'))
+            .filter(|path| path.matches('/').count() == 3)
             .collect()
     }
 

@@ -7,17 +7,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tracing::{debug, warn};
 
-use super::{Environment, record::scene};
+use super::{Environment, foreign, record::scene};
 use crate::health::Status;
 use crate::kube::{ApiError, Retry};
 use crate::model::{Digest, UnitName, yaml};
-use crate::plan::{Baseline, Blocked, Cause, FieldChange, Members, Standing, Step};
+use crate::plan::{Action, Baseline, Blocked, Cause, FieldChange, Members, Standing, Step};
 use crate::reconcile::execute::Done;
 use crate::reconcile::journal::Journal;
 use crate::reconcile::pass::Outcome;
 use crate::reconcile::unit::UnitState;
 use crate::record::status::State;
-use crate::record::story::{self, Scene, Told};
+use crate::record::story::{self, Changes, Scene, Told};
 use crate::runtime::clock;
 use crate::runtime::metrics::HealthLabels;
 
@@ -62,6 +62,7 @@ impl Environment {
         }
         let before = unit.standing.clone();
         unit.standing = unit.assess(&outcome.planned, problem.as_ref(), now);
+        unit.others = foreign::file(&outcome.planned.plan).or(unit.others.take());
         let (dirty, retired, after) = (unit.dirty, unit.retired, unit.standing.clone());
         if before != after {
             if matches!(after.state, State::Blocked | State::Failed) {
@@ -81,6 +82,7 @@ impl Environment {
         let recorded = outcome.planned.recorded;
         self.unrecorded.entry(name.clone()).or_insert((now, None)).1 = Some(recorded);
         self.record_due();
+        self.tell_foreign(name, &outcome.planned.plan, now);
     }
 
     /// A retired unit without members: its inventory goes as the last.
@@ -133,16 +135,17 @@ impl Environment {
                 plan: Some(plan.digest),
                 ..scene(&self.context.environment, name, &self.units[name], now)
             };
-            let changes = steps
-                .iter()
-                .flat_map(|step| {
-                    Journal::change(
-                        name,
-                        &step.object,
-                        step.live.as_ref().map(|live| yaml(&live.value())),
-                    )
-                })
-                .collect();
+            let mut changes = Changes::new();
+            let mut others = self.journal.foreign(name);
+            for step in &steps {
+                foreign::add_removed(&mut others, step);
+                // What is cleared is as it is recorded, at our fields.
+                if step.action != Action::Clear {
+                    let live = step.live.as_ref().map(|live| yaml(&live.value()));
+                    changes.extend(Journal::change(name, &step.object, live));
+                }
+            }
+            changes.extend(self.journal.foreign_change(name, &others));
             let entry = story::drifted(&scene, &told, changes);
             let status = self.journal.status().clone();
             self.journal.enter(entry, status);

@@ -10,6 +10,7 @@ use super::Environment;
 use crate::model::{EnvironmentName, ObjectId, UnitName, yaml};
 use crate::plan::recorded_side;
 use crate::reconcile::unit::UnitState;
+use crate::record::foreign::ForeignFile;
 use crate::record::status::{State, StatusFile, UnitStatus};
 use crate::record::story::{self, Changes, Scene};
 use crate::runtime::clock;
@@ -76,13 +77,18 @@ impl Environment {
         );
         let unit = &self.units[name];
         let scene = scene(&self.context.environment, name, unit, now);
-        let differing = files
+        let mut differing = files
             .as_ref()
             .map(|files| {
                 self.journal
                     .differing(name, files, |id| self.recorded(name, id))
             })
             .unwrap_or_default();
+        // What is gone goes along; what is new is told by itself.
+        if let Some(now) = &unit.others {
+            let others = self.journal.foreign(name).within(now);
+            differing.extend(self.journal.foreign_change(name, &others));
+        }
         let before = self.journal.status().units.get(name);
         let news = match (before, status.units.get(name)) {
             (Some(before), Some(after)) => !before.same(after),
@@ -111,7 +117,9 @@ impl Environment {
     /// The last entry of a unit that is no more.
     pub(super) fn record_removal(&mut self, name: &UnitName, unit: &UnitState, now: Timestamp) {
         self.unrecorded.remove(name);
-        let changes = self.journal.differing(name, &BTreeMap::new(), |_| None);
+        let mut changes = self.journal.differing(name, &BTreeMap::new(), |_| None);
+        let none = ForeignFile::default();
+        changes.extend(self.journal.foreign_change(name, &none));
         let scene = scene(&self.context.environment, name, unit, now);
         let entry = story::left(&scene, &unit.changed, changes);
         let status = self.status(None, now);
