@@ -8,7 +8,7 @@ use super::builtin::is_default;
 /// Values that stand for nothing said, by field, wherever in a built-in kind it stands.
 /// One that was set to this on purpose makes no difference either
 /// (k8s.io/kubernetes/pkg/apis/*/v1/defaults.go).
-const NATURAL: [(&str, &[&str]); 51] = [
+const NATURAL: [(&str, &[&str]); 53] = [
     // Pods.
     ("dnsPolicy", &["ClusterFirst"]),
     ("restartPolicy", &["Always"]),
@@ -43,11 +43,13 @@ const NATURAL: [(&str, &[&str]); 51] = [
     ("parallelism", &["1"]),
     ("completionMode", &["NonIndexed"]),
     ("suspend", &["false"]),
+    ("manualSelector", &["false"]),
     ("podReplacementPolicy", &["TerminatingOrFailed"]),
     ("concurrencyPolicy", &["Allow"]),
     ("failedJobsHistoryLimit", &["1"]),
     ("successfulJobsHistoryLimit", &["3"]),
     ("minReplicas", &["1"]),
+    ("targetCPUUtilizationPercentage", &["80"]),
     // Services and the network.
     ("sessionAffinity", &["None"]),
     ("internalTrafficPolicy", &["Cluster"]),
@@ -80,6 +82,10 @@ const TYPES: [(&str, &str); 6] = [
 /// Whether a field of a built-in kind is as if nobody had set it. `parent` is the name
 /// of the field that it stands in, `around` the map.
 pub(super) fn is_natural(parent: &str, field: &str, value: &Value, around: &Value) -> bool {
+    if field == "policyTypes" {
+        let egress = json!(["Ingress", "Egress"]);
+        return *value == json!(["Ingress"]) || around.get("egress").is_some() && *value == egress;
+    }
     let text = match value {
         Value::String(text) => text.clone(),
         Value::Object(map) => return map.is_empty(),

@@ -124,7 +124,9 @@ impl<'a> Walk<'a> {
         (!left.is_empty()).then_some(Value::Object(left))
     }
 
-    /// The children of a node that stay the manager's. `.` stays with any of them.
+    /// The children of a node that stay the manager's. `.` stays with any of them, except
+    /// that of an item of ours: whoever has it keeps the item from being removed, and
+    /// what others have in it goes with it.
     fn children(
         &mut self,
         node: &Map<String, Value>,
@@ -137,7 +139,10 @@ impl<'a> Walk<'a> {
                 left.insert(name.clone(), kept);
             }
         }
+        let item = matches!(self.path.last(), Some(Element::Key(_)));
+        let taken = item && place.claimed() && self.role == Role::Deployer;
         if !left.is_empty()
+            && !taken
             && let Some(member) = node.get(".")
         {
             left.insert(".".to_owned(), member.clone());

@@ -11,7 +11,10 @@ use crate::config::ConflictPolicy;
 use crate::fields::{self, Sharing};
 use crate::kube::{ApiError, ApplyMode, Conflicts, Deletion};
 use crate::model::{Desired, Live, PART_OF};
-use crate::plan::{Action, Cause, Observation, Step, rank};
+use crate::plan::{Action, Observation, Step, rank};
+
+/// How many states of an object are tried to be patched in a row.
+const ATTEMPTS: u32 = 5;
 
 /// A step and what became of it.
 #[derive(Debug)]
@@ -97,7 +100,8 @@ async fn apply(
         .map(Some)
 }
 
-/// Applies, and takes ownership of our fields off those who deployed the object before.
+/// Applies, takes ownership of our fields off those who deployed the object before, and
+/// takes off what others have added if it is to go.
 async fn take_over(
     context: &Context,
     input: &PlanInput,
@@ -108,16 +112,11 @@ async fn take_over(
         return Ok(None);
     };
     // What fails here is seen by the next pass as an object that is to be cleared.
-    Ok(Some(
-        match cleared(context, input, desired, &live, step).await {
-            Ok(Some(cleared)) => cleared,
-            Ok(None) => live,
-            Err(error) => {
-                debug!(object = %step.object, %error, "what others own of it is left for the next pass");
-                live
-            }
-        },
-    ))
+    let cleared = cleared(context, input, desired, live.clone(), step).await;
+    Ok(Some(cleared.unwrap_or_else(|error| {
+        debug!(object = %step.object, %error, "what others own of it is left for the next pass");
+        live
+    })))
 }
 
 /// Takes off what others have added, of the object as it is by now.
@@ -133,28 +132,41 @@ async fn clear(
     let Some(live) = context.cluster.get(&step.object, api_version).await? else {
         return Ok(None);
     };
-    let cleared = cleared(context, input, desired, &live, step).await?;
-    Ok(Some(cleared.unwrap_or(live)))
+    cleared(context, input, desired, live, step).await.map(Some)
 }
 
+/// The patch is for exactly one state of the object, and controllers write to it while it
+/// rolls out: so it is made anew for each state that it meets.
 async fn cleared(
     context: &Context,
     input: &PlanInput,
     desired: &Desired,
-    live: &Live,
+    mut live: Live,
     step: &Step,
-) -> Result<Option<Live>, ApiError> {
-    let share = match input.unit.conflicts {
+) -> Result<Live, ApiError> {
+    let sharing = match input.unit.conflicts {
         ConflictPolicy::Take => Sharing::End,
         ConflictPolicy::Fail => Sharing::Leave,
     };
-    let Some(patch) = fields::clear(desired, live, &step.removes, share) else {
-        return Ok(None);
-    };
-    if step.cause == Cause::Ownership {
-        debug!(object = %step.object, reason = step.reason, "ownership is taken back");
+    let mut attempts = 0;
+    while let Some(patch) = fields::clear(desired, &live, &step.removes, sharing) {
+        attempts += 1;
+        match context.cluster.patch(&step.object, patch).await {
+            Ok(cleared) => {
+                debug!(object = %step.object, cause = ?step.cause, "what others own of it is taken off");
+                return Ok(cleared);
+            }
+            Err(ApiError::Conflict(_)) if attempts < ATTEMPTS => {
+                let api_version = Some(desired.api_version.as_str());
+                match context.cluster.get(&step.object, api_version).await? {
+                    Some(newer) => live = newer,
+                    None => return Ok(live),
+                }
+            }
+            Err(error) => return Err(error),
+        }
     }
-    context.cluster.patch(&step.object, patch).await.map(Some)
+    Ok(live)
 }
 
 /// Deletes and creates again, in two passes: the create follows when the delete has

@@ -425,3 +425,43 @@ fn a_difference_in_spelling_is_none() {
         serde_json::json!({"cpu": "1", "memory": "1Gi"})
     );
 }
+
+/// Who owns fields of an object, by kubectl's leave.
+fn owners(stage: &Stage, kind: &str, name: &str) -> Vec<String> {
+    let object = stage.kubectl(&["get", kind, name, "-ojson", "--show-managed-fields"]);
+    let object: serde_json::Value = serde_json::from_str(&object).unwrap();
+    let entries = object["metadata"]["managedFields"].as_array().cloned();
+    let names = entries.into_iter().flatten();
+    names
+        .map(|entry| entry["manager"].as_str().unwrap_or_default().to_owned())
+        .collect()
+}
+
+fn ownership_is_taken_back(name: &str, policy: &str) {
+    let mut stage = synced(name, policy);
+    let before = stage.entries().len();
+    let reset = r#"[{"op":"replace","path":"/metadata/managedFields","value":[{}]}]"#;
+    patch(&stage, "configmap", "settings", reset);
+    stage.until("the agent alone to own the object", |stage| {
+        match owners(stage, "configmap", "settings") {
+            owners if owners == ["gitops-agent"] => Ok(()),
+            owners => Err(format!("{owners:?} {}", stage.status())),
+        }
+    });
+    pass_the_fence(&mut stage, "after");
+    let about: Vec<Entry> = about_shop(&stage);
+    let all = stage.entries();
+    assert_eq!(all.len(), before + 2, "the fence's alone: {about:#?}");
+    assert_eq!(stage.unit("shop")["state"], "Synced");
+    assert_eq!(stage.diff(&[]).code, Some(0));
+}
+
+#[test]
+fn ownership_lost_with_every_value_as_declared_is_taken_back_without_a_word() {
+    ownership_is_taken_back("owner", "");
+}
+
+#[test]
+fn ownership_is_no_drift_that_is_reported() {
+    ownership_is_taken_back("owner-report", "drift: report");
+}

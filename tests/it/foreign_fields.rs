@@ -241,3 +241,60 @@ fn what_is_ignored_or_allowed_is_left_and_not_told() {
     );
     assert_eq!(paths(&stage), [] as [&str; 0]);
 }
+
+#[test]
+fn what_stands_in_an_item_that_left_git_goes_with_it() {
+    let mut stage = synced("orphan", "");
+    let side = "image: 'web:1', env: [{name: ONE, value: one}]}, {name: side, image: 'side:1'}";
+    let both = WEB.replace("image: 'web:1', env: [{name: ONE, value: one}]}", side);
+    let revision = stage.commit("Two containers", &[("shop/web.yaml", &both)]);
+    stage.until_synced("shop", &revision);
+    stage.kubectl(&["set", "env", "deployment/web", "-c=side", "TWO=two"]);
+    stage.until_entry("found fields of kubectl-set on Deployment ");
+    goes(&mut stage);
+}
+
+#[test]
+fn so_does_what_the_one_had_in_it_who_made_the_object() {
+    let mut stage = Stage::new("made", AGENT);
+    let side = "env: [{name: ONE, value: one}]}, {name: side, image: 'side:1'}]";
+    let both = WEB.replace("env: [{name: ONE, value: one}]}]", side);
+    let more = both.replace("'side:1'}", "'side:1', env: [{name: TWO, value: two}]}");
+    let words = [
+        "-n",
+        &stage.namespace,
+        "create",
+        "--field-manager=helm",
+        "-f",
+        "-",
+    ];
+    stage.cluster.kubectl_with(&words, &more).unwrap();
+    let agent = stage.configuration(&[("shop", "")]);
+    let revision = stage.commit("Start", &[("agent.yaml", &agent), ("shop/web.yaml", &both)]);
+    stage.start();
+    stage.until_synced("shop", &revision);
+    let entry = stage.until_entry("found fields of helm on Deployment ");
+    let told = "  spec.template.spec.containers[name=side].env: [{\"name\":\"TWO\",\"value\":\"two\"}], set by helm (Update) at 20";
+    let lines: Vec<&str> = entry
+        .message
+        .lines()
+        .filter(|it| it.starts_with("  "))
+        .collect();
+    assert!(
+        lines.len() == 1 && lines[0].starts_with(told),
+        "{}",
+        entry.message
+    );
+    goes(&mut stage);
+}
+
+/// The container that is called side.
+fn goes(stage: &mut Stage<'static>) {
+    let revision = stage.commit("One container", &[("shop/web.yaml", WEB)]);
+    stage.until_synced("shop", &revision);
+    let web = stage.get("deployment", "web");
+    let containers = &web["spec"]["template"]["spec"]["containers"];
+    assert_eq!(containers.as_array().unwrap().len(), 1, "{containers:#}");
+    assert_eq!(paths(stage), [] as [&str; 0]);
+    assert_eq!(stage.recorded("shop/foreign.yaml"), None);
+}

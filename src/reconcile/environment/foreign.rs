@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{Environment, record::scene};
 use crate::model::UnitName;
-use crate::plan::{Blocked, Checked, ForeignField, Plan, Step};
+use crate::plan::{Action, Blocked, Checked, ForeignField, Plan, Step};
 use crate::record::foreign::ForeignFile;
 use crate::record::story;
 
@@ -19,6 +19,17 @@ pub(super) fn file(plan: &Plan<Checked>) -> Option<ForeignFile> {
         file.add(object, &field.path, &field.manager);
     }
     Some(file)
+}
+
+/// Whether everything that a step removes was told before.
+pub(super) fn is_told(file: &ForeignFile, step: &Step) -> bool {
+    let mut removed = step.fields.iter().filter_map(|field| {
+        let owner = field.owner.as_ref()?;
+        step.removes
+            .contains(&field.path)
+            .then_some((&field.path, owner))
+    });
+    step.action == Action::Clear && removed.all(|(path, owner)| file.has(&step.object, path, owner))
 }
 
 /// Adds those that a step removes.

@@ -117,7 +117,9 @@ impl Environment {
                     Standing::Ready | Standing::Reported | Standing::Blocked(Blocked::Refused(_))
                 )
         });
+        let recorded = self.journal.foreign(name);
         let news: Vec<&Step> = drifted
+            .filter(|step| !foreign::is_told(&recorded, step))
             .filter(|step| {
                 let seen =
                     Digest::of_bytes(format!("{:?}{:?}", step.before, step.fields).as_bytes());
