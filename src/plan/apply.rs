@@ -260,7 +260,7 @@ fn refuse(subject: &Subject<'_>, desired: &Desired, step: &mut Step) {
         return;
     }
     let replace = subject.unit.replace || desired.setting(REPLACE) == Some("true");
-    if refusal.immutable && replace && step.action != Action::Create {
+    if refusal.immutable && replace && !matches!(step.action, Action::Create | Action::Clear) {
         step.action = Action::Replace;
         step.reason = format!("a field can't be changed: {}", refusal.message);
     } else if subject.now < refusal.again {

@@ -86,7 +86,7 @@ fn in_vain(rule: &IgnoreRule, objects: &BTreeMap<ObjectId, Desired>) -> Option<P
         count => format!(" and {count} more"),
     };
     let message = format!(
-        "`ignore` names {}, which {} ({}){more} declares: what is declared is applied",
+        "`ignore` names {}, which is declared by {} ({}){more}: what is declared is applied",
         rule.path, first.id, first.origin
     );
     let problem = Problem::in_file(rule.origin.path.clone(), message);

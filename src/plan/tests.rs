@@ -18,6 +18,8 @@ use crate::model::{
     Desired, Digest, DigestKey, FIELD_MANAGER, GroupKind, Json, Manager, ObjectId, Origin, PART_OF,
 };
 
+mod foreign;
+
 /// Everything that a plan depends on, to be changed by a case.
 struct World {
     unit: Unit,

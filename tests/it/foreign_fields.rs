@@ -223,7 +223,7 @@ fn what_is_ignored_or_allowed_is_left_and_not_told() {
     assert_eq!(paths(&stage), [] as [&str; 0]);
     let ran = stage.diff(&[]);
     let warning = format!(
-        "agent.yaml:5: `ignore` names spec.selector.matchLabels.app, which Deployment {}/web (shop/web.yaml:1) declares: what is declared is applied; to leave it to others, take it out of Git",
+        "agent.yaml:5: `ignore` names spec.selector.matchLabels.app, which is declared by Deployment {}/web (shop/web.yaml:1): what is declared is applied; to leave it to others, take it out of Git",
         stage.namespace
     );
     assert!(ran.stderr.contains(&warning), "{}", ran.stderr);

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::*;
+use crate::config::FieldPath;
 
 /// What an API server writes down as owned after an apply of this value.
 fn fields(value: &Value) -> Value {
@@ -156,6 +157,22 @@ fn leaves(value: &Value, at: &str, found: &mut Vec<String>) {
     }
 }
 
+/// After a JSON patch of `replace` and `remove`.
+fn patched(object: &mut Value, patch: &Value) {
+    for operation in patch.as_array().unwrap() {
+        let path = operation["path"].as_str().unwrap();
+        let (parent, last) = path.rsplit_once('/').unwrap();
+        let last = last.replace("~1", "/").replace("~0", "~");
+        let parent = object.pointer_mut(parent).unwrap();
+        match (operation["op"].as_str().unwrap(), parent) {
+            ("replace", parent) => parent[last] = operation["value"].clone(),
+            (_, Value::Object(map)) => assert!(map.remove(&last).is_some(), "{operation}"),
+            (_, Value::Array(items)) => drop(items.remove(last.parse().unwrap())),
+            _ => panic!("{operation}"),
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -208,6 +225,48 @@ proptest! {
             one.kind == Kind::NotOwned && one.owner.as_ref().is_some_and(|owner| owner.name == "other")
         });
         prop_assert!(all_theirs, "{:?}", verdict);
+    }
+
+    #[test]
+    fn what_others_have_added_is_what_is_taken_off(spec in spec()) {
+        let crowded = crowded(&spec);
+        let mut live = object(&crowded, &fields(&spec), &fields(&crowded));
+        live.body["metadata"]["managedFields"][1]["manager"] = json!("helm");
+        let wanted = wanted(&spec);
+        let found = others(&wanted, &live);
+        let paths: Vec<String> = found.foreign.iter().map(|one| one.path.clone()).collect();
+        prop_assert_eq!(paths.is_empty(), spec == crowded);
+        for path in &paths {
+            prop_assert!(FieldPath::parse(path).is_ok_and(|it| it.covers(path)), "{}", path);
+        }
+        let patch = clear(&wanted, &live, &paths, Sharing::End);
+        if let Some(patch) = patch {
+            patched(&mut live.body, &patch);
+        }
+        prop_assert_eq!(&live.body["spec"], &spec);
+        prop_assert_eq!(others(&wanted, &live), Others::default());
+        prop_assert_eq!(compare(&wanted, &live), Verdict::Clean);
+    }
+
+    #[test]
+    fn a_printed_path_reads_as_itself(names in prop::collection::vec("[a-z./\"\\[\\], =*]{1,6}", 1..4), value in "[a-z.,/\"\\]=]{0,6}") {
+        let key = json!({"name": value, "port": 80});
+        let fields = names.iter().rev().fold(json!({}), |inner, name| {
+            json!({format!("f:{name}"): {format!("k:{key}"): inner}})
+        });
+        let live = names.iter().rev().fold(json!("x"), |inner, name| {
+            let mut item = key.clone();
+            item["name"] = key["name"].clone();
+            if let Some(inner) = inner.as_object() {
+                item.as_object_mut().unwrap().extend(inner.clone());
+            }
+            json!({name.clone(): [item]})
+        });
+        let found = others(&wanted(&json!({})), &object(&live, &json!({}), &fields));
+        prop_assert_eq!(found.foreign.len(), 1);
+        let path = &found.foreign[0].path;
+        let parsed = FieldPath::parse(path);
+        prop_assert!(parsed.as_ref().is_ok_and(|it| it.covers(path)), "{} {:?}", path, parsed);
     }
 
     #[test]
