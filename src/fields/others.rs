@@ -125,8 +125,8 @@ impl<'a> Walk<'a> {
     }
 
     /// The children of a node that stay the manager's. `.` stays with any of them, except
-    /// that of an item of ours: whoever has it keeps the item from being removed, and
-    /// what others have in it goes with it.
+    /// that of an item of ours, which is ours alone: it goes when it leaves Git, and what
+    /// others have in it goes along.
     fn children(
         &mut self,
         node: &Map<String, Value>,

@@ -202,6 +202,30 @@ fn a_deployer_keeps_what_is_foreign_and_nothing_of_ours() {
 }
 
 #[test]
+fn an_item_of_ours_is_nobody_elses_whatever_they_have_in_it() {
+    let body = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "c"},
+        "spec": {"containers": [{"name": "a", "image": "a"}]}});
+    let mut live = body.clone();
+    live["spec"]["containers"][0]["env"] = json!([{"name": "X"}]);
+    let env = json!({"f:env": {".": {}, "k:{\"name\":\"X\"}": {".": {}, "f:name": {}}}});
+    let mut item = env.clone();
+    for name in [".", "f:name", "f:image"] {
+        item[name] = json!({});
+    }
+    let containers =
+        |item: &Value| json!({"f:spec": {"f:containers": {"k:{\"name\":\"a\"}": item}}});
+    let ours = containers(&json!({".": {}, "f:name": {}, "f:image": {}}));
+    live["metadata"]["managedFields"] = json!([
+        entry(FIELD_MANAGER, "Apply", "", ours),
+        entry("helm", "Update", "", containers(&item)),
+    ]);
+    let (desired, live) = (desired("", "Pod", body), Live::new(live));
+    let patch = clear(&desired, &live, &[], Sharing::End).unwrap();
+    let left = &patch[1]["value"][1]["fieldsV1"];
+    assert_eq!(*left, containers(&env));
+}
+
+#[test]
 fn items_are_removed_from_the_last_to_the_first() {
     let body = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "c"},
         "spec": {"containers": [{"name": "b", "image": "b"}]}});
