@@ -141,14 +141,14 @@ fn each_thing_that_happened_is_a_commit_by_whom_it_was() {
     assert!(
         entries[2]
             .message
-            .contains(r#"data.a: "two" -> "three", set by mallory (Apply) at 20"#),
+            .contains(r#"data.a: "two" -> "three", set by mallory (Update) at 20"#),
         "{}",
         entries[2].message
     );
     assert!(
         entries[3]
             .message
-            .contains(r#"data.a: "three" -> "two", set by mallory (Apply) at 20"#),
+            .contains(r#"data.a: "three" -> "two", set by mallory (Update) at 20"#),
         "{}",
         entries[3].message
     );

@@ -158,8 +158,8 @@ fn leaves(value: &Value, at: &str, found: &mut Vec<String>) {
 }
 
 /// After a JSON patch of `replace` and `remove`.
-fn patched(object: &mut Value, patch: &Value) {
-    for operation in patch.as_array().unwrap() {
+fn patched(object: &mut Value, operations: &Value) {
+    for operation in operations.as_array().unwrap() {
         let path = operation["path"].as_str().unwrap();
         let (parent, last) = path.rsplit_once('/').unwrap();
         let last = last.replace("~1", "/").replace("~0", "~");
