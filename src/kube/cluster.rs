@@ -1,26 +1,26 @@
 //! One cluster under one identity: the requests that the agent makes.
 
-use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::params::{
-    DeleteParams, GetParams, ListParams, Patch, PatchParams, Preconditions, PropagationPolicy,
+    DeleteParams, GetParams, ListParams, Patch, PatchParams, PostParams, Preconditions,
+    PropagationPolicy,
 };
 use kube::core::{DynamicObject, Request, Resource as _};
 use kube::{Client, Config};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use tokio_util::sync::CancellationToken;
 
 use super::discovery::{Discovery, Resource};
 use super::error::ApiError;
+use super::wire::Wire;
 use crate::model::{
     Desired, FIELD_MANAGER, GroupKind, Live, ObjectId, holds_secret, secret_values,
 };
 
-/// How long the API server may take for one answer. Above its own limit of 60 s, so
-/// that its words are heard.
-const ANSWER: Duration = Duration::from_secs(65);
 /// How long a connection may be silent. A watch gets a bookmark each minute, so one that
 /// hangs is noticed.
 const SILENCE: Duration = Duration::from_secs(150);
@@ -61,10 +61,12 @@ pub enum Deletion {
     Gone,
 }
 
-/// A handle on a cluster; cheap to share behind an `Arc`.
+/// A handle on a cluster; cheap to clone. All clones share one pace of requests.
+#[derive(Clone)]
 pub struct Cluster {
-    client: Client,
-    discovery: Discovery,
+    wire: Arc<Wire>,
+    discovery: Arc<Discovery>,
+    withdrawn: Option<CancellationToken>,
 }
 
 /// Connects by KUBECONFIG (or `~/.kube/config`), else as the pod that we run in.
@@ -74,10 +76,11 @@ pub struct Cluster {
 /// A text that says which configuration was tried and what is wrong with it.
 pub async fn connect(access: &Access) -> Result<Cluster, ApiError> {
     let config = configuration(access).await?;
-    let client = Client::try_from(config)?;
+    let wire = Arc::new(Wire::new(Client::try_from(config)?));
     Ok(Cluster {
-        discovery: Discovery::new(client.clone()),
-        client,
+        discovery: Arc::new(Discovery::new(Arc::clone(&wire))),
+        wire,
+        withdrawn: None,
     })
 }
 
@@ -106,6 +109,8 @@ async fn configuration(access: &Access) -> Result<Config, ApiError> {
 fn tuned(mut config: Config) -> Config {
     config.connect_timeout = Some(Duration::from_secs(10));
     config.read_timeout = Some(SILENCE);
+    // Ours knows of all requests; the client's would repeat each by itself.
+    config.default_retry = false;
     config.headers.push((
         http::header::USER_AGENT,
         http::HeaderValue::from_static(concat!("gitops-agent/", env!("CARGO_PKG_VERSION"))),
@@ -116,7 +121,16 @@ fn tuned(mut config: Config) -> Config {
 impl Cluster {
     /// The client, for watches.
     pub fn client(&self) -> Client {
-        self.client.clone()
+        self.wire.client()
+    }
+
+    /// The same cluster, for requests that are not sent any more once this is cancelled:
+    /// they end with [`ApiError::Withdrawn`]. One that is under way is not cut off.
+    pub fn until(&self, withdrawn: &CancellationToken) -> Self {
+        Self {
+            withdrawn: Some(withdrawn.clone()),
+            ..self.clone()
+        }
     }
 
     /// The kind as served. `version` is an `apiVersion`'s version part.
@@ -125,7 +139,7 @@ impl Cluster {
         kind: &GroupKind,
         version: Option<&str>,
     ) -> Result<Resource, ApiError> {
-        within(ANSWER, self.discovery.resource(kind, version)).await
+        self.discovery.resource(kind, version).await
     }
 
     /// Asks the server anew for its kinds when next one is needed.
@@ -148,9 +162,13 @@ impl Cluster {
         params.force = conflicts == Conflicts::Take;
         let body: &RawValue =
             serde_json::from_slice(desired.json.bytes()).expect("it was written from a value");
-        let request = path(&resource, desired.id.namespace.as_deref())
-            .patch(&desired.id.name, &params, &Patch::Apply(body))
-            .map_err(kube::Error::BuildRequest)?;
+        let request = || {
+            path(&resource, desired.id.namespace.as_deref()).patch(
+                &desired.id.name,
+                &params,
+                &Patch::Apply(body),
+            )
+        };
         self.ask(request).await.map(Live::new).map_err(|error| {
             if holds_secret(&desired.id) {
                 return error.without(&secret_values(&desired.body()));
@@ -167,27 +185,32 @@ impl Cluster {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
         };
-        let request = path(&resource, id.namespace.as_deref())
-            .patch(&id.name, &params, &Patch::Merge(patch))
-            .map_err(kube::Error::BuildRequest)?;
+        let request = || {
+            path(&resource, id.namespace.as_deref()).patch(&id.name, &params, &Patch::Merge(patch))
+        };
         self.ask(request).await.map(Live::new)
     }
 
     /// A JSON patch (RFC 6902) under our field manager.
-    pub async fn patch(&self, id: &ObjectId, operations: Value) -> Result<Live, ApiError> {
+    pub async fn patch(&self, id: &ObjectId, operations: &Value) -> Result<Live, ApiError> {
         let resource = self.resource(&id.kind, None).await?;
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
         };
-        let mut request = path(&resource, id.namespace.as_deref())
-            .patch(&id.name, &params, &Patch::Merge(operations))
-            .map_err(kube::Error::BuildRequest)?;
-        // kube's own type of a JSON patch would have to be taken in by parsing it again.
-        request.headers_mut().insert(
-            http::header::CONTENT_TYPE,
-            http::HeaderValue::from_static("application/json-patch+json"),
-        );
+        let request = || {
+            let mut request = path(&resource, id.namespace.as_deref()).patch(
+                &id.name,
+                &params,
+                &Patch::Merge(operations),
+            )?;
+            // kube's own type of a JSON patch would have to be taken in by parsing it again.
+            request.headers_mut().insert(
+                http::header::CONTENT_TYPE,
+                http::HeaderValue::from_static("application/json-patch+json"),
+            );
+            Ok(request)
+        };
         self.ask(request).await.map(Live::new)
     }
 
@@ -198,9 +221,8 @@ impl Cluster {
         api_version: Option<&str>,
     ) -> Result<Option<Live>, ApiError> {
         let resource = self.resource(&id.kind, api_version.map(version_of)).await?;
-        let request = path(&resource, id.namespace.as_deref())
-            .get(&id.name, &GetParams::default())
-            .map_err(kube::Error::BuildRequest)?;
+        let request =
+            || path(&resource, id.namespace.as_deref()).get(&id.name, &GetParams::default());
         match self.ask(request).await {
             Ok(body) => Ok(Some(Live::new(body))),
             Err(ApiError::NotFound(_)) => Ok(None),
@@ -222,9 +244,7 @@ impl Cluster {
         params.label_selector = labels.map(str::to_owned);
         let mut found = Vec::new();
         loop {
-            let request = path(resource, namespace)
-                .list(&params)
-                .map_err(kube::Error::BuildRequest)?;
+            let request = || path(resource, namespace).list(&params);
             let mut page: Value = self.ask(request).await?;
             if let Some(Value::Array(items)) = page.get_mut("items").map(Value::take) {
                 found.extend(
@@ -256,9 +276,7 @@ impl Cluster {
             }),
             ..DeleteParams::default()
         };
-        let request = path(&resource, id.namespace.as_deref())
-            .delete(&id.name, &params)
-            .map_err(kube::Error::BuildRequest)?;
+        let request = || path(&resource, id.namespace.as_deref()).delete(&id.name, &params);
         match self.ask(request).await {
             // A Status, or for some kinds (Service, ServiceAccount) the object as it was.
             Ok(body) => {
@@ -277,10 +295,10 @@ impl Cluster {
     /// Creates an object unless it exists; gives back what is there then.
     pub async fn create_or_get(&self, id: &ObjectId, body: &Value) -> Result<Live, ApiError> {
         let resource = self.resource(&id.kind, None).await?;
-        let data = body.to_string().into_bytes();
-        let request = path(&resource, id.namespace.as_deref())
-            .create(&kube::core::params::PostParams::default(), data)
-            .map_err(kube::Error::BuildRequest)?;
+        let request = || {
+            path(&resource, id.namespace.as_deref())
+                .create(&PostParams::default(), body.to_string().into_bytes())
+        };
         match self.ask(request).await {
             Ok(body) => Ok(Live::new(body)),
             Err(ApiError::Conflict(message)) => {
@@ -290,16 +308,13 @@ impl Cluster {
         }
     }
 
-    async fn ask(&self, request: http::Request<Vec<u8>>) -> Result<Value, ApiError> {
-        within(ANSWER, async {
-            self.client
-                .request::<Value>(request)
-                .await
-                .map_err(ApiError::from)
-        })
-        .await
+    /// `request` is made when its turn has come: many may wait, and their bodies are big.
+    async fn ask(&self, request: impl Fn() -> Built) -> Result<Value, ApiError> {
+        self.wire.ask(request, self.withdrawn.as_ref()).await
     }
 }
+
+type Built = Result<http::Request<Vec<u8>>, kube::core::request::Error>;
 
 /// The version part of an `apiVersion`.
 pub fn version_of(api_version: &str) -> &str {
@@ -324,17 +339,4 @@ fn typed(mut item: Value, resource: &Resource) -> Value {
 fn path(resource: &Resource, namespace: Option<&str>) -> Request {
     let namespace = namespace.filter(|_| resource.namespaced);
     Request::new(DynamicObject::url_path(&resource.api, namespace))
-}
-
-async fn within<T>(
-    limit: Duration,
-    work: impl Future<Output = Result<T, ApiError>>,
-) -> Result<T, ApiError> {
-    match tokio::time::timeout(limit, work).await {
-        Ok(result) => result,
-        Err(_) => Err(ApiError::Unavailable(format!(
-            "no answer within {}",
-            humantime::format_duration(limit)
-        ))),
-    }
 }

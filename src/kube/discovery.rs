@@ -1,6 +1,7 @@
 //! Which kinds the API server serves, under which path.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use kube::Client;
 use kube::core::ApiResource;
@@ -8,6 +9,7 @@ use kube::discovery::{Discovery as Found, Scope};
 use tokio::sync::RwLock;
 
 use super::error::ApiError;
+use super::wire::Wire;
 use crate::model::GroupKind;
 
 /// A kind as the API server serves it, in one version.
@@ -26,15 +28,15 @@ type Table = BTreeMap<GroupKind, Vec<Resource>>;
 
 /// The discovery cache: asked anew only when a kind is missing from it.
 pub struct Discovery {
-    client: Client,
+    wire: Arc<Wire>,
     table: RwLock<Option<Table>>,
 }
 
 impl Discovery {
     /// An empty cache.
-    pub fn new(client: Client) -> Self {
+    pub(super) fn new(wire: Arc<Wire>) -> Self {
         Self {
-            client,
+            wire,
             table: RwLock::new(None),
         }
     }
@@ -52,7 +54,7 @@ impl Discovery {
             return Ok(found);
         }
         let mut slot = self.table.write().await;
-        let table = read_table(&self.client).await?;
+        let table = self.wire.paced(read_table).await?;
         let found = pick(&table, kind, version);
         *slot = Some(table);
         found.ok_or_else(|| ApiError::NoSuchKind(kind.clone()))
@@ -75,10 +77,13 @@ fn pick(table: &Table, kind: &GroupKind, version: Option<&str>) -> Option<Resour
     }
 }
 
-async fn read_table(client: &Client) -> Result<Table, ApiError> {
+async fn read_table(client: Client) -> Result<Table, ApiError> {
     let found = match Found::new(client.clone()).run_aggregated().await {
         Ok(found) => found,
-        Err(_) => Found::new(client.clone()).run().await?,
+        Err(error) => match ApiError::from(error) {
+            error if error.passes() => return Err(error),
+            _ => Found::new(client).run().await?,
+        },
     };
     let mut table = Table::new();
     for group in found.groups() {

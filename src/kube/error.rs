@@ -52,6 +52,9 @@ pub enum ApiError {
         /// When to try again, as it said.
         after: Option<Duration>,
     },
+    /// It was not sent: by the time of its turn it was not wanted any more.
+    #[error("it was not sent, since it is not wanted any more")]
+    Withdrawn,
     /// The server can't be reached, or failed.
     #[error("the API server is not available: {0}")]
     Unavailable(String),
@@ -65,9 +68,11 @@ impl ApiError {
     pub fn retry(&self) -> Retry {
         match self {
             Self::Throttled { after, .. } => Retry::After(*after),
-            Self::Unavailable(_) | Self::Conflict(_) | Self::NotFound(_) | Self::NoSuchKind(_) => {
-                Retry::After(None)
-            }
+            Self::Unavailable(_)
+            | Self::Conflict(_)
+            | Self::NotFound(_)
+            | Self::NoSuchKind(_)
+            | Self::Withdrawn => Retry::After(None),
             Self::Unauthorized(_)
             | Self::Forbidden(_)
             | Self::Denied(_)
@@ -82,7 +87,7 @@ impl ApiError {
     /// that it does not like.
     pub fn without(mut self, secrets: &[String]) -> Self {
         let message = match &mut self {
-            Self::NoSuchKind(_) => return self,
+            Self::NoSuchKind(_) | Self::Withdrawn => return self,
             Self::Unauthorized(message)
             | Self::Forbidden(message)
             | Self::Denied(message)
@@ -171,8 +176,6 @@ fn names_immutable(text: &str) -> bool {
     .any(|words| text.contains(words))
 }
 
-/// As far as it is in the body. The header is obeyed by the client itself, which tries a
-/// few times before we hear of it.
 fn retry_after(status: &Status) -> Option<Duration> {
     let seconds = u64::from(status.details.as_ref()?.retry_after_seconds);
     (seconds > 0).then(|| Duration::from_secs(seconds))

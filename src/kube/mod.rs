@@ -7,9 +7,12 @@ mod error;
 mod inventory;
 mod key;
 mod observe;
+mod pace;
 mod packed;
+mod turns;
 mod view;
 mod watch;
+mod wire;
 
 pub use cluster::{Access, ApplyMode, Cluster, Conflicts, Deletion, connect};
 pub use discovery::Resource;

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use tokio::sync::Semaphore;
 
 use super::cluster::Cluster;
 use super::error::ApiError;
@@ -14,8 +13,6 @@ use crate::model::{GroupKind, Live, ObjectId};
 /// Up to this many objects of one kind and namespace are asked for one by one; more
 /// are had cheaper by a list.
 const FEW: usize = 3;
-/// How many requests are under way at once.
-const WIDTH: usize = 8;
 
 /// What the API server says of an object.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,10 +54,9 @@ pub async fn find(
             );
         }
     }
-    let turns = Semaphore::new(WIDTH);
     let mut asked = FuturesUnordered::new();
     for request in requests {
-        asked.push(request.answer(cluster, &turns));
+        asked.push(request.answer(cluster));
     }
     let mut found = BTreeMap::new();
     while let Some(answer) = asked.next().await {
@@ -85,9 +81,7 @@ enum Ask<'a> {
 }
 
 impl Ask<'_> {
-    async fn answer(self, cluster: &Cluster, turns: &Semaphore) -> Vec<(ObjectId, Finding)> {
-        // It is never closed, so a permit is always had.
-        let _turn = turns.acquire().await;
+    async fn answer(self, cluster: &Cluster) -> Vec<(ObjectId, Finding)> {
         match self {
             Self::One { id, api_version } => {
                 let finding = match cluster.get(id, Some(api_version)).await {

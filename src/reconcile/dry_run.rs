@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::{StreamExt, stream};
-use tokio::sync::Semaphore;
 
 use super::compared::Compared;
 use super::declare::{self, Labels, RenderCache, Tools, UnitDesired};
 use super::environment::definitions;
-use super::pass::{self, Context, PlanInput, Planned, REQUESTS};
+use super::pass::{self, Context, PlanInput, Planned};
 use super::unit::refusal;
 use crate::config::{self, Problems};
 use crate::kube::{ApiError, ApplyMode, Cluster, Conflicts, Inventory, InventoryParent, LiveView};
@@ -17,6 +16,10 @@ use crate::model::{Desired, Digest, DigestKey, ObjectId, Origin, Revision, Tree,
 use crate::plan::{Baseline, Checked, Granted, Neighbours, Plan, Refusal, Standing, dependencies};
 use crate::runtime::clock;
 use crate::runtime::metrics::Metrics;
+
+/// So many objects are asked about at once. How many requests that makes is the
+/// cluster's affair.
+const AT_ONCE: usize = 64;
 
 /// How many units are planned side by side.
 const UNITS: usize = 8;
@@ -177,7 +180,6 @@ fn context(
         compared: Compared::default(),
         key,
         namespace: namespace.to_owned(),
-        requests: Semaphore::new(REQUESTS),
         metrics: Metrics::default(),
     }
 }
@@ -303,6 +305,6 @@ async fn refusals(
                 _ => None,
             }
         })
-        .buffer_unordered(REQUESTS);
+        .buffer_unordered(AT_ONCE);
     answers.filter_map(std::future::ready).collect().await
 }

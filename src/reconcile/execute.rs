@@ -9,7 +9,7 @@ use tracing::debug;
 use super::pass::{Context, PlanInput, Planned};
 use crate::config::ConflictPolicy;
 use crate::fields::{self, Sharing};
-use crate::kube::{ApiError, ApplyMode, Conflicts, Deletion};
+use crate::kube::{ApiError, ApplyMode, Cluster, Conflicts, Deletion};
 use crate::model::{Desired, Live, PART_OF};
 use crate::plan::{Action, Observation, Step, rank};
 
@@ -48,7 +48,7 @@ pub(super) async fn execute(
     done
 }
 
-/// Waits for its turn among the environment's requests, unless it is too late by then.
+/// Waits for its turn among the requests, unless it is too late by then.
 async fn run(
     context: &Context,
     input: &PlanInput,
@@ -56,19 +56,18 @@ async fn run(
     step: &Step,
     cancel: &CancellationToken,
 ) -> Option<Done> {
-    // Closing the semaphore is not done anywhere, so acquiring does not fail.
-    let _permit = context.requests.acquire().await;
-    if cancel.is_cancelled() {
+    let cluster = context.cluster.until(cancel);
+    let result = match step.action {
+        Action::Create => apply(&cluster, input, step).await,
+        Action::Change | Action::Adopt => take_over(&cluster, input, step).await,
+        Action::Clear => clear(&cluster, input, step).await,
+        Action::Replace => replace(context, &cluster, input, planned, step).await,
+        Action::Prune => prune(context, &cluster, planned, step).await,
+        Action::Detach => detach(&cluster, planned, step).await,
+    };
+    if result == Err(ApiError::Withdrawn) {
         return None;
     }
-    let result = match step.action {
-        Action::Create => apply(context, input, step).await,
-        Action::Change | Action::Adopt => take_over(context, input, step).await,
-        Action::Clear => clear(context, input, step).await,
-        Action::Replace => replace(context, input, planned, step).await,
-        Action::Prune => prune(context, planned, step).await,
-        Action::Detach => detach(context, planned, step).await,
-    };
     let result = result.map(|live| {
         if let Some(live) = live {
             context.view.put(&live);
@@ -81,7 +80,7 @@ async fn run(
 }
 
 async fn apply(
-    context: &Context,
+    cluster: &Cluster,
     input: &PlanInput,
     step: &Step,
 ) -> Result<Option<Live>, ApiError> {
@@ -93,8 +92,7 @@ async fn apply(
         ConflictPolicy::Fail if step.action != Action::Change => Conflicts::Fail,
         ConflictPolicy::Take | ConflictPolicy::Fail => Conflicts::Take,
     };
-    context
-        .cluster
+    cluster
         .apply(desired, ApplyMode::Write, conflicts)
         .await
         .map(Some)
@@ -103,16 +101,16 @@ async fn apply(
 /// Applies, takes ownership of our fields off those who deployed the object before, and
 /// takes off what others have added if it is to go.
 async fn take_over(
-    context: &Context,
+    cluster: &Cluster,
     input: &PlanInput,
     step: &Step,
 ) -> Result<Option<Live>, ApiError> {
-    let live = apply(context, input, step).await?;
+    let live = apply(cluster, input, step).await?;
     let (Some(live), Some(desired)) = (live, input.desired.objects.get(&step.object)) else {
         return Ok(None);
     };
     // What fails here is seen by the next pass as an object that is to be cleared.
-    let cleared = cleared(context, input, desired, live.clone(), step).await;
+    let cleared = cleared(cluster, input, desired, live.clone(), step).await;
     Ok(Some(cleared.unwrap_or_else(|error| {
         debug!(object = %step.object, %error, "what others own of it is left for the next pass");
         live
@@ -121,7 +119,7 @@ async fn take_over(
 
 /// Takes off what others have added, of the object as it is by now.
 async fn clear(
-    context: &Context,
+    cluster: &Cluster,
     input: &PlanInput,
     step: &Step,
 ) -> Result<Option<Live>, ApiError> {
@@ -129,16 +127,16 @@ async fn clear(
         return Ok(None);
     };
     let api_version = Some(desired.api_version.as_str());
-    let Some(live) = context.cluster.get(&step.object, api_version).await? else {
+    let Some(live) = cluster.get(&step.object, api_version).await? else {
         return Ok(None);
     };
-    cleared(context, input, desired, live, step).await.map(Some)
+    cleared(cluster, input, desired, live, step).await.map(Some)
 }
 
 /// The patch is for exactly one state of the object, and controllers write to it while it
 /// rolls out: so it is made anew for each state that it meets.
 async fn cleared(
-    context: &Context,
+    cluster: &Cluster,
     input: &PlanInput,
     desired: &Desired,
     mut live: Live,
@@ -151,14 +149,14 @@ async fn cleared(
     let mut attempts = 0;
     while let Some(patch) = fields::clear(desired, &live, &step.removes, sharing) {
         attempts += 1;
-        match context.cluster.patch(&step.object, patch).await {
+        match cluster.patch(&step.object, &patch).await {
             Ok(cleared) => {
                 debug!(object = %step.object, cause = ?step.cause, "what others own of it is taken off");
                 return Ok(cleared);
             }
             Err(ApiError::Conflict(_)) if attempts < ATTEMPTS => {
                 let api_version = Some(desired.api_version.as_str());
-                match context.cluster.get(&step.object, api_version).await? {
+                match cluster.get(&step.object, api_version).await? {
                     Some(newer) => live = newer,
                     None => return Ok(live),
                 }
@@ -170,15 +168,17 @@ async fn cleared(
 }
 
 /// Deletes and creates again, in two passes: the create follows when the delete has
-/// been seen, finalizers included.
+/// been seen, finalizers included. What is deleted is not left like that, whatever else
+/// is withdrawn.
 async fn replace(
     context: &Context,
+    cluster: &Cluster,
     input: &PlanInput,
     planned: &Planned,
     step: &Step,
 ) -> Result<Option<Live>, ApiError> {
-    prune(context, planned, step).await?;
-    match apply(context, input, step).await {
+    prune(context, cluster, planned, step).await?;
+    match apply(&context.cluster, input, step).await {
         Err(ApiError::Conflict(_)) => Ok(None),
         other => other,
     }
@@ -186,13 +186,14 @@ async fn replace(
 
 async fn prune(
     context: &Context,
+    cluster: &Cluster,
     planned: &Planned,
     step: &Step,
 ) -> Result<Option<Live>, ApiError> {
     let Some(live) = seen(planned, step) else {
         return Ok(None);
     };
-    match context.cluster.delete(&step.object, &live).await? {
+    match cluster.delete(&step.object, &live).await? {
         Deletion::Accepted(live) => Ok(Some(*live)),
         Deletion::Gone => {
             context.view.remove(&step.object);
@@ -203,7 +204,7 @@ async fn prune(
 
 /// Takes the label off, at exactly the state that was seen.
 async fn detach(
-    context: &Context,
+    cluster: &Cluster,
     planned: &Planned,
     step: &Step,
 ) -> Result<Option<Live>, ApiError> {
@@ -215,7 +216,7 @@ async fn detach(
         "resourceVersion": live.resource_version(),
         "labels": { PART_OF: null },
     }});
-    context.cluster.merge(&step.object, &patch).await.map(Some)
+    cluster.merge(&step.object, &patch).await.map(Some)
 }
 
 fn seen(planned: &Planned, step: &Step) -> Option<Live> {

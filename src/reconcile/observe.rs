@@ -342,12 +342,10 @@ async fn answer<'a>(
     } = doubtful;
     let (projected, compared) = compared(context, desired, &live);
     let owned = fields::owned(&live, FIELD_MANAGER);
-    let permit = context.requests.acquire().await;
     let answer = context
         .cluster
         .apply(desired, ApplyMode::DryRun, Conflicts::Take)
         .await;
-    drop(permit);
     let verdict = match answer {
         // Elsewhere a controller may have been at work since live was seen.
         Ok(result) if fields::project_desired_paths(&result, desired, &owned) == projected => {

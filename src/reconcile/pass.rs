@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use git2::Oid;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::compared::Compared;
@@ -38,14 +37,9 @@ pub struct Context {
     pub key: DigestKey,
     /// Where the inventories are.
     pub namespace: String,
-    /// How many requests may be under way at once.
-    pub requests: Semaphore,
     /// Counted here.
     pub metrics: Metrics,
 }
-
-/// How many requests may be under way at once: what saturates a small API server.
-pub const REQUESTS: usize = 16;
 
 /// What a unit's plan is made from.
 #[derive(Debug, Clone)]

@@ -1,13 +1,17 @@
 //! An API server that answers 429: what it did not take is asked again, as late as it
-//! said, and nothing is lost.
+//! said, by ever fewer requests at once, and nothing is lost.
 
 use std::fmt::Write as _;
 
 use crate::support::control_plane::{ControlPlane, Options};
 use crate::support::stage::Stage;
 
-/// Each round of what was refused takes the second that the server asks for.
-const OBJECTS: usize = 60;
+const OBJECTS: usize = 300;
+
+/// The agent halves what it sends at once from 16 down to one: 31 refusals at most, each
+/// followed by the second that the server asks for. After that it meets only the few
+/// requests of others, and now and then tries whether there is more room.
+const REFUSALS: usize = 60;
 
 #[test]
 fn writes_are_repeated_until_they_are_taken() {
@@ -60,6 +64,7 @@ fn writes_are_repeated_until_they_are_taken() {
         "the server was not busy enough to try anything"
     );
     println!("{refused} requests were refused");
+    assert!(refused <= REFUSALS, "{refused} requests were refused");
     let log = stage.log();
     assert!(!log.contains("\"level\":\"ERROR\""), "{log}");
     let blocked = stage.entries_on("shop is blocked");

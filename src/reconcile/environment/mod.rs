@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -26,7 +26,7 @@ use self::revision::{Reading, Unread};
 use super::compared::Compared;
 use super::declare::{RenderCache, Tools};
 use super::journal::Journal;
-use super::pass::{Context, Outcome, REQUESTS};
+use super::pass::{Context, Outcome};
 use super::unit::UnitState;
 use crate::kube::{ApiError, Cluster, Inventory, InventoryParent, LiveView};
 use crate::model::{Digest, DigestKey, EnvironmentName, GroupKind, SourceCommit, UnitName};
@@ -147,7 +147,6 @@ impl Environment {
             compared: Compared::default(),
             key: options.key,
             namespace: options.namespace,
-            requests: Semaphore::new(REQUESTS),
             metrics: options.metrics,
         };
         Self {

@@ -1,0 +1,210 @@
+//! Requests to one API server, each in its turn. What the server refuses for lack of
+//! time is asked again here, and nowhere else.
+
+use std::future::Future;
+use std::time::Duration;
+
+use http::{HeaderMap, Request, StatusCode, header};
+use kube::Client;
+use kube::client::Body;
+use kube::core::Status;
+use kube::core::request::Error as BuildError;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::error::{ApiError, from_status};
+use super::turns::Turns;
+use crate::runtime::random;
+
+/// How long the API server may take for one answer. Above its own limit of 60 s, so
+/// that its words are heard.
+const ANSWER: Duration = Duration::from_secs(65);
+/// How often a request is sent before its refusal is told.
+const ATTEMPTS: u32 = 10;
+/// How long one that is refused by itself waits where the server does not say.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// The client, and whose turn it is.
+pub(super) struct Wire {
+    client: Client,
+    turns: Turns,
+}
+
+/// An answer that is not the one that was asked for.
+enum Refusal {
+    /// The server has no room for anybody's requests.
+    Busy(ApiError, Option<Duration>),
+    /// Not this request now, for a reason of its own.
+    NotYet(ApiError, Option<Duration>),
+    /// Nobody answered, or only a gateway.
+    Lost(ApiError),
+    /// A decision.
+    No(ApiError),
+}
+
+impl Wire {
+    pub(super) fn new(client: Client) -> Self {
+        Self {
+            client,
+            turns: Turns::default(),
+        }
+    }
+
+    /// The client, for watches.
+    pub(super) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// Sends a request when its turn has come, and again where the server had no time
+    /// for it. Not sent (again) once `withdrawn` is cancelled.
+    pub(super) async fn ask(
+        &self,
+        request: impl Fn() -> Result<Request<Vec<u8>>, BuildError>,
+        withdrawn: Option<&CancellationToken>,
+    ) -> Result<Value, ApiError> {
+        let attempt = || async {
+            match request() {
+                Ok(request) => self.send(request).await,
+                Err(error) => Err(sort(kube::Error::BuildRequest(error).into())),
+            }
+        };
+        self.repeat(withdrawn, attempt).await
+    }
+
+    /// Runs something that makes a few requests by itself in one turn.
+    pub(super) async fn paced<T, F: Future<Output = Result<T, ApiError>>>(
+        &self,
+        work: impl Fn(Client) -> F,
+    ) -> Result<T, ApiError> {
+        let attempt = || async {
+            let done = within(ANSWER, async { Ok(work(self.client()).await) }).await;
+            done.and_then(|result| result.map_err(sort))
+        };
+        self.repeat(None, attempt).await
+    }
+
+    async fn repeat<T, F: Future<Output = Result<T, Refusal>>>(
+        &self,
+        withdrawn: Option<&CancellationToken>,
+        attempt: impl Fn() -> F,
+    ) -> Result<T, ApiError> {
+        let mut attempts = 0;
+        loop {
+            let turn = match withdrawn {
+                None => self.turns.take().await,
+                // Both are cancel-safe: who leaves the queue holds nothing.
+                Some(withdrawn) => tokio::select! {
+                    biased;
+                    () = withdrawn.cancelled() => return Err(ApiError::Withdrawn),
+                    turn = self.turns.take() => turn,
+                },
+            };
+            attempts += 1;
+            let last = attempts == ATTEMPTS;
+            match attempt().await {
+                Ok(value) => {
+                    turn.answered();
+                    return Ok(value);
+                }
+                Err(Refusal::No(error)) => {
+                    turn.answered();
+                    return Err(error);
+                }
+                Err(Refusal::Lost(error)) => {
+                    turn.lost();
+                    return Err(error);
+                }
+                Err(Refusal::Busy(error, after)) => {
+                    turn.busy(after);
+                    if last {
+                        return Err(error);
+                    }
+                }
+                Err(Refusal::NotYet(error, after)) => {
+                    turn.answered();
+                    if last {
+                        return Err(error);
+                    }
+                    let wait = after.unwrap_or(AGAIN);
+                    tokio::time::sleep(wait + random::up_to(wait / 4)).await;
+                }
+            }
+        }
+    }
+
+    async fn send(&self, request: Request<Vec<u8>>) -> Result<Value, Refusal> {
+        let answer = within(ANSWER, async {
+            let response = self.client.send(request.map(Body::from)).await?;
+            let (head, body) = response.into_parts();
+            let body = body.collect_bytes().await?;
+            Ok((head, body))
+        });
+        let (head, body) = answer.await?;
+        if head.status.is_success() {
+            return serde_json::from_slice(&body).map_err(|error| {
+                Refusal::Lost(ApiError::Unavailable(format!(
+                    "its answer cannot be read: {error}"
+                )))
+            });
+        }
+        Err(refusal(head.status, &head.headers, &body))
+    }
+}
+
+/// The filters that protect the server as a whole, and gateways before it, answer in
+/// plain text; a Status says what is wrong with this request. (kube-apiserver's
+/// `tooManyRequests` against `NewTooManyRequests`.)
+fn refusal(code: StatusCode, headers: &HeaderMap, body: &[u8]) -> Refusal {
+    let after = headers
+        .get(header::RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.trim().parse().ok())
+        .map(Duration::from_secs);
+    let status = serde_json::from_slice::<Status>(body).ok();
+    let told = status.is_some();
+    let status = status.unwrap_or_else(|| {
+        let text = String::from_utf8_lossy(body);
+        Status::failure(text.trim(), "").with_code(code.as_u16())
+    });
+    let mut error = from_status(&status);
+    if let ApiError::Throttled { after: named, .. } = &mut error {
+        *named = after.or(*named);
+    }
+    match (code, &error) {
+        (_, ApiError::Throttled { after, .. }) => {
+            let after = *after;
+            if told {
+                Refusal::NotYet(error, after)
+            } else {
+                Refusal::Busy(error, after)
+            }
+        }
+        (StatusCode::SERVICE_UNAVAILABLE, _) if after.is_some() => Refusal::Busy(error, after),
+        (
+            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT,
+            _,
+        ) => Refusal::Lost(error),
+        _ => Refusal::No(error),
+    }
+}
+
+/// What a part of the client that keeps the answer to itself makes of a refusal.
+fn sort(error: ApiError) -> Refusal {
+    match error {
+        ApiError::Throttled { after, .. } => Refusal::Busy(error, after),
+        ApiError::Unavailable(_) => Refusal::Lost(error),
+        other => Refusal::No(other),
+    }
+}
+
+async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, Refusal> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(result) => result.map_err(|error| sort(error.into())),
+        Err(_) => Err(Refusal::Lost(ApiError::Unavailable(format!(
+            "no answer within {}",
+            humantime::format_duration(limit)
+        )))),
+    }
+}
