@@ -54,6 +54,12 @@ pub struct RunArgs {
     /// How often to ask the repository for news
     #[arg(long, env = "AGENT_POLL_INTERVAL", value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
     poll_interval: Duration,
+    /// How often every object is compared again with what is known of it, which asks the API server for nothing; 0s for never
+    #[arg(long, env = "AGENT_COMPARE_INTERVAL", value_name = "DURATION", default_value = "10m", value_parser = humantime::parse_duration)]
+    compare_interval: Duration,
+    /// How often each kind is listed anew, should an event have been lost; 0s for never
+    #[arg(long, env = "AGENT_RELIST_INTERVAL", value_name = "DURATION", default_value = "12h", value_parser = humantime::parse_duration)]
+    relist_interval: Duration,
     /// Where the mirror of the repository and the record are kept [default: a directory of the user's cache]
     #[arg(long, env = "AGENT_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -221,6 +227,8 @@ impl Start<'_> {
             } else {
                 RunMode::Forever
             },
+            compare: unless_zero(self.args.compare_interval),
+            relist: unless_zero(self.args.relist_interval),
         };
         let environment = Environment::new(options, journal.await??);
         let (context, name) = (environment.context(), name.clone());
@@ -249,6 +257,11 @@ fn age_of(state: watch::Receiver<SourceState>) -> impl Fn() -> Option<f64> + Clo
                 .as_secs_f64(),
         )
     }
+}
+
+/// Beyond a year is a year: no clock overflows, and nobody sees the difference.
+fn unless_zero(interval: Duration) -> Option<Duration> {
+    (!interval.is_zero()).then(|| interval.min(Duration::from_hours(24 * 365)))
 }
 
 fn default_data_dir() -> anyhow::Result<PathBuf> {

@@ -147,6 +147,11 @@ impl Cluster {
         self.discovery.forget().await;
     }
 
+    /// What it serves, as far as is known.
+    pub(super) fn discovery(&self) -> &Discovery {
+        &self.discovery
+    }
+
     /// Server-side apply of an object under our field manager.
     pub async fn apply(
         &self,

@@ -1,7 +1,9 @@
 //! Which kinds the API server serves, under which path.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use kube::Client;
 use kube::core::ApiResource;
@@ -9,6 +11,7 @@ use kube::discovery::{Discovery as Found, Scope};
 use tokio::sync::RwLock;
 
 use super::error::ApiError;
+use super::view::lock;
 use super::wire::Wire;
 use crate::model::GroupKind;
 
@@ -26,10 +29,23 @@ pub struct Resource {
 /// The versions of a kind, the server's preferred one first.
 type Table = BTreeMap<GroupKind, Vec<Resource>>;
 
+/// How long a kind that is missing is not asked for again, doubled each time: first, and
+/// at most.
+const MISSING: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
+
 /// The discovery cache: asked anew only when a kind is missing from it.
 pub struct Discovery {
     wire: Arc<Wire>,
     table: RwLock<Option<Table>>,
+    missing: Mutex<BTreeMap<GroupKind, Missing>>,
+    /// Whether the server has turned out not to stream lists.
+    pages: AtomicBool,
+}
+
+/// A kind that the server did not serve when it was asked last.
+struct Missing {
+    times: u32,
+    again: Instant,
 }
 
 impl Discovery {
@@ -38,11 +54,14 @@ impl Discovery {
         Self {
             wire,
             table: RwLock::new(None),
+            missing: Mutex::default(),
+            pages: AtomicBool::new(false),
         }
     }
 
     /// The kind, in the version asked for or else the preferred one. A kind that is
-    /// not in the cache is looked for again on the server before the answer is no.
+    /// not in the cache is looked for again on the server before the answer is no, but
+    /// ever less often while that goes on, however many ask.
     pub async fn resource(
         &self,
         kind: &GroupKind,
@@ -54,15 +73,62 @@ impl Discovery {
             return Ok(found);
         }
         let mut slot = self.table.write().await;
+        // Whoever had to wait here may find it read by now.
+        if let Some(table) = &*slot {
+            if let Some(found) = pick(table, kind, version) {
+                return Ok(found);
+            }
+            if self.is_missing(kind) {
+                return Err(ApiError::NoSuchKind(kind.clone()));
+            }
+        }
         let table = self.wire.paced(read_table).await?;
         let found = pick(&table, kind, version);
         *slot = Some(table);
+        self.found(kind, found.is_some());
         found.ok_or_else(|| ApiError::NoSuchKind(kind.clone()))
     }
 
-    /// Forgets what it knows, after CRDs have changed.
+    /// Forgets what it knows, after a kind has gone.
     pub async fn forget(&self) {
         *self.table.write().await = None;
+    }
+
+    /// CRDs have changed: what was missing may be there.
+    pub fn expect(&self) {
+        lock(&self.missing).clear();
+    }
+
+    /// Whether lists come in pages rather than as the beginning of a watch.
+    pub fn pages(&self) -> bool {
+        self.pages.load(Ordering::Relaxed)
+    }
+
+    /// Remembers that the server does not stream lists.
+    pub fn set_pages(&self) {
+        self.pages.store(true, Ordering::Relaxed);
+    }
+
+    fn is_missing(&self, kind: &GroupKind) -> bool {
+        lock(&self.missing)
+            .get(kind)
+            .is_some_and(|missing| Instant::now() < missing.again)
+    }
+
+    fn found(&self, kind: &GroupKind, found: bool) {
+        let mut all = lock(&self.missing);
+        if found {
+            all.remove(kind);
+            return;
+        }
+        let now = Instant::now();
+        let missing = all.entry(kind.clone()).or_insert(Missing {
+            times: 0,
+            again: now,
+        });
+        let wait = MISSING.0.saturating_mul(1 << missing.times.min(16));
+        missing.again = now + wait.min(MISSING.1);
+        missing.times += 1;
     }
 }
 

@@ -52,6 +52,9 @@ pub enum ApiError {
         /// When to try again, as it said.
         after: Option<Duration>,
     },
+    /// 410: what a watch had seen last is too long ago.
+    #[error("{0}")]
+    Expired(String),
     /// It was not sent: by the time of its turn it was not wanted any more.
     #[error("it was not sent, since it is not wanted any more")]
     Withdrawn,
@@ -72,6 +75,7 @@ impl ApiError {
             | Self::Conflict(_)
             | Self::NotFound(_)
             | Self::NoSuchKind(_)
+            | Self::Expired(_)
             | Self::Withdrawn => Retry::After(None),
             Self::Unauthorized(_)
             | Self::Forbidden(_)
@@ -94,6 +98,7 @@ impl ApiError {
             | Self::Invalid { message, .. }
             | Self::Conflict(message)
             | Self::NotFound(message)
+            | Self::Expired(message)
             | Self::Throttled { message, .. }
             | Self::Unavailable(message)
             | Self::Rejected(message) => message,
@@ -135,6 +140,7 @@ pub fn from_status(status: &Status) -> ApiError {
         403 => ApiError::Forbidden(message),
         404 => ApiError::NotFound(message),
         409 => ApiError::Conflict(message),
+        410 => ApiError::Expired(message),
         400 | 422 => ApiError::Invalid {
             immutable: says_immutable(status),
             message,

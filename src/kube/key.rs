@@ -14,7 +14,8 @@ use crate::runtime::random;
 const SECRET: &str = "gitops-agent-digest-key";
 
 /// The agent's key, made at its first start. The namespace is made as well where it is
-/// missing, which happens only outside a cluster: a Pod's exists.
+/// missing, which happens only outside a cluster: a Pod's exists, and may be all that it
+/// has rights in.
 pub async fn digest_key(cluster: &Cluster, namespace: &str) -> Result<DigestKey, ApiError> {
     let id = ObjectId {
         kind: GroupKind::new("", "Secret"),
@@ -29,7 +30,12 @@ pub async fn digest_key(cluster: &Cluster, namespace: &str) -> Result<DigestKey,
         namespace: None,
         name: namespace.to_owned(),
     };
-    if cluster.get(&home, None).await?.is_none() {
+    let missing = match cluster.get(&home, None).await {
+        Ok(home) => home.is_none(),
+        Err(ApiError::Forbidden(_)) => false,
+        Err(error) => return Err(error),
+    };
+    if missing {
         let body =
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
         cluster.create_or_get(&home, &body).await?;

@@ -12,6 +12,7 @@ mod packed;
 mod turns;
 mod view;
 mod watch;
+mod watches;
 mod wire;
 
 pub use cluster::{Access, ApplyMode, Cluster, Conflicts, Deletion, connect};
@@ -20,4 +21,5 @@ pub use error::{ApiError, Retry};
 pub use inventory::{Inventory, InventoryParent, parent_name};
 pub use key::digest_key;
 pub use observe::{Finding, find};
-pub use view::{LiveView, WatchState};
+pub use view::LiveView;
+pub use watches::WatchState;

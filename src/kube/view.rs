@@ -7,53 +7,37 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 
 use super::cluster::Cluster;
 use super::discovery::Resource;
-use super::error::ApiError;
 use super::packed::Packed;
-use super::watch::follow;
+use super::watch::Follow;
+use super::watches::{Place, WatchState, Watches};
 use crate::model::{GroupKind, Live, ObjectId, PART_OF};
-
-/// How far the watch of a kind is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WatchState {
-    /// The first list has not ended.
-    Starting,
-    /// All objects are in the view.
-    Synced,
-    /// It can't be watched; tried again with backoff.
-    Failed(ApiError),
-}
 
 /// The live objects of the kinds in use. The watches end when it is dropped.
 pub struct LiveView {
     cluster: Arc<Cluster>,
     shared: Arc<Shared>,
-    watches: Mutex<Watches>,
-}
-
-#[derive(Default)]
-struct Watches {
-    tasks: JoinSet<()>,
-    running: BTreeMap<GroupKind, (String, AbortHandle)>,
+    tasks: Mutex<JoinSet<()>>,
+    relist: Option<Duration>,
 }
 
 #[derive(Default)]
 pub(super) struct Shared {
     pub(super) state: Mutex<State>,
+    watches: Mutex<Watches>,
     changed: watch::Sender<u64>,
 }
 
 #[derive(Default)]
 pub(super) struct State {
     pub(super) objects: BTreeMap<ObjectId, Entry>,
-    pub(super) kinds: BTreeMap<GroupKind, WatchState>,
     touched: BTreeSet<ObjectId>,
-    recovered: bool,
     members: BTreeMap<String, BTreeSet<ObjectId>>,
     /// What objects of a kind are packed against: one of them.
     dictionaries: BTreeMap<GroupKind, Arc<[u8]>>,
@@ -67,81 +51,90 @@ pub(super) struct Entry {
 }
 
 impl LiveView {
-    /// An empty view that watches nothing yet.
-    pub fn new(cluster: Arc<Cluster>) -> Self {
+    /// An empty view that watches nothing yet. Each kind is listed anew once in so long,
+    /// should an event ever have been lost; never for `None`.
+    pub fn new(cluster: Arc<Cluster>, relist: Option<Duration>) -> Self {
         Self {
             cluster,
             shared: Arc::default(),
-            watches: Mutex::default(),
+            tasks: Mutex::default(),
+            relist,
         }
     }
 
-    /// Starts the watches that are missing. `kinds` maps each kind to the version to
-    /// watch it in (`None`: the server's preferred one).
-    pub async fn ensure(&self, kinds: &BTreeMap<GroupKind, Option<String>>) {
+    /// Starts the watches that are missing, and waits until each has listed its objects
+    /// or is known not to be able to. `kinds` maps each kind to the version to watch it
+    /// in (`None`: the server's preferred one). Where a kind may not be watched in the
+    /// whole cluster, it is in these namespaces.
+    pub async fn listed(
+        &self,
+        kinds: &BTreeMap<GroupKind, Option<String>>,
+        namespaces: &BTreeSet<String>,
+    ) {
         for (kind, version) in kinds {
-            if self.watched(kind, version.as_deref()) {
+            self.ensure(Place::everywhere(kind), version.as_deref())
+                .await;
+        }
+        let none = BTreeSet::new();
+        for (kind, version) in kinds {
+            self.started(kind, &none).await;
+            if !lock(&self.shared.watches).is_forbidden(kind) {
                 continue;
             }
-            match self.cluster.resource(kind, version.as_deref()).await {
-                Ok(resource) => self.start(kind, resource),
-                Err(error) => self.shared.set(kind, &WatchState::Failed(error)),
+            for namespace in namespaces {
+                let place = Place::inside(kind, namespace);
+                self.ensure(place, version.as_deref()).await;
             }
         }
-    }
-
-    fn watched(&self, kind: &GroupKind, version: Option<&str>) -> bool {
-        let all = lock(&self.watches);
-        let Some((running, task)) = all.running.get(kind) else {
-            return false;
-        };
-        !task.is_finished() && version.is_none_or(|version| version == running)
-    }
-
-    fn start(&self, kind: &GroupKind, resource: Resource) {
-        self.shared.set(kind, &WatchState::Starting);
-        let version = resource.api.version.clone();
-        let (cluster, shared, watched) = (
-            Arc::clone(&self.cluster),
-            Arc::clone(&self.shared),
-            kind.clone(),
-        );
-        let mut running = lock(&self.watches);
-        let task = running
-            .tasks
-            .spawn(async move { follow(&cluster, &shared, &watched, &resource).await });
-        if let Some((_, before)) = running.running.insert(kind.clone(), (version, task)) {
-            before.abort();
+        for kind in kinds.keys() {
+            self.started(kind, namespaces).await;
         }
-        while running.tasks.try_join_next().is_some() {}
     }
 
-    /// How far the watch of a kind is.
-    pub fn state(&self, kind: &GroupKind) -> WatchState {
-        lock(&self.shared.state)
-            .kinds
-            .get(kind)
-            .cloned()
-            .unwrap_or(WatchState::Starting)
+    async fn started(&self, kind: &GroupKind, namespaces: &BTreeSet<String>) {
+        let mut changes = self.changes();
+        while self.state(kind, namespaces) == WatchState::Starting {
+            // The sender lives as long as `self`.
+            let _ = changes.changed().await;
+        }
+    }
+
+    async fn ensure(&self, place: Place, version: Option<&str>) {
+        if lock(&self.shared.watches).runs(&place, version) {
+            return;
+        }
+        match self.cluster.resource(&place.kind, version).await {
+            Ok(resource) if place.namespace.is_some() && !resource.namespaced => {}
+            Ok(resource) => self.start(place, resource),
+            Err(error) => self.shared.set(&place, &WatchState::Failed(error)),
+        }
+    }
+
+    fn start(&self, place: Place, resource: Resource) {
+        self.shared.set(&place, &WatchState::Starting);
+        let version = resource.api.version.clone();
+        let follow = Follow {
+            cluster: Arc::clone(&self.cluster),
+            shared: Arc::clone(&self.shared),
+            place: place.clone(),
+            resource,
+            relist: self.relist,
+        };
+        let mut tasks = lock(&self.tasks);
+        let task = tasks.spawn(follow.run());
+        while tasks.try_join_next().is_some() {}
+        drop(tasks);
+        lock(&self.shared.watches).began(place, version, task);
+    }
+
+    /// How far the watch of a kind is, as far as these namespaces are concerned.
+    pub fn state(&self, kind: &GroupKind, namespaces: &BTreeSet<String>) -> WatchState {
+        lock(&self.shared.watches).state(kind, namespaces)
     }
 
     /// Whether every watch that was asked for has ended its first list or failed.
     pub fn settled(&self) -> bool {
-        !lock(&self.shared.state)
-            .kinds
-            .values()
-            .any(|state| *state == WatchState::Starting)
-    }
-
-    /// Waits until these kinds are listed, or known not to be.
-    pub async fn listed<'a>(&self, kinds: impl IntoIterator<Item = &'a GroupKind>) {
-        let mut changes = self.changes();
-        for kind in kinds {
-            while self.state(kind) == WatchState::Starting {
-                // The sender lives as long as `self`.
-                let _ = changes.changed().await;
-            }
-        }
+        lock(&self.shared.watches).are_settled()
     }
 
     /// The object, if the view has it.
@@ -188,7 +181,7 @@ impl LiveView {
 
     /// Whether a watch that had failed was seen to work since the last call.
     pub fn take_recovered(&self) -> bool {
-        std::mem::take(&mut lock(&self.shared.state).recovered)
+        lock(&self.shared.watches).take_recovered()
     }
 
     /// Counts up whenever an object was touched or a watch changed its state.
@@ -198,15 +191,25 @@ impl LiveView {
 }
 
 impl Shared {
-    pub(super) fn set(&self, kind: &GroupKind, state: &WatchState) {
-        let mut locked = lock(&self.state);
-        let before = locked.kinds.insert(kind.clone(), state.clone());
-        locked.recovered |=
-            matches!(before, Some(WatchState::Failed(_))) && *state == WatchState::Synced;
-        drop(locked);
-        if before.as_ref() != Some(state) {
+    pub(super) fn set(&self, place: &Place, state: &WatchState) {
+        if lock(&self.watches).set(place, state) {
             self.changed.send_modify(|count| *count += 1);
         }
+    }
+
+    /// Whether all objects of a place are in the view.
+    pub(super) fn is_synced(&self, place: &Place) -> bool {
+        lock(&self.watches).at(place) == Some(&WatchState::Synced)
+    }
+
+    /// Whether a kind is watched in namespaces instead of everywhere.
+    pub(super) fn is_split(&self, kind: &GroupKind) -> bool {
+        lock(&self.watches).is_split(kind)
+    }
+
+    /// How many watches there are.
+    pub(super) fn watches(&self) -> usize {
+        lock(&self.watches).count()
     }
 
     pub(super) fn touch(&self, change: impl FnOnce(&mut State) -> Option<ObjectId>) {
@@ -284,16 +287,13 @@ impl State {
         }
     }
 
-    /// Drops the objects of a kind that a complete list did not hold.
-    pub(super) fn retain(
-        &mut self,
-        kind: &GroupKind,
-        listed: &BTreeSet<ObjectId>,
-    ) -> Vec<ObjectId> {
+    /// Drops the objects of a place that a complete list did not hold.
+    pub(super) fn retain(&mut self, place: &Place, listed: &BTreeSet<ObjectId>) -> Vec<ObjectId> {
         let gone: Vec<ObjectId> = self
             .objects
             .keys()
-            .filter(|id| id.kind == *kind && !listed.contains(*id))
+            .filter(|id| id.kind == place.kind && !listed.contains(*id))
+            .filter(|id| place.namespace.is_none() || id.namespace == place.namespace)
             .cloned()
             .collect();
         for id in &gone {

@@ -1,6 +1,13 @@
-//! Following the objects of one kind that carry an ApplySet's label.
+//! Following the objects of one kind that carry an ApplySet's label, everywhere or in
+//! one namespace.
+//!
+//! The first list comes as the beginning of the watch (KEP-3157), in pages where the
+//! server can't do that. A watch that was interrupted goes on where it was; only where
+//! the server has forgotten that place (410) is the list had anew, and then not by all
+//! watches at once.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
@@ -8,59 +15,249 @@ use kube::core::DynamicObject;
 use kube::runtime::watcher;
 use kube::{Api, ResourceExt};
 use serde_json::Value;
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::cluster::Cluster;
 use super::discovery::Resource;
 use super::error::{ApiError, Retry};
-use super::view::{Shared, WatchState, lock};
+use super::view::{Shared, lock};
+use super::watches::{Place, WatchState};
 use crate::model::{GroupKind, Live, ObjectId, PART_OF};
+use crate::runtime::random;
 
-/// Follows one kind until its API disappears.
-pub(super) async fn follow(
-    cluster: &Cluster,
-    shared: &Shared,
-    kind: &GroupKind,
-    resource: &Resource,
-) {
-    let api: Api<DynamicObject> = Api::all_with(cluster.client(), &resource.api);
-    let config = watcher::Config::default().labels(PART_OF);
-    let mut events = watcher(api, config).boxed();
-    let mut listed = BTreeSet::new();
-    let mut failures = Failures::default();
-    loop {
-        match events.try_next().await {
-            Ok(Some(event)) => {
-                // A list that is only begun is no success yet.
-                if !matches!(event, watcher::Event::Init) {
-                    failures = Failures::default();
-                }
-                take(shared, kind, resource, event, &mut listed);
+/// How long one request to watch lasts: from this to 6 minutes more. Then the next goes
+/// on from there.
+const WATCH: u32 = 24 * 60;
+/// A server that was asked to stream its list and says nothing for so long can't.
+const SILENCE: Duration = Duration::from_secs(15);
+/// Where many kinds are to be listed again, they take this much time each, and no more
+/// than that altogether.
+const SPREAD: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// The longest wait after failures: of the server; for lack of a right; for lack of one
+/// that can be done without.
+const LONGEST: [Duration; 3] = [
+    Duration::from_secs(5),
+    Duration::from_secs(30),
+    Duration::from_mins(10),
+];
+
+/// A watch.
+pub(super) struct Follow {
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) place: Place,
+    pub(super) resource: Resource,
+    /// How often the list is had anew although nothing seems to be missing.
+    pub(super) relist: Option<Duration>,
+}
+
+/// How the list of a round is had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Listing {
+    Streamed,
+    Paged,
+}
+
+/// Why a round ended.
+enum Ended {
+    /// The list is due; had from the store, not from what the server remembers.
+    Due,
+    /// The server has forgotten where the watch was.
+    Expired,
+    /// The server does not stream lists.
+    Unstreamed,
+    /// The server does not serve the kind any more.
+    Gone,
+}
+
+impl Follow {
+    /// Follows the kind until its API disappears.
+    pub(super) async fn run(self) {
+        let mut failures = Failures::default();
+        let mut listing = Listing::Streamed;
+        loop {
+            if self.cluster.discovery().pages() {
+                listing = Listing::Paged;
             }
-            Ok(None) => return,
-            Err(error) => {
-                let error = cause(error);
-                if matches!(error, ApiError::NotFound(_)) {
-                    debug!(%kind, "the kind is gone from the API server");
-                    lock(&shared.state).retain(kind, &BTreeSet::new());
-                    cluster.forget_kinds().await;
-                    shared.set(
-                        kind,
-                        &WatchState::Failed(ApiError::NoSuchKind(kind.clone())),
-                    );
-                    return;
+            match self.round(listing, &mut failures).await {
+                Ended::Due => {
+                    debug!(kind = %self.place.kind, "listing anew");
+                    listing = Listing::Paged;
                 }
-                if failures.last.as_ref() != Some(&error) {
-                    warn!(%kind, %error, "watch failed, trying again");
+                Ended::Expired => {
+                    let watches = u32::try_from(self.shared.watches()).unwrap_or(u32::MAX);
+                    let spread = SPREAD.0.saturating_mul(watches).min(SPREAD.1);
+                    tokio::time::sleep(random::up_to(spread)).await;
+                    listing = Listing::Streamed;
                 }
-                let wait = failures.wait(&error);
-                // What was listed before stays: a failed read is never absence.
-                if lock(&shared.state).kinds.get(kind) != Some(&WatchState::Synced) {
-                    shared.set(kind, &WatchState::Failed(error));
-                }
-                tokio::time::sleep(wait).await;
+                Ended::Unstreamed => self.cluster.discovery().set_pages(),
+                Ended::Gone => return,
             }
         }
+    }
+
+    /// One list, and the watch that follows it.
+    async fn round(&self, listing: Listing, failures: &mut Failures) -> Ended {
+        let mut events = watcher(self.api(), config(listing)).boxed();
+        let mut listed = BTreeSet::new();
+        let mut listing = Some(listing);
+        let due = self.due();
+        loop {
+            let silence = match listing {
+                Some(Listing::Streamed) => Instant::now() + SILENCE,
+                Some(Listing::Paged) | None => due,
+            };
+            // Cancel-safe: the stream keeps what it is at.
+            let Ok(event) = tokio::time::timeout_at(silence.min(due), events.try_next()).await
+            else {
+                return if Instant::now() >= due {
+                    Ended::Due
+                } else {
+                    Ended::Unstreamed
+                };
+            };
+            match event {
+                Ok(Some(event)) => {
+                    // A list that is only begun is no success yet.
+                    if !matches!(event, watcher::Event::Init) {
+                        *failures = Failures::default();
+                    }
+                    if matches!(event, watcher::Event::InitDone) {
+                        listing = None;
+                    }
+                    self.take(event, &mut listed);
+                }
+                Ok(None) => return Ended::Expired,
+                Err(error) => {
+                    if let Some(ended) = self.failed(cause(error), listing, failures).await {
+                        return ended;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes a failure in, and waits before the next attempt, unless the round is over.
+    async fn failed(
+        &self,
+        error: ApiError,
+        listing: Option<Listing>,
+        failures: &mut Failures,
+    ) -> Option<Ended> {
+        let (kind, place) = (&self.place.kind, &self.place);
+        match &error {
+            ApiError::NotFound(_) => {
+                debug!(%kind, "the kind is gone from the API server");
+                self.drop_all_but(&BTreeSet::new());
+                self.cluster.forget_kinds().await;
+                let gone = WatchState::Failed(ApiError::NoSuchKind(kind.clone()));
+                self.shared.set(place, &gone);
+                return Some(Ended::Gone);
+            }
+            // The feature gate WatchList is off.
+            ApiError::Invalid { .. } if listing == Some(Listing::Streamed) => {
+                return Some(Ended::Unstreamed);
+            }
+            ApiError::Expired(_) => return Some(Ended::Expired),
+            _ => {}
+        }
+        let wanting = matches!(error, ApiError::Forbidden(_)) && place.namespace.is_none();
+        if failures.last.as_ref() != Some(&error) && !(wanting && self.shared.is_split(kind)) {
+            let namespace = place.namespace.as_deref().unwrap_or("all namespaces");
+            warn!(%kind, namespace, %error, "watch failed, trying again");
+        }
+        // What was listed before stays: a failed read is never absence.
+        if !self.shared.is_synced(place) {
+            self.shared.set(place, &WatchState::Failed(error.clone()));
+        }
+        let longest = match error.retry() {
+            Retry::After(_) => LONGEST[0],
+            Retry::WhenInputsChange if wanting && self.resource.namespaced => LONGEST[2],
+            Retry::WhenInputsChange => LONGEST[1],
+        };
+        tokio::time::sleep(failures.wait(&error, longest)).await;
+        None
+    }
+
+    fn api(&self) -> Api<DynamicObject> {
+        let client = self.cluster.client();
+        match &self.place.namespace {
+            None => Api::all_with(client, &self.resource.api),
+            Some(namespace) => Api::namespaced_with(client, namespace, &self.resource.api),
+        }
+    }
+
+    /// When the list is to be had anew: not for all kinds at once.
+    fn due(&self) -> Instant {
+        const NEVER: Duration = Duration::from_hours(24 * 365);
+        let after = self
+            .relist
+            .map_or(NEVER, |relist| relist / 4 * 3 + random::up_to(relist / 2));
+        Instant::now() + after
+    }
+
+    fn drop_all_but(&self, listed: &BTreeSet<ObjectId>) {
+        let gone = lock(&self.shared.state).retain(&self.place, listed);
+        for id in gone {
+            self.shared.touch(|_| Some(id));
+        }
+    }
+
+    fn take(&self, event: watcher::Event<DynamicObject>, listed: &mut BTreeSet<ObjectId>) {
+        match event {
+            watcher::Event::Init => listed.clear(),
+            watcher::Event::InitApply(object) => {
+                let (id, live) = reduce(object, &self.resource);
+                listed.insert(id.clone());
+                self.shared
+                    .touch(|state| state.put(&id, &live).then_some(id));
+            }
+            watcher::Event::InitDone => {
+                self.drop_all_but(listed);
+                listed.clear();
+                self.shared.set(&self.place, &WatchState::Synced);
+            }
+            watcher::Event::Apply(object) => {
+                let (id, live) = reduce(object, &self.resource);
+                self.definitions(&id);
+                self.shared
+                    .touch(|state| state.put(&id, &live).then_some(id));
+            }
+            watcher::Event::Delete(object) => {
+                let version: u64 = object
+                    .resource_version()
+                    .and_then(|version| version.parse().ok())
+                    .unwrap_or(u64::MAX);
+                let (id, _) = reduce(object, &self.resource);
+                self.shared.touch(|state| {
+                    let newer = state
+                        .objects
+                        .get(&id)
+                        .is_some_and(|entry| entry.resource_version > version);
+                    (!newer && state.remove(&id)).then_some(id)
+                });
+            }
+        }
+    }
+
+    /// A CRD may bring a kind that was missing.
+    fn definitions(&self, id: &ObjectId) {
+        if id
+            .kind
+            .is("apiextensions.k8s.io", "CustomResourceDefinition")
+        {
+            self.cluster.discovery().expect();
+        }
+    }
+}
+
+fn config(listing: Listing) -> watcher::Config {
+    let lasts = WATCH + u32::try_from(random::up_to(Duration::from_mins(6)).as_secs()).unwrap_or(0);
+    let config = watcher::Config::default().labels(PART_OF).timeout(lasts);
+    match listing {
+        Listing::Streamed => config.streaming_lists(),
+        Listing::Paged => config,
     }
 }
 
@@ -73,58 +270,18 @@ struct Failures {
 }
 
 impl Failures {
-    /// Counts one, and says how long to wait.
-    fn wait(&mut self, error: &ApiError) -> Duration {
-        let longest = match error.retry() {
-            Retry::After(_) => Duration::from_secs(5),
-            Retry::WhenInputsChange => Duration::from_secs(30),
-        };
-        let wait = Duration::from_millis(500).saturating_mul(1 << self.count.min(10));
+    /// Counts one, and says how long to wait: not as long as all others that failed at
+    /// the same time, and no less than the server asks for.
+    fn wait(&mut self, error: &ApiError, longest: Duration) -> Duration {
+        let wait = Duration::from_millis(500).saturating_mul(1 << self.count.min(12));
         self.count += 1;
         self.last = Some(error.clone());
-        wait.min(longest)
-    }
-}
-
-fn take(
-    shared: &Shared,
-    kind: &GroupKind,
-    resource: &Resource,
-    event: watcher::Event<DynamicObject>,
-    listed: &mut BTreeSet<ObjectId>,
-) {
-    match event {
-        watcher::Event::Init => listed.clear(),
-        watcher::Event::InitApply(object) => {
-            let (id, live) = reduce(object, resource);
-            listed.insert(id.clone());
-            shared.touch(|state| state.put(&id, &live).then_some(id));
-        }
-        watcher::Event::InitDone => {
-            for gone in lock(&shared.state).retain(kind, listed) {
-                shared.touch(|_| Some(gone));
-            }
-            listed.clear();
-            shared.set(kind, &WatchState::Synced);
-        }
-        watcher::Event::Apply(object) => {
-            let (id, live) = reduce(object, resource);
-            shared.touch(|state| state.put(&id, &live).then_some(id));
-        }
-        watcher::Event::Delete(object) => {
-            let version: u64 = object
-                .resource_version()
-                .and_then(|version| version.parse().ok())
-                .unwrap_or(u64::MAX);
-            let (id, _) = reduce(object, resource);
-            shared.touch(|state| {
-                let newer = state
-                    .objects
-                    .get(&id)
-                    .is_some_and(|entry| entry.resource_version > version);
-                (!newer && state.remove(&id)).then_some(id)
-            });
-        }
+        let wait = wait.min(longest);
+        let asked = match error.retry() {
+            Retry::After(after) => after.unwrap_or_default(),
+            Retry::WhenInputsChange => Duration::ZERO,
+        };
+        (wait / 2).max(asked) + random::up_to(wait / 2)
     }
 }
 

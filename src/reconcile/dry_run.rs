@@ -176,7 +176,7 @@ fn context(
     Context {
         environment: environment.name.clone(),
         cluster: Arc::clone(cluster),
-        view: LiveView::new(Arc::clone(cluster)),
+        view: LiveView::new(Arc::clone(cluster), None),
         compared: Compared::default(),
         key,
         namespace: namespace.to_owned(),

@@ -43,8 +43,7 @@ struct Doubtful {
 /// Reads the live view, and asks the API server only for what it does not hold.
 pub(super) async fn observe(context: &Context, input: &PlanInput) -> Observed {
     let kinds = kinds(input);
-    context.view.ensure(&kinds).await;
-    context.view.listed(kinds.keys()).await;
+    context.view.listed(&kinds, &namespaces(input)).await;
     let (members, problem) = match members(context, input) {
         Ok(members) => (Members::Known(members), None),
         Err((kind, error)) => (Members::Unknown(format!("{kind}: {error}")), Some(error)),
@@ -242,14 +241,27 @@ fn kinds(input: &PlanInput) -> BTreeMap<GroupKind, Option<String>> {
     inventory.chain(desired).collect()
 }
 
-/// The unit's objects: complete only if each kind of its inventory could be listed. A
-/// kind that the server does not serve any more has no objects.
+/// The namespaces that its objects are or were in.
+fn namespaces(input: &PlanInput) -> BTreeSet<String> {
+    let mut namespaces = input.inventory.namespaces.clone();
+    for id in input.desired.objects.keys() {
+        if let Some(namespace) = &id.namespace
+            && !namespaces.contains(namespace)
+        {
+            namespaces.insert(namespace.clone());
+        }
+    }
+    namespaces
+}
+
+/// The unit's objects: complete only if each kind of its inventory could be listed in
+/// each namespace of it. A kind that the server does not serve any more has no objects.
 fn members(
     context: &Context,
     input: &PlanInput,
 ) -> Result<BTreeSet<ObjectId>, (GroupKind, ApiError)> {
     for kind in &input.inventory.kinds {
-        match context.view.state(kind) {
+        match context.view.state(kind, &input.inventory.namespaces) {
             WatchState::Synced | WatchState::Failed(ApiError::NoSuchKind(_)) => {}
             WatchState::Starting => {
                 let error = ApiError::Unavailable("it is not listed yet".to_owned());
@@ -309,7 +321,8 @@ fn unwatched(context: &Context, input: &PlanInput, id: &ObjectId) -> Option<Find
     if !input.desired.objects.contains_key(id) {
         return None;
     }
-    match context.view.state(&id.kind) {
+    let namespace = id.namespace.iter().cloned().collect();
+    match context.view.state(&id.kind, &namespace) {
         WatchState::Failed(ApiError::NoSuchKind(kind)) => {
             let declared = input.definitions.contains(&kind);
             Some(if declared {

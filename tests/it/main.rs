@@ -49,4 +49,5 @@ mod take_over;
 mod throttled;
 mod tidy;
 mod twenty_units;
+mod watches;
 mod yaml_as_kubectl;

@@ -32,6 +32,7 @@ use crate::kube::{ApiError, Cluster, Inventory, InventoryParent, LiveView};
 use crate::model::{Digest, DigestKey, EnvironmentName, GroupKind, SourceCommit, UnitName};
 use crate::plan::Neighbours;
 use crate::record::status::State;
+use crate::runtime::clock;
 use crate::runtime::metrics::{Metrics, UnitLabels};
 use crate::source::tree::Directories;
 use crate::source::{SourceProblem, SourceState, Waker};
@@ -78,6 +79,10 @@ pub struct Options {
     pub metrics: Metrics,
     /// Whether to end.
     pub mode: RunMode,
+    /// How often every object is compared again, from what is known of it.
+    pub compare: Option<Duration>,
+    /// How often each kind is listed anew, should an event have been lost.
+    pub relist: Option<Duration>,
 }
 
 /// The task's state.
@@ -88,6 +93,9 @@ pub struct Environment {
     waker: Waker,
     tools: Tools,
     mode: RunMode,
+    compare: Option<Duration>,
+    /// When every object is compared again.
+    compare_at: Option<Timestamp>,
     journal: Journal,
     /// The newest commit that was looked at.
     head: Option<SourceCommit>,
@@ -139,7 +147,7 @@ enum Purpose {
 impl Environment {
     /// A task that has not begun. `journal` is the environment's record.
     pub fn new(options: Options, journal: Journal) -> Self {
-        let view = LiveView::new(Arc::clone(&options.cluster));
+        let view = LiveView::new(Arc::clone(&options.cluster), options.relist);
         let context = Context {
             environment: options.environment,
             cluster: options.cluster,
@@ -156,6 +164,8 @@ impl Environment {
             waker: options.waker,
             tools: options.tools,
             mode: options.mode,
+            compare: options.compare,
+            compare_at: options.compare.map(|interval| clock::now() + interval),
             journal,
             head: None,
             enforced: None,

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
+use tracing::debug;
 
 use super::record::PATIENCE;
 use super::{Environment, Event, Purpose};
@@ -181,7 +183,9 @@ impl Environment {
             self.again = None;
             self.declare(head, Purpose::Head);
         }
+        let compare = self.compare_due(now);
         for unit in self.units.values_mut() {
+            unit.dirty |= compare;
             let due = unit.retry.at.is_some_and(|at| at <= now)
                 || unit
                     .deadline
@@ -193,6 +197,18 @@ impl Environment {
             }
         }
         self.record_due();
+    }
+
+    /// Whether it is time to compare every object again. What is known of them is at hand,
+    /// so this costs no request.
+    fn compare_due(&mut self, now: Timestamp) -> bool {
+        let due = self.compare_at.is_some_and(|at| at <= now);
+        if due {
+            self.compare_at = self.compare.map(|interval| now + interval);
+            debug!(environment = %self.context.environment, "comparing all units again");
+            self.context.compared.forget();
+        }
+        due
     }
 
     pub(super) fn next_wake(&self) -> Duration {
@@ -207,6 +223,7 @@ impl Environment {
             .chain(records)
             .chain(self.inventories_again)
             .chain(self.again)
+            .chain(self.compare_at)
             .min();
         next.map_or(IDLE, |at| {
             at.duration_since(now)
