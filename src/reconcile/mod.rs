@@ -1,6 +1,7 @@
 //! The pass and its schedule: one task for each environment.
 
 mod compared;
+mod contend;
 mod declare;
 mod dry_run;
 mod environment;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use super::contend::Fights;
 use super::declare::UnitDesired;
 use super::pass::Planned;
 use crate::config::Unit;
@@ -14,7 +15,7 @@ use crate::health::{Health, Status};
 use crate::kube::{ApiError, Inventory, Retry};
 use crate::model::{Desired, Digest, ObjectId, SourceCommit};
 use crate::plan::{
-    Baseline, Blocked, Cause, Checked, Dependencies, Granted, Plan, Refusal, Standing, Step,
+    Baseline, Blocked, Checked, Dependencies, Granted, Plan, Refusal, Standing, Step,
 };
 use crate::record::foreign::ForeignFile;
 use crate::record::status::State;
@@ -24,11 +25,6 @@ use crate::record::story::Told;
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 /// The same for what only a changed input or right will mend.
 const REFUSED: (Duration, Duration) = (Duration::from_mins(1), Duration::from_mins(10));
-
-/// So many reverts of one field in a row are a fight.
-const FIGHT: u32 = 6;
-/// A field that was left in peace for so long is not fought over.
-const CALM: Duration = Duration::from_mins(1);
 
 /// A unit and how far it is.
 pub(super) struct UnitState {
@@ -48,8 +44,8 @@ pub(super) struct UnitState {
     /// What was done since the last entry.
     pub(super) changed: Vec<Told>,
     pub(super) reverted: Vec<Told>,
-    /// How often in a row a field was reverted, and when last.
-    pub(super) contended: BTreeMap<(ObjectId, String), (u32, Timestamp)>,
+    /// What other writers keep taking back.
+    pub(super) fights: Fights,
     /// Drift that an entry tells of, by what was live.
     pub(super) drift_told: BTreeMap<ObjectId, Digest>,
     /// Fields that others have added and that are left, as of the last pass that saw
@@ -117,7 +113,7 @@ impl UnitState {
             refusals: BTreeMap::new(),
             changed: Vec::new(),
             reverted: Vec::new(),
-            contended: BTreeMap::new(),
+            fights: Fights::default(),
             drift_told: BTreeMap::new(),
             others: None,
             plan: None,
@@ -155,6 +151,8 @@ impl UnitState {
         self.retry.succeed();
         self.deadline = None;
         Arc::make_mut(&mut self.applied).retain(|id, _| desired.objects.contains_key(id));
+        self.fights
+            .retain(|id| desired.objects.get(id).map(|object| object.digest));
         self.desired = Some(desired);
         self.source = Some(source.clone());
         self.dirty = true;
@@ -185,50 +183,44 @@ impl UnitState {
         Arc::make_mut(&mut self.applied).extend(baselines);
     }
 
-    /// Counts the reverts of an object. Where another writer keeps at it, the object is
-    /// left for a while, for longer each time, and that is said.
-    pub(super) fn contend(&mut self, step: &Step, now: Timestamp) {
-        let Some(desired) = self
-            .desired
-            .as_ref()
-            .and_then(|desired| desired.objects.get(&step.object))
-        else {
-            return;
+    /// Takes in that drift of an object was put back; whether that is told. Where another
+    /// writer keeps at it, the object is left alone for a while.
+    pub(super) fn contend(&mut self, step: &Step, now: Timestamp) -> bool {
+        let objects = self.desired.as_ref().map(|desired| &desired.objects);
+        let Some(desired) = objects.and_then(|objects| objects.get(&step.object)) else {
+            return true;
         };
-        let (field, owner) = match step.fields.iter().find(|field| field.actor().is_some()) {
-            Some(field) => (
-                field.path.clone(),
-                field.actor().map_or("somebody", |owner| &owner.name),
-            ),
-            None if step.cause == Cause::Ownership => {
-                ("ownership of it".to_owned(), "another tool")
-            }
-            None => (step.action.to_string(), "somebody"),
-        };
-        let (count, last) = self
-            .contended
-            .entry((step.object.clone(), field.clone()))
-            .or_insert((0, now));
-        *count = if now.duration_since(*last).unsigned_abs() > CALM {
-            1
-        } else {
-            *count + 1
-        };
-        *last = now;
-        if *count < FIGHT {
-            return;
+        let told = self.fights.covers(step);
+        if let Some((wait, message)) = self.fights.reverted(step, desired.digest, now) {
+            let refusal = Refusal {
+                digest: desired.digest,
+                message,
+                immutable: false,
+                again: now + wait,
+                failures: 0,
+            };
+            self.refusals.insert(step.object.clone(), refusal);
         }
-        let failures = *count - FIGHT;
-        let refusal = Refusal {
-            digest: desired.digest,
-            message: format!(
-                "contended: {owner} has taken back {field} {count} times in a row; stop one of the two writers"
-            ),
-            immutable: false,
-            again: now + grown(BACKOFF, failures + 2),
-            failures,
+        !told
+    }
+
+    /// Takes in what a pass found. A refusal that had its next chance is forgotten, or the
+    /// unit would be woken for it for ever.
+    pub(super) fn settle(&mut self, plan: &Plan<Checked>, now: Timestamp) {
+        self.settle_baseline(plan);
+        self.fights.see(&plan.steps, now);
+        let steps: BTreeMap<&ObjectId, &Step> =
+            plan.steps.iter().map(|step| (&step.object, step)).collect();
+        let held = |id: &ObjectId| {
+            let step = steps.get(id);
+            step.is_some_and(|step| matches!(step.standing, Standing::Blocked(Blocked::Refused(_))))
         };
-        self.refusals.insert(step.object.clone(), refusal);
+        let mut due = false;
+        self.refusals.retain(|id, refusal| {
+            due |= held(id) && refusal.again <= now;
+            held(id) || refusal.again > now
+        });
+        self.dirty |= due;
     }
 
     /// Remembers that the API server did not take a desired state.
@@ -250,7 +242,7 @@ impl UnitState {
     }
 
     /// Every object that the plan does not mention is as desired.
-    pub(super) fn settle_baseline(&mut self, plan: &Plan<Checked>) {
+    fn settle_baseline(&mut self, plan: &Plan<Checked>) {
         let Some(desired) = &self.desired else { return };
         let dirty: BTreeSet<&ObjectId> = plan.steps.iter().map(|step| &step.object).collect();
         let known = |object: &&Desired| {
@@ -292,7 +284,7 @@ impl UnitState {
         if let Some(error) = planned.problem.as_ref().filter(|error| error.passes()) {
             return stand(State::Progressing, error.to_string());
         }
-        if let Some(blocked) = blocked(plan) {
+        if let Some(blocked) = blocked(plan, &self.fights) {
             return stand(State::Blocked, blocked);
         }
         if let Some(error) = problem {
@@ -360,7 +352,12 @@ impl UnitState {
     pub(super) fn due(&self, now: Timestamp) -> Option<Timestamp> {
         let refused = self.refusals.values().map(|refusal| refusal.again);
         let deadline = self.deadline.filter(|deadline| *deadline > now);
-        refused.chain(self.retry.at).chain(deadline).min()
+        let calm = self.fights.due();
+        refused
+            .chain(self.retry.at)
+            .chain(deadline)
+            .chain(calm)
+            .min()
     }
 }
 
@@ -410,17 +407,20 @@ fn worst(unhealthy: &[(ObjectId, Health)]) -> Status {
     worst_first(unhealthy).map_or(Status::Current, |(_, health)| health.status)
 }
 
-/// Every blocked object with its place and the reason, one a line.
-fn blocked(plan: &Plan<Checked>) -> Option<String> {
-    let lines: Vec<String> = plan
-        .blocked()
-        .map(|(step, why)| match (&step.origin, why) {
-            (Some(origin), why) => format!("{} ({origin}): {why}", step.object),
-            (None, Blocked::Guard(why)) => format!("{} is not pruned: {why}", step.object),
-            (None, why) => format!("{}: {why}", step.object),
-        })
-        .collect();
-    let lines: Vec<String> = lines.into_iter().chain(plan.blind.clone()).collect();
+/// Every blocked object with its place and the reason, one a line. What is fought over is
+/// blocked for as long as that goes on.
+fn blocked(plan: &Plan<Checked>, fights: &Fights) -> Option<String> {
+    let mut lines: BTreeMap<&ObjectId, String> = fights.told().collect();
+    for (step, why) in plan.blocked() {
+        lines
+            .entry(&step.object)
+            .or_insert_with(|| match (&step.origin, why) {
+                (Some(origin), why) => format!("{} ({origin}): {why}", step.object),
+                (None, Blocked::Guard(why)) => format!("{} is not pruned: {why}", step.object),
+                (None, why) => format!("{}: {why}", step.object),
+            });
+    }
+    let lines: Vec<String> = lines.into_values().chain(plan.blind.clone()).collect();
     (!lines.is_empty()).then(|| lines.join("\n"))
 }
 

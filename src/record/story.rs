@@ -54,6 +54,30 @@ impl From<&Step> for Told {
     }
 }
 
+/// A fight with another writer, as far as it is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contention {
+    /// What is fought over.
+    pub object: ObjectId,
+    /// Its fields; none where somebody keeps deleting it.
+    pub fields: Vec<String>,
+    /// The other writer, where that is known.
+    pub manager: Option<String>,
+    /// In words, for `status.yaml` as well.
+    pub message: String,
+    /// What is told.
+    pub phase: Phase,
+}
+
+/// A moment of a fight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// It has been taken back too often.
+    Begun,
+    /// It is left in peace.
+    Over,
+}
+
 /// Files of the record that an entry changes.
 pub type Changes = BTreeMap<String, Option<Vec<u8>>>;
 
@@ -145,6 +169,38 @@ pub fn reverted(scene: &Scene<'_>, told: &[Told], changes: Changes) -> Entry {
         reverted.trailers.push(("Actor".to_owned(), actor));
     }
     reverted
+}
+
+/// Somebody takes back what is put back, or does not any more.
+pub fn contended(scene: &Scene<'_>, fight: &Contention, changes: Changes) -> Entry {
+    let object = &fight.object;
+    let who = fight.manager.as_deref().unwrap_or("somebody");
+    let what = match &fight.fields[..] {
+        [] => "deleting it".to_owned(),
+        [one] => format!("changing {one}"),
+        many => format!("changing {} fields", many.len()),
+    };
+    let (subject, body) = match fight.phase {
+        Phase::Begun => (
+            format!("{object} is contended: {who} keeps {what}"),
+            format!(
+                "{}
+
+It is put back again after a while, each time after a longer one. That is not told until it is over.",
+                fight.message
+            ),
+        ),
+        Phase::Over => (
+            format!("{object} is no longer contended"),
+            format!("{who} has stopped {what}."),
+        ),
+    };
+    let mut entry = entry(scene, &subject, body, "contended", None, changes);
+    let actor = fight.manager.iter();
+    entry
+        .trailers
+        .extend(actor.map(|name| ("Actor".to_owned(), name.clone())));
+    entry
 }
 
 /// The recorded tree did not match what is live, and we know of no event.

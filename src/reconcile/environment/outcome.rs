@@ -54,7 +54,7 @@ impl Environment {
                 problem = Some(error);
             }
         }
-        unit.settle_baseline(&outcome.planned.plan);
+        unit.settle(&outcome.planned.plan, now);
         match problem.as_ref().map(ApiError::retry) {
             Some(Retry::After(after)) => unit.retry.fail(after, now),
             Some(Retry::WhenInputsChange) => unit.retry.fail(Some(REFUSED), now),
@@ -112,6 +112,7 @@ impl Environment {
             .retain(|id, _| plan.steps.iter().any(|step| step.object == *id));
         let drifted = plan.steps.iter().filter(|step| {
             step.cause == Cause::Drift
+                && !unit.fights.covers(step)
                 && matches!(
                     step.standing,
                     Standing::Ready | Standing::Reported | Standing::Blocked(Blocked::Refused(_))
@@ -195,11 +196,14 @@ fn take_in(unit: &mut UnitState, done: &Done, now: Timestamp) -> Option<ApiError
             }
             match step.cause {
                 Cause::Drift => {
-                    unit.contend(step, now);
-                    unit.reverted.push(Told::from(step));
+                    if unit.contend(step, now) {
+                        unit.reverted.push(Told::from(step));
+                    }
                 }
                 // Nobody's business, unless somebody keeps at it.
-                Cause::Ownership => unit.contend(step, now),
+                Cause::Ownership => {
+                    unit.contend(step, now);
+                }
                 Cause::Change => unit.changed.push(Told::from(step)),
             }
             None

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::Environment;
 use crate::model::{EnvironmentName, ObjectId, UnitName, yaml};
 use crate::plan::recorded_side;
+use crate::reconcile::journal::Journal;
 use crate::reconcile::unit::UnitState;
 use crate::record::foreign::ForeignFile;
 use crate::record::status::{State, StatusFile, UnitStatus};
@@ -75,6 +76,7 @@ impl Environment {
             std::mem::take(&mut unit.changed),
             std::mem::take(&mut unit.reverted),
         );
+        let fights = unit.fights.take_news();
         let unit = &self.units[name];
         let scene = scene(&self.context.environment, name, unit, now);
         let mut differing = files
@@ -89,12 +91,37 @@ impl Environment {
             let others = self.journal.foreign(name).within(now);
             differing.extend(self.journal.foreign_change(name, &others));
         }
+        // What goes to and fro is recorded when that begins and when it is over.
+        let begun = |id: &ObjectId| fights.iter().any(|fight| fight.object == *id);
+        for (id, _) in unit.fights.told().filter(|(id, _)| !begun(id)) {
+            for path in Journal::change(name, id, None).keys() {
+                differing.remove(path);
+            }
+        }
         let before = self.journal.status().units.get(name);
         let news = match (before, status.units.get(name)) {
             (Some(before), Some(after)) => !before.same(after),
             (before, after) => before != after,
         };
         let (state, message) = (unit.standing.state, unit.standing.message.as_str());
+        if !fights.is_empty() {
+            let mut entries = Vec::new();
+            if !reverted.is_empty() {
+                entries.push(story::reverted(&scene, &reverted, Changes::new()));
+            }
+            if !changed.is_empty() {
+                let none = Changes::new();
+                entries.push(story::synced(&scene, &changed, state, message, none));
+            }
+            for fight in &fights {
+                let files = std::mem::take(&mut differing);
+                entries.push(story::contended(&scene, fight, files));
+            }
+            for entry in entries {
+                self.journal.enter(entry, status.clone());
+            }
+            return;
+        }
         let told = match (changed.is_empty(), reverted.is_empty()) {
             (true, true) if before.is_none() && state == State::Synced => {
                 story::found(&scene, differing)

@@ -190,7 +190,8 @@ impl Environment {
                 || unit
                     .deadline
                     .is_some_and(|at| at <= now && unit.standing.state == State::Progressing)
-                || unit.refusals.values().any(|refusal| refusal.again <= now);
+                || unit.refusals.values().any(|refusal| refusal.again <= now)
+                || unit.fights.due().is_some_and(|at| at <= now);
             unit.dirty |= due;
             if due {
                 unit.retry.at = None;
