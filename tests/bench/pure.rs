@@ -13,10 +13,12 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use serde_json::Value;
 
 use agent::config::{Unit, UnitType};
-use agent::fields::{Verdict, compare};
+use agent::fields::{Others, Verdict, compare};
 use agent::health::{Health, Status};
 use agent::model::{Desired, DigestKey, EnvironmentName, GroupKind, Live, ObjectId, Origin};
-use agent::plan::{Baseline, Members, Neighbours, Observation, Seen, Subject, plan};
+use agent::plan::{
+    AsDesired, Baseline, Members, Neighbours, Observation, Subject, dependencies, plan,
+};
 use agent::render::yaml::documents;
 
 /// A Deployment as written, and as an API server had it.
@@ -108,7 +110,7 @@ impl World {
                 members.insert(id.clone());
                 let digest = desired.digest;
                 world.applied.insert(id.clone(), Baseline { digest });
-                present(number)
+                present()
             } else {
                 Observation::Absent
             };
@@ -129,6 +131,7 @@ impl World {
             observed: &self.observed,
             members: &self.members,
             neighbours: &self.neighbours,
+            dependencies: &dependencies(&self.desired, &self.neighbours.claims),
             applied: &self.applied,
             refusals: &BTreeMap::new(),
             waits: None,
@@ -138,16 +141,15 @@ impl World {
     }
 }
 
-fn present(number: usize) -> Observation {
+fn present() -> Observation {
     let health = Health {
         status: Status::Current,
         message: String::new(),
     };
-    Observation::Present(Box::new(Seen {
-        live: live(number),
+    Observation::AsDesired(AsDesired {
         health,
-        verdict: Verdict::Clean,
-    }))
+        others: Others::default(),
+    })
 }
 
 fn desired(number: usize) -> Desired {
