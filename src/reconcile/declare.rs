@@ -10,13 +10,11 @@ use futures::stream::FuturesOrdered;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use crate::config::{self, Problem, Problems};
+use super::declared::{Declared, DeclaredUnit, UnitDesired};
+use crate::config;
 use crate::kube::{Cluster, InventoryParent};
-use crate::model::{
-    Desired, Digest, EnvironmentName, GroupKind, ObjectId, Origin, PART_OF, Tree, UnitName,
-    holds_secret,
-};
-use crate::plan::{self, Neighbours};
+use crate::model::{Desired, Digest, GroupKind, ObjectId, PART_OF, Tree, UnitName, holds_secret};
+use crate::plan;
 use crate::render::{self, Inputs, RenderErrors, Rendered, Scope};
 
 /// How many units are rendered side by side. Rendering takes a processor.
@@ -35,35 +33,6 @@ pub enum Labels<'a> {
         /// The agent's namespace.
         namespace: &'a str,
     },
-}
-
-/// What an environment declares at one revision.
-#[derive(Debug, Clone, Default)]
-pub struct Declared {
-    /// Each unit of its configuration.
-    pub units: BTreeMap<UnitName, DeclaredUnit>,
-}
-
-/// What one unit declares.
-#[derive(Debug, Clone)]
-pub struct DeclaredUnit {
-    /// Its settings.
-    pub unit: Arc<config::Unit>,
-    /// Its objects, complete; or why they could not be had.
-    pub desired: Result<Arc<UnitDesired>, RenderErrors>,
-}
-
-/// A complete render of a unit.
-#[derive(Debug, Clone, PartialEq)]
-pub struct UnitDesired {
-    /// Its objects.
-    pub objects: BTreeMap<ObjectId, Desired>,
-    /// Their kinds, each in the version that is declared.
-    pub kinds: BTreeMap<GroupKind, String>,
-    /// Of all of them.
-    pub digest: Digest,
-    /// What people should know of, such as values that tools read differently.
-    pub warnings: Problems,
 }
 
 /// What units declare, kept as long as their inputs stay the same.
@@ -321,115 +290,10 @@ fn label(body: &mut Value, apply_set: &str) {
     }
 }
 
-fn twice(object: &Desired, (unit, place): &(&UnitName, &Origin)) -> Problem {
-    let message = format!(
-        "{} is declared by the unit {unit} too, in {place}; only one unit may",
-        object.id
-    );
-    let problem = Problem::in_file(object.origin.path.clone(), message);
-    Problem {
-        line: object.origin.line,
-        ..problem
-    }
-}
-
 fn digest(objects: &BTreeMap<ObjectId, Desired>) -> Digest {
     let digests: Vec<String> = objects
         .values()
         .map(|object| object.digest.to_string())
         .collect();
     Digest::of_bytes(digests.join("\n").as_bytes())
-}
-
-impl UnitDesired {
-    /// Whether other units can't tell this from another: the same objects, which define the
-    /// same kinds.
-    pub(super) fn same_ids(&self, other: &Self) -> bool {
-        let defines = |unit: &Self| -> Vec<GroupKind> {
-            let objects = unit.objects.values();
-            objects.filter_map(|it| it.defines.clone()).collect()
-        };
-        self.objects.keys().eq(other.objects.keys()) && defines(self) == defines(other)
-    }
-}
-
-impl Declared {
-    /// What the units declare, if every one could be rendered.
-    fn all(&self) -> Option<BTreeMap<UnitName, Arc<UnitDesired>>> {
-        let units = self.units.iter();
-        units
-            .map(|(name, unit)| Some((name.clone(), Arc::clone(unit.desired.as_ref().ok()?))))
-            .collect()
-    }
-
-    fn same_ids(&self, before: &BTreeMap<UnitName, Arc<UnitDesired>>) -> bool {
-        self.units.len() == before.len()
-            && self
-                .units
-                .iter()
-                .all(|(name, unit)| match (before.get(name), &unit.desired) {
-                    (Some(before), Ok(now)) => Arc::ptr_eq(before, now) || before.same_ids(now),
-                    _ => false,
-                })
-    }
-
-    /// The first unit that declares an object has it; for another one it is an error that
-    /// names both places.
-    fn claim(&mut self) {
-        let mut taken: BTreeMap<&ObjectId, (&UnitName, &Origin)> = BTreeMap::new();
-        let mut wrong: BTreeMap<UnitName, Problems> = BTreeMap::new();
-        for (name, unit) in &self.units {
-            let Ok(desired) = &unit.desired else { continue };
-            let doubles: Problems = desired
-                .objects
-                .values()
-                .filter_map(|object| Some(twice(object, taken.get(&object.id)?)))
-                .collect();
-            if doubles.is_empty() {
-                let ours = desired.objects.values();
-                taken.extend(ours.map(|object| (&object.id, (name, &object.origin))));
-            } else {
-                wrong.insert(name.clone(), doubles);
-            }
-        }
-        for (name, problems) in wrong {
-            if let Some(unit) = self.units.get_mut(&name) {
-                unit.desired = Err(problems.into());
-            }
-        }
-    }
-
-    /// What the plan of a unit has to know of the others.
-    pub fn neighbours(
-        &self,
-        environment: &EnvironmentName,
-        namespace: &str,
-        also: &BTreeSet<UnitName>,
-    ) -> Neighbours {
-        let mut neighbours = Neighbours::default();
-        for (name, unit) in &self.units {
-            match &unit.desired {
-                Ok(desired) => {
-                    let ids = desired.objects.keys();
-                    neighbours
-                        .claims
-                        .extend(ids.map(|id| (id.clone(), name.clone())));
-                    let crds = desired.objects.values().filter(|it| it.defines.is_some());
-                    neighbours.crds.extend(crds.map(|crd| crd.id.clone()));
-                }
-                Err(_) => drop(neighbours.unrendered.insert(name.clone())),
-            }
-        }
-        for unit in self.units.keys().chain(also) {
-            let parent = InventoryParent {
-                namespace: namespace.to_owned(),
-                environment: environment.clone(),
-                unit: unit.clone(),
-            };
-            neighbours
-                .apply_sets
-                .insert(parent.apply_set(), unit.clone());
-        }
-        neighbours
-    }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use futures::{StreamExt, stream};
 
 use super::compared::Compared;
-use super::declare::{self, Labels, RenderCache, Tools, UnitDesired};
+use super::declare::{self, Labels, RenderCache, Tools};
+use super::declared::UnitDesired;
 use super::environment::definitions;
 use super::pass::{self, Context, PlanInput, Planned};
 use super::unit::refusal;

@@ -3,6 +3,7 @@
 mod compared;
 mod contend;
 mod declare;
+mod declared;
 mod dry_run;
 mod environment;
 mod execute;
@@ -12,7 +13,8 @@ mod pass;
 mod unit;
 
 pub use compared::Compared;
-pub use declare::{Declared, DeclaredUnit, Labels, RenderCache, Tools, UnitDesired, declare};
+pub use declare::{Labels, RenderCache, Tools, declare};
+pub use declared::{Declared, DeclaredUnit, UnitDesired};
 pub use dry_run::{PlanEnvironment, PlannedEnvironment, plan_environment};
 pub use environment::{Ending, Environment, Options, RunMode, ready};
 pub use journal::{Journal, JournalOptions};

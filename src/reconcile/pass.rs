@@ -10,7 +10,7 @@ use git2::Oid;
 use tokio_util::sync::CancellationToken;
 
 use super::compared::Compared;
-use super::declare::UnitDesired;
+use super::declared::UnitDesired;
 use super::execute::{self, Done};
 use super::observe;
 use crate::config::Unit;

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::contend::Fights;
-use super::declare::UnitDesired;
+use super::declared::UnitDesired;
 use super::pass::Planned;
 use crate::config::Unit;
 use crate::health::{Health, Status};

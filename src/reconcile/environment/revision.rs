@@ -15,7 +15,8 @@ use crate::model::{
     Digest, EnvironmentName, GroupKind, ObjectId, Revision, SourceCommit, Tree, UnitName,
 };
 use crate::plan::{Dependencies, Neighbours, dependencies, foreign};
-use crate::reconcile::declare::{self, Declared, Labels, UnitDesired};
+use crate::reconcile::declare::{self, Labels};
+use crate::reconcile::declared::{Declared, UnitDesired};
 use crate::reconcile::dry_run::retired_unit;
 use crate::reconcile::unit::{Stand, UnitState};
 use crate::record::status::State;
