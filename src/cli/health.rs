@@ -107,11 +107,11 @@ fn table(lines: &[HealthLine]) -> String {
 }
 
 fn row(line: &HealthLine) -> [Cell; 3] {
-    let object = ObjectId {
-        kind: GroupKind::new(&line.group, &line.kind),
-        namespace: Some(line.namespace.clone()).filter(|namespace| !namespace.is_empty()),
-        name: line.name.clone(),
-    };
+    let object = ObjectId::new(
+        GroupKind::new(&line.group, &line.kind),
+        Some(line.namespace.clone()).filter(|namespace| !namespace.is_empty()),
+        line.name.clone(),
+    );
     let colour = match line.health {
         Status::Current => GREEN,
         Status::InProgress | Status::Terminating => YELLOW,

@@ -33,11 +33,7 @@ fn thing() -> String {
     reason = "a test writes the body down in place"
 )]
 fn desired(group: &str, kind: &str, body: Value) -> Desired {
-    let id = ObjectId {
-        kind: GroupKind::new(group, kind),
-        namespace: None,
-        name: "c".to_owned(),
-    };
+    let id = ObjectId::new(GroupKind::new(group, kind), None, "c".to_owned());
     let origin = Origin {
         path: "c.yaml".to_owned(),
         line: 1,

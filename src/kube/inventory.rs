@@ -54,11 +54,11 @@ pub fn parent_name(environment: &EnvironmentName, unit: &UnitName) -> String {
 
 impl InventoryParent {
     fn object(&self) -> ObjectId {
-        ObjectId {
-            kind: GroupKind::new("", "ConfigMap"),
-            namespace: Some(self.namespace.clone()),
-            name: parent_name(&self.environment, &self.unit),
-        }
+        ObjectId::new(
+            GroupKind::new("", "ConfigMap"),
+            Some(self.namespace.clone()),
+            parent_name(&self.environment, &self.unit),
+        )
     }
 
     /// The ApplySet's id, which the KEP derives from the parent's identity.

@@ -17,19 +17,15 @@ const SECRET: &str = "gitops-agent-digest-key";
 /// missing, which happens only outside a cluster: a Pod's exists, and may be all that it
 /// has rights in.
 pub async fn digest_key(cluster: &Cluster, namespace: &str) -> Result<DigestKey, ApiError> {
-    let id = ObjectId {
-        kind: GroupKind::new("", "Secret"),
-        namespace: Some(namespace.to_owned()),
-        name: SECRET.to_owned(),
-    };
+    let id = ObjectId::new(
+        GroupKind::new("", "Secret"),
+        Some(namespace.to_owned()),
+        SECRET.to_owned(),
+    );
     if let Some(secret) = cluster.get(&id, None).await? {
         return read(&secret);
     }
-    let home = ObjectId {
-        kind: GroupKind::new("", "Namespace"),
-        namespace: None,
-        name: namespace.to_owned(),
-    };
+    let home = ObjectId::new(GroupKind::new("", "Namespace"), None, namespace.to_owned());
     let missing = match cluster.get(&home, None).await {
         Ok(home) => home.is_none(),
         Err(ApiError::Forbidden(_)) => false,

@@ -118,7 +118,7 @@ async fn list(
     let objects = cluster.list(&resource, namespace, None).await?;
     Ok(objects
         .into_iter()
-        .filter_map(|live| Some((live.id()?.name, live)))
+        .filter_map(|live| Some((live.id()?.name.clone(), live)))
         .collect())
 }
 

@@ -292,11 +292,11 @@ fn reduce(mut object: DynamicObject, resource: &Resource) -> (ObjectId, Live) {
         api_version: resource.api.api_version.clone(),
         kind: resource.api.kind.clone(),
     });
-    let id = ObjectId {
-        kind: GroupKind::new(resource.api.group.clone(), resource.api.kind.clone()),
-        namespace: object.namespace(),
-        name: object.name_any(),
-    };
+    let id = ObjectId::new(
+        GroupKind::new(resource.api.group.clone(), resource.api.kind.clone()),
+        object.namespace(),
+        object.name_any(),
+    );
     (
         id,
         Live::new(serde_json::to_value(object).unwrap_or(Value::Null)),

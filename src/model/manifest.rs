@@ -119,13 +119,13 @@ impl Live {
     /// The object's identity; `None` for something that is no object.
     pub fn id(&self) -> Option<ObjectId> {
         let group = group_of(text(&self.body, "/apiVersion")?);
-        Some(ObjectId {
-            kind: GroupKind::new(group, text(&self.body, "/kind")?),
-            namespace: text(&self.body, "/metadata/namespace")
+        Some(ObjectId::new(
+            GroupKind::new(group, text(&self.body, "/kind")?),
+            text(&self.body, "/metadata/namespace")
                 .filter(|name| !name.is_empty())
                 .map(str::to_owned),
-            name: text(&self.body, "/metadata/name")?.to_owned(),
-        })
+            text(&self.body, "/metadata/name")?.to_owned(),
+        ))
     }
 
     /// `metadata.uid`.

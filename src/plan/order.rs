@@ -69,11 +69,7 @@ pub fn dependencies(
     for (id, object) in desired {
         let mut after = BTreeSet::new();
         if let Some(namespace) = &id.namespace {
-            let namespace = ObjectId {
-                kind: GroupKind::new("", "Namespace"),
-                namespace: None,
-                name: namespace.clone(),
-            };
+            let namespace = ObjectId::new(GroupKind::new("", "Namespace"), None, namespace.clone());
             after.extend(declared(&namespace).then_some(namespace));
         }
         after.extend(definitions.get(&id.kind).cloned());
@@ -150,17 +146,17 @@ fn reference(text: &str) -> Option<ObjectId> {
         [group, "namespaces", namespace, kind, name]
             if !namespace.is_empty() && !kind.is_empty() && !name.is_empty() =>
         {
-            Some(ObjectId {
-                kind: GroupKind::new(group, kind),
-                namespace: Some(namespace.to_owned()),
-                name: name.to_owned(),
-            })
+            Some(ObjectId::new(
+                GroupKind::new(group, kind),
+                Some(namespace.to_owned()),
+                name.to_owned(),
+            ))
         }
-        [group, kind, name] if !kind.is_empty() && !name.is_empty() => Some(ObjectId {
-            kind: GroupKind::new(group, kind),
-            namespace: None,
-            name: name.to_owned(),
-        }),
+        [group, kind, name] if !kind.is_empty() && !name.is_empty() => Some(ObjectId::new(
+            GroupKind::new(group, kind),
+            None,
+            name.to_owned(),
+        )),
         _ => None,
     }
 }
@@ -218,11 +214,11 @@ mod tests {
     use serde_json::json;
 
     fn id(group: &str, kind: &str, namespace: Option<&str>, name: &str) -> ObjectId {
-        ObjectId {
-            kind: GroupKind::new(group, kind),
-            namespace: namespace.map(str::to_owned),
-            name: name.to_owned(),
-        }
+        ObjectId::new(
+            GroupKind::new(group, kind),
+            namespace.map(str::to_owned),
+            name.to_owned(),
+        )
     }
 
     #[test]

@@ -41,11 +41,7 @@ fn id(kind: &str, name: &str) -> ObjectId {
         kind.kind.as_str(),
         "Namespace" | "CustomResourceDefinition" | "PersistentVolume"
     );
-    ObjectId {
-        kind,
-        namespace: namespaced.then(|| "n".to_owned()),
-        name: name.to_owned(),
-    }
+    ObjectId::new(kind, namespaced.then(|| "n".to_owned()), name.to_owned())
 }
 
 fn body(id: &ObjectId) -> Value {

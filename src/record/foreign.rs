@@ -55,10 +55,12 @@ mod tests {
 
     #[test]
     fn a_field_is_kept_by_object_path_and_manager() {
-        let object = |name: &str| ObjectId {
-            kind: crate::model::GroupKind::new("apps", "Deployment"),
-            namespace: Some("shop".to_owned()),
-            name: name.to_owned(),
+        let object = |name: &str| {
+            ObjectId::new(
+                crate::model::GroupKind::new("apps", "Deployment"),
+                Some("shop".to_owned()),
+                name.to_owned(),
+            )
         };
         let manager = |name: &str| Manager {
             name: name.to_owned(),

@@ -45,11 +45,7 @@ pub fn to_object(path: &str) -> Option<(UnitName, ObjectId)> {
     };
     let Ok(kind) = decode(kind)?.parse::<GroupKind>();
     let name = decode(file.strip_suffix(".yaml")?)?;
-    let id = ObjectId {
-        kind,
-        namespace,
-        name,
-    };
+    let id = ObjectId::new(kind, namespace, name);
     Some((unit.parse().ok()?, id))
 }
 

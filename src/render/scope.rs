@@ -98,11 +98,7 @@ fn resolve(
             None => metadata.remove("namespace"),
         };
     }
-    let id = ObjectId {
-        kind: manifest.kind.clone(),
-        namespace,
-        name: manifest.name.clone(),
-    };
+    let id = ObjectId::new(manifest.kind.clone(), namespace, manifest.name.clone());
     finish(&id, &mut body);
     Desired::new(id, &body, manifest.origin.clone())
 }

@@ -155,11 +155,11 @@ fn present() -> Observation {
 fn desired(number: usize) -> Desired {
     let body = serde_yaml::from_str(WRITTEN).unwrap();
     let body = named(body, number);
-    let id = ObjectId {
-        kind: GroupKind::new("apps", "Deployment"),
-        namespace: Some("shop".to_owned()),
-        name: name(number),
-    };
+    let id = ObjectId::new(
+        GroupKind::new("apps", "Deployment"),
+        Some("shop".to_owned()),
+        name(number),
+    );
     Desired::new(id, &body, origin())
 }
 

@@ -421,14 +421,14 @@ fn judge(after: &Value, live: Value, dry: &Value) -> Result<&'static str, String
     after["metadata"]["namespace"] = live["metadata"]["namespace"].clone();
     let values = same_but_for(&live, dry, &["managedFields"]);
     let owners = owners(&live) == owners(dry);
-    let id = ObjectId {
-        kind: GroupKind::new(
+    let id = ObjectId::new(
+        GroupKind::new(
             group_of(after["apiVersion"].as_str().unwrap()),
             after["kind"].as_str().unwrap(),
         ),
-        namespace: live["metadata"]["namespace"].as_str().map(str::to_owned),
-        name: live["metadata"]["name"].as_str().unwrap().to_owned(),
-    };
+        live["metadata"]["namespace"].as_str().map(str::to_owned),
+        live["metadata"]["name"].as_str().unwrap().to_owned(),
+    );
     let desired = Desired::new(
         id,
         &after,

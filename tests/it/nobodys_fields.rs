@@ -48,11 +48,7 @@ fn what_a_creator_did_not_say_is_nobodys() {
             continue;
         };
         let live = Live::new(serde_json::from_str(&created).unwrap());
-        let id = ObjectId {
-            kind: GroupKind::new(group, kind.as_str()),
-            namespace: None,
-            name,
-        };
+        let id = ObjectId::new(GroupKind::new(group, kind.as_str()), None, name);
         let origin = Origin {
             path: String::new(),
             line: 0,

@@ -11,11 +11,11 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 fn id() -> ObjectId {
-    ObjectId {
-        kind: GroupKind::new("apps", "Deployment"),
-        namespace: Some("shop".to_owned()),
-        name: "web".to_owned(),
-    }
+    ObjectId::new(
+        GroupKind::new("apps", "Deployment"),
+        Some("shop".to_owned()),
+        "web".to_owned(),
+    )
 }
 
 fn step(path: &str, value: &str, manager: &str) -> Step {

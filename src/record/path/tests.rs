@@ -5,11 +5,11 @@ use proptest::prelude::*;
 use super::*;
 
 fn id(group: &str, kind: &str, namespace: Option<&str>, name: &str) -> ObjectId {
-    ObjectId {
-        kind: GroupKind::new(group, kind),
-        namespace: namespace.map(str::to_owned),
-        name: name.to_owned(),
-    }
+    ObjectId::new(
+        GroupKind::new(group, kind),
+        namespace.map(str::to_owned),
+        name.to_owned(),
+    )
 }
 
 #[test]
