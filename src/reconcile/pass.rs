@@ -78,6 +78,8 @@ pub struct PlanInput {
 pub struct Planned {
     /// The plan.
     pub plan: Plan<Checked>,
+    /// What the unit declared then; by the time the plan is done, it may be more.
+    pub desired: Arc<UnitDesired>,
     /// What was live.
     pub observed: BTreeMap<ObjectId, Observation>,
     /// The ids of the desired objects' recorded forms, for those that are there.
@@ -137,6 +139,7 @@ pub async fn plan_unit(context: &Context, input: &PlanInput) -> Planned {
         .observe(started.elapsed().as_secs_f64());
     Planned {
         plan,
+        desired: Arc::clone(&input.desired),
         observed: observed.objects,
         recorded: observed.recorded,
         members,

@@ -206,11 +206,12 @@ impl UnitState {
 
     /// Takes in what a pass found. A refusal that had its next chance is forgotten, or the
     /// unit would be woken for it for ever.
-    pub(super) fn settle(&mut self, plan: &Plan<Checked>, now: Timestamp) {
-        self.settle_baseline(plan);
-        self.fights.see(&plan.steps, now);
+    pub(super) fn settle(&mut self, planned: &Planned, now: Timestamp) {
+        let steps = &planned.plan.steps;
+        self.settle_baseline(planned);
+        self.fights.see(steps, now);
         let steps: BTreeMap<&ObjectId, &Step> =
-            plan.steps.iter().map(|step| (&step.object, step)).collect();
+            steps.iter().map(|step| (&step.object, step)).collect();
         let held = |id: &ObjectId| {
             let step = steps.get(id);
             step.is_some_and(|step| matches!(step.standing, Standing::Blocked(Blocked::Refused(_))))
@@ -224,27 +225,21 @@ impl UnitState {
     }
 
     /// Remembers that the API server did not take a desired state.
-    pub(super) fn refuse(&mut self, step: &Step, error: &ApiError, now: Timestamp) {
-        let Some(desired) = self
-            .desired
-            .as_ref()
-            .and_then(|desired| desired.objects.get(&step.object))
-        else {
-            return;
-        };
+    pub(super) fn refuse(&mut self, desired: &Desired, error: &ApiError, now: Timestamp) {
         let before = self
             .refusals
-            .get(&step.object)
+            .get(&desired.id)
             .filter(|refusal| refusal.digest == desired.digest);
         let failures = before.map_or(0, |refusal| refusal.failures + 1);
         let refusal = refusal(desired, error, failures, now);
-        self.refusals.insert(step.object.clone(), refusal);
+        self.refusals.insert(desired.id.clone(), refusal);
     }
 
-    /// Every object that the plan does not mention is as desired.
-    fn settle_baseline(&mut self, plan: &Plan<Checked>) {
-        let Some(desired) = &self.desired else { return };
-        let dirty: BTreeSet<&ObjectId> = plan.steps.iter().map(|step| &step.object).collect();
+    /// Every object that the plan does not mention is as it was desired then.
+    fn settle_baseline(&mut self, planned: &Planned) {
+        let desired = &planned.desired;
+        let steps = planned.plan.steps.iter();
+        let dirty: BTreeSet<&ObjectId> = steps.map(|step| &step.object).collect();
         let known = |object: &&Desired| {
             let baseline = self.applied.get(&object.id);
             baseline.is_some_and(|baseline| baseline.digest == object.digest)

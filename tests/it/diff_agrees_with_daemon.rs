@@ -456,8 +456,12 @@ fn written(stage: &Stage, case: &Case, events: &[AuditEvent]) -> Vec<(String, &'
             "patch"
         }
     };
-    ours.map(|event| (event.object.name.clone(), verb(&event.verb)))
-        .collect()
+    let mut writes: Vec<_> = ours
+        .map(|event| (event.object.name.clone(), verb(&event.verb)))
+        .collect();
+    // Adoption takes ownership over before it applies.
+    writes.dedup();
+    writes
 }
 
 /// Commits the zoo; a unit that declares nothing isn't there.

@@ -1,6 +1,8 @@
 //! A unit waits for health in a state, not in a worker: a newer revision, a timeout, or
 //! an event in the cluster ends that wait at once.
 
+use std::fmt::Write as _;
+
 use crate::support::stage::Stage;
 
 /// A Deployment that no node takes, if `node` is given.
@@ -115,4 +117,46 @@ fn a_timeout_is_a_failure_and_health_that_comes_later_is_told() {
     );
     assert_eq!(healthy[0].trailer("Cause").as_deref(), Some("health"));
     stage.assert_consistent();
+}
+
+/// A revision that comes while an older one is still being applied moves desired too:
+/// nobody changed live.
+#[test]
+fn what_it_changes_meanwhile_is_no_drift() {
+    const OBJECTS: usize = 300;
+    let text = |value: &str| {
+        (0..OBJECTS).fold(String::new(), |mut text, number| {
+            let map = "apiVersion: v1\nkind: ConfigMap\nmetadata:";
+            write!(
+                text,
+                "---\n{map} {{name: o-{number}}}\ndata: {{a: {value}}}\n"
+            )
+            .unwrap();
+            text
+        })
+    };
+    let other = |value: &str| {
+        let map = "apiVersion: v1\nkind: ConfigMap\nmetadata:";
+        format!("{map} {{name: other}}\ndata: {{a: {value}}}\n")
+    };
+    let mut stage = Stage::new("overtaken", env!("CARGO_BIN_EXE_agent"));
+    stage.repository.write("shop/many.yaml", &text("one"));
+    stage.repository.write("shop/other.yaml", &other("one"));
+    let revision = stage.configure(&[("shop", "")]);
+    stage.start();
+    stage.until_synced("shop", &revision);
+
+    let position = stage.cluster.audit_position();
+    stage.commit("Many", &[("shop/many.yaml", &text("two"))]);
+    let written = stage.until_writes(&stage.namespace, position, 5);
+    let revision = stage.commit("Other", &[("shop/other.yaml", &other("two"))]);
+    println!("overtaken after {written} writes");
+    stage.until_synced("shop", &revision);
+    assert_eq!(stage.get("configmap", "other")["data"]["a"], "two");
+    let entries = stage.entries().into_iter();
+    let drift: Vec<_> = entries
+        .filter(|entry| entry.trailer("Cause").as_deref() == Some("drift"))
+        .map(|entry| entry.message)
+        .collect();
+    assert!(drift.is_empty(), "{drift:#?}");
 }

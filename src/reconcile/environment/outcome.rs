@@ -12,6 +12,7 @@ use crate::health::Status;
 use crate::kube::{ApiError, Retry};
 use crate::model::{Digest, UnitName, yaml};
 use crate::plan::{Action, Baseline, Blocked, Cause, FieldChange, Members, Standing, Step};
+use crate::reconcile::declared::UnitDesired;
 use crate::reconcile::execute::Done;
 use crate::reconcile::journal::Journal;
 use crate::reconcile::pass::Outcome;
@@ -49,12 +50,12 @@ impl Environment {
         unit.dirty |= outcome.done.iter().any(|done| done.result.is_ok());
         let mut problem = outcome.problem;
         for done in outcome.done {
-            if let Some(error) = take_in(unit, &done, now) {
+            if let Some(error) = take_in(unit, &done, &outcome.planned.desired, now) {
                 debug!(environment = %self.context.environment, unit = %name, %error, "a step is tried again");
                 problem = Some(error);
             }
         }
-        unit.settle(&outcome.planned.plan, now);
+        unit.settle(&outcome.planned, now);
         match problem.as_ref().map(ApiError::retry) {
             Some(Retry::After(after)) => unit.retry.fail(after, now),
             Some(Retry::WhenInputsChange) => unit.retry.fail(Some(REFUSED), now),
@@ -175,15 +176,17 @@ impl Environment {
 }
 
 /// Takes the result of a step in; gives back an error that is to be tried again.
-fn take_in(unit: &mut UnitState, done: &Done, now: Timestamp) -> Option<ApiError> {
+fn take_in(
+    unit: &mut UnitState,
+    done: &Done,
+    desired: &UnitDesired,
+    now: Timestamp,
+) -> Option<ApiError> {
     let step = &done.step;
+    let desired = desired.objects.get(&step.object);
     match &done.result {
         Ok(()) => {
             unit.refusals.remove(&step.object);
-            let desired = unit
-                .desired
-                .as_ref()
-                .and_then(|desired| desired.objects.get(&step.object));
             if step.action.applies()
                 && let Some(desired) = desired
             {
@@ -209,7 +212,9 @@ fn take_in(unit: &mut UnitState, done: &Done, now: Timestamp) -> Option<ApiError
             None
         }
         Err(error) if error.retry() == Retry::WhenInputsChange => {
-            unit.refuse(step, error, now);
+            if let Some(desired) = desired {
+                unit.refuse(desired, error, now);
+            }
             unit.dirty = true;
             None
         }
