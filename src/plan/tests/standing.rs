@@ -1,0 +1,231 @@
+//! Objects that are declared: whether they differ, and whether something can be done.
+
+use super::*;
+
+const CASES: &[Case] = &[
+    ("clean", |_, _| {}, &[]),
+    (
+        "new",
+        |w, a| {
+            w.observed.insert(a.clone(), Observation::Absent);
+            w.applied.clear();
+        },
+        &["create ConfigMap n/a, Change: ready"],
+    ),
+    (
+        "deleted",
+        |w, a| drop(w.observed.insert(a.clone(), Observation::Absent)),
+        &["create ConfigMap n/a, Drift: ready"],
+    ),
+    (
+        "changed by somebody",
+        |w, a| w.see(a, |s| s.verdict = Verdict::Drifted(changed())),
+        &["change ConfigMap n/a, Drift: ready"],
+    ),
+    (
+        "changed in Git",
+        |w, a| {
+            w.see(a, |s| s.verdict = Verdict::Drifted(changed()));
+            w.applied.clear();
+        },
+        &["change ConfigMap n/a, Change: ready"],
+    ),
+    (
+        "perhaps changed",
+        |w, a| w.see(a, |s| s.verdict = Verdict::Maybe(changed())),
+        &["change ConfigMap n/a, Drift: ready"],
+    ),
+    (
+        "drift reported",
+        |w, a| {
+            w.see(a, |s| s.verdict = Verdict::Drifted(changed()));
+            w.unit.drift = DriftPolicy::Report;
+        },
+        &["change ConfigMap n/a, Drift: reported"],
+    ),
+    (
+        "a change is applied under report too",
+        |w, a| {
+            w.see(a, |s| s.verdict = Verdict::Drifted(changed()));
+            w.unit.drift = DriftPolicy::Report;
+            w.applied.clear();
+        },
+        &["change ConfigMap n/a, Change: ready"],
+    ),
+    (
+        "nobody's",
+        |w, a| w.see(a, |s| label(s, &Value::Null)),
+        &["adopt ConfigMap n/a, Change: ready"],
+    ),
+    (
+        "our label taken off",
+        |w, a| {
+            w.see(a, |s| {
+                label(s, &Value::Null);
+                set(
+                    s,
+                    &["metadata", "managedFields"],
+                    json!([{"manager": FIELD_MANAGER, "operation": "Apply"}]),
+                );
+                s.verdict = Verdict::Drifted(changed());
+            })
+        },
+        &["change ConfigMap n/a, Drift: ready"],
+    ),
+    (
+        "another ApplySet's",
+        |w, a| w.see(a, |s| label(s, &json!(THEIRS))),
+        &[
+            "change ConfigMap n/a, Drift: blocked, NotOurs: it belongs to another ApplySet (applyset-theirs-v1); remove its label applyset.kubernetes.io/part-of to hand it over",
+        ],
+    ),
+    (
+        "a neighbour's that let it go",
+        |w, a| {
+            w.see(a, |s| label(s, &json!("applyset-next-v1")));
+            w.applied.clear();
+        },
+        &["change ConfigMap n/a, Change: ready"],
+    ),
+    (
+        "a neighbour's that declares it",
+        |w, a| {
+            w.see(a, |s| label(s, &json!("applyset-next-v1")));
+            w.neighbours
+                .claims
+                .insert(a.clone(), "next".parse().unwrap());
+        },
+        &[
+            "change ConfigMap n/a, Drift: blocked, NotOurs: the unit next declares it too; only one may",
+        ],
+    ),
+    (
+        "conflicts fail",
+        |w, a| {
+            w.see(a, |s| s.verdict = Verdict::Drifted(changed()));
+            w.unit.conflicts = ConflictPolicy::Fail;
+            w.applied.clear();
+        },
+        &[
+            "change ConfigMap n/a, Change: blocked, NotOurs: the unit says `conflicts: fail`, and data.a: \"c\" -> \"b\", set by mallory (Update)",
+        ],
+    ),
+    (
+        "drift is reverted under conflicts: fail",
+        |w, a| {
+            w.see(a, |s| s.verdict = Verdict::Drifted(changed()));
+            w.unit.conflicts = ConflictPolicy::Fail;
+        },
+        &["change ConfigMap n/a, Drift: ready"],
+    ),
+    (
+        "not looked for",
+        |w, a| drop(w.observed.remove(a)),
+        &[
+            "create ConfigMap n/a, Drift: blocked, Unobserved: live cannot be read: it was not looked for",
+        ],
+    ),
+    (
+        "not readable",
+        |w, a| {
+            drop(
+                w.observed
+                    .insert(a.clone(), Observation::Unknown("forbidden".to_owned())),
+            )
+        },
+        &["create ConfigMap n/a, Drift: blocked, Unobserved: live cannot be read: forbidden"],
+    ),
+    (
+        "being deleted",
+        |w, a| {
+            w.see(a, |s| {
+                set(
+                    s,
+                    &["metadata", "deletionTimestamp"],
+                    json!("2026-11-21T09:00:00Z"),
+                );
+                s.verdict = Verdict::Drifted(changed());
+            })
+        },
+        &["change ConfigMap n/a, Drift: waits for its deletion, which is under way"],
+    ),
+    (
+        "another unit first",
+        |w, a| {
+            w.observed.insert(a.clone(), Observation::Absent);
+            w.applied.clear();
+            w.waits = Some("the unit base");
+        },
+        &["create ConfigMap n/a, Change: waits for the unit base"],
+    ),
+    (
+        "drift doesn't wait for another unit",
+        |w, a| {
+            w.see(a, |s| s.verdict = Verdict::Drifted(changed()));
+            w.waits = Some("the unit base");
+        },
+        &["change ConfigMap n/a, Drift: ready"],
+    ),
+    (
+        "refused",
+        |w, a| {
+            w.see(a, |s| s.verdict = Verdict::Drifted(changed()));
+            w.refuse(a, false, now() + 1.minute());
+        },
+        &["change ConfigMap n/a, Drift: blocked, Refused: the server's words"],
+    ),
+    (
+        "refused, and tried again",
+        |w, a| {
+            w.see(a, |s| s.verdict = Verdict::Drifted(changed()));
+            w.refuse(a, false, now());
+        },
+        &["change ConfigMap n/a, Drift: ready"],
+    ),
+    (
+        "refused in another form",
+        |w, a| {
+            w.see(a, |s| s.verdict = Verdict::Drifted(changed()));
+            w.refuse(a, false, now() + 1.minute());
+            w.declare(a, |body| body["data"]["a"] = json!("new"));
+        },
+        &["change ConfigMap n/a, Change: ready"],
+    ),
+    (
+        "immutable",
+        |w, a| {
+            w.see(a, |s| s.verdict = Verdict::Drifted(changed()));
+            w.refuse(a, true, now() + 1.minute());
+        },
+        &[
+            "change ConfigMap n/a, Drift: blocked, Refused: the server's words; to have it deleted and created again, set `replace: true` on the unit or the annotation gitops-agent.dev/replace",
+        ],
+    ),
+    (
+        "immutable, replaced",
+        |w, a| {
+            w.see(a, |s| s.verdict = Verdict::Drifted(changed()));
+            w.unit.replace = true;
+            w.refuse(a, true, now() + 1.minute());
+        },
+        &["replace ConfigMap n/a, Drift: ready"],
+    ),
+    (
+        "refused otherwise, not replaced",
+        |w, a| {
+            w.see(a, |s| s.verdict = Verdict::Drifted(changed()));
+            w.unit.replace = true;
+            w.refuse(a, false, now() + 1.minute());
+        },
+        &["change ConfigMap n/a, Drift: blocked, Refused: the server's words"],
+    ),
+];
+
+#[test]
+fn each_standing_of_a_declared_object() {
+    for (about, change, expected) in CASES {
+        let mut world = World::of(&[("ConfigMap", "a")]);
+        change(&mut world, &id("ConfigMap", "a"));
+        assert_eq!(steps(&world), *expected, "{about}");
+    }
+}
