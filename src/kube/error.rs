@@ -136,7 +136,10 @@ pub fn from_status(status: &Status) -> ApiError {
         403 if message.contains("exceeded quota") || message.contains("is forbidden: violates") => {
             ApiError::Denied(message)
         }
-        403 if message.contains("is being terminated") => ApiError::Conflict(message),
+        // A namespace or a CRD that goes: it passes by itself.
+        403 if message.contains("is being terminated") || message.contains("is terminating") => {
+            ApiError::Conflict(message)
+        }
         403 => ApiError::Forbidden(message),
         404 => ApiError::NotFound(message),
         409 => ApiError::Conflict(message),

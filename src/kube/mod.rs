@@ -2,6 +2,7 @@
 //! Input and output only; what to do is decided elsewhere.
 
 mod cluster;
+mod definitions;
 mod discovery;
 mod error;
 mod inventory;

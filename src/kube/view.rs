@@ -6,6 +6,7 @@
 //! lost the label leaves the view too.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +14,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::cluster::Cluster;
+use super::definitions;
 use super::discovery::Resource;
+use super::error::ApiError;
 use super::packed::Packed;
 use super::watch::Follow;
 use super::watches::{Place, WatchState, Watches};
@@ -25,6 +28,8 @@ pub struct LiveView {
     shared: Arc<Shared>,
     tasks: Mutex<JoinSet<()>>,
     relist: Option<Duration>,
+    /// Whether it is watched for kinds that are missing.
+    awaits_kinds: AtomicBool,
 }
 
 #[derive(Default)]
@@ -59,6 +64,7 @@ impl LiveView {
             shared: Arc::default(),
             tasks: Mutex::default(),
             relist,
+            awaits_kinds: AtomicBool::new(false),
         }
     }
 
@@ -106,7 +112,19 @@ impl LiveView {
         match self.cluster.resource(&place.kind, version).await {
             Ok(resource) if place.namespace.is_some() && !resource.namespaced => {}
             Ok(resource) => self.start(place, resource),
-            Err(error) => self.shared.set(&place, &WatchState::Failed(error)),
+            Err(error) => {
+                if matches!(error, ApiError::NoSuchKind(_)) {
+                    self.await_kinds();
+                }
+                self.shared.set(&place, &WatchState::Failed(error));
+            }
+        }
+    }
+
+    fn await_kinds(&self) {
+        if !self.awaits_kinds.swap(true, Ordering::Relaxed) {
+            let (cluster, shared) = (Arc::clone(&self.cluster), Arc::clone(&self.shared));
+            lock(&self.tasks).spawn(definitions::follow(cluster, shared));
         }
     }
 
@@ -195,6 +213,12 @@ impl Shared {
         if lock(&self.watches).set(place, state) {
             self.changed.send_modify(|count| *count += 1);
         }
+    }
+
+    /// Something that was missing may be there.
+    pub(super) fn recover(&self) {
+        lock(&self.watches).recover();
+        self.changed.send_modify(|count| *count += 1);
     }
 
     /// Whether all objects of a place are in the view.

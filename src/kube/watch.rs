@@ -34,13 +34,14 @@ const SILENCE: Duration = Duration::from_secs(15);
 /// Where many kinds are to be listed again, they take this much time each, and no more
 /// than that altogether.
 const SPREAD: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
-/// The longest wait after failures: of the server; for lack of a right; for lack of one
-/// that can be done without.
-const LONGEST: [Duration; 3] = [
-    Duration::from_secs(5),
-    Duration::from_secs(30),
-    Duration::from_mins(10),
-];
+/// The wait after a first failure, and the longest one, doubled in between.
+pub(super) type Waits = (Duration, Duration);
+/// The server is away.
+pub(super) const AWAY: Waits = (Duration::from_millis(500), Duration::from_secs(5));
+/// A right is missing.
+const REFUSED: Waits = (Duration::from_secs(2), Duration::from_secs(30));
+/// A right is missing that can be done without.
+pub(super) const NEEDLESS: Waits = (Duration::from_secs(30), Duration::from_mins(10));
 
 /// A watch.
 pub(super) struct Follow {
@@ -99,7 +100,11 @@ impl Follow {
 
     /// One list, and the watch that follows it.
     async fn round(&self, listing: Listing, failures: &mut Failures) -> Ended {
-        let mut events = watcher(self.api(), config(listing)).boxed();
+        let config = match listing {
+            Listing::Streamed => config().streaming_lists(),
+            Listing::Paged => config(),
+        };
+        let mut events = watcher(self.api(), config.labels(PART_OF)).boxed();
         let mut listed = BTreeSet::new();
         let mut listing = Some(listing);
         let due = self.due();
@@ -171,12 +176,12 @@ impl Follow {
         if !self.shared.is_synced(place) {
             self.shared.set(place, &WatchState::Failed(error.clone()));
         }
-        let longest = match error.retry() {
-            Retry::After(_) => LONGEST[0],
-            Retry::WhenInputsChange if wanting && self.resource.namespaced => LONGEST[2],
-            Retry::WhenInputsChange => LONGEST[1],
+        let waits = match error.retry() {
+            Retry::After(_) => AWAY,
+            Retry::WhenInputsChange if wanting && self.resource.namespaced => NEEDLESS,
+            Retry::WhenInputsChange => REFUSED,
         };
-        tokio::time::sleep(failures.wait(&error, longest)).await;
+        tokio::time::sleep(failures.wait(&error, waits)).await;
         None
     }
 
@@ -252,19 +257,16 @@ impl Follow {
     }
 }
 
-fn config(listing: Listing) -> watcher::Config {
-    let lasts = WATCH + u32::try_from(random::up_to(Duration::from_mins(6)).as_secs()).unwrap_or(0);
-    let config = watcher::Config::default().labels(PART_OF).timeout(lasts);
-    match listing {
-        Listing::Streamed => config.streaming_lists(),
-        Listing::Paged => config,
-    }
+/// A watch that lasts long, and ends at another time than others.
+pub(super) fn config() -> watcher::Config {
+    let more = random::up_to(Duration::from_mins(6)).as_secs();
+    watcher::Config::default().timeout(WATCH + u32::try_from(more).unwrap_or(0))
 }
 
 /// Failures of a watch in a row. kube's own backoff begins anew with each attempt to
 /// list, so that it never grows where listing is what fails.
 #[derive(Default)]
-struct Failures {
+pub(super) struct Failures {
     count: u32,
     last: Option<ApiError>,
 }
@@ -272,8 +274,8 @@ struct Failures {
 impl Failures {
     /// Counts one, and says how long to wait: not as long as all others that failed at
     /// the same time, and no less than the server asks for.
-    fn wait(&mut self, error: &ApiError, longest: Duration) -> Duration {
-        let wait = Duration::from_millis(500).saturating_mul(1 << self.count.min(12));
+    pub(super) fn wait(&mut self, error: &ApiError, (first, longest): Waits) -> Duration {
+        let wait = first.saturating_mul(1 << self.count.min(12));
         self.count += 1;
         self.last = Some(error.clone());
         let wait = wait.min(longest);
@@ -303,7 +305,7 @@ fn reduce(mut object: DynamicObject, resource: &Resource) -> (ObjectId, Live) {
     )
 }
 
-fn cause(error: watcher::Error) -> ApiError {
+pub(super) fn cause(error: watcher::Error) -> ApiError {
     match error {
         watcher::Error::InitialListFailed(error)
         | watcher::Error::WatchStartFailed(error)

@@ -149,6 +149,11 @@ impl Watches {
         self.running.len()
     }
 
+    /// Something that was missing may be there: all is to be looked at again.
+    pub(super) fn recover(&mut self) {
+        self.recovered = true;
+    }
+
     /// Whether one that had failed was seen to work since the last call.
     pub(super) fn take_recovered(&mut self) -> bool {
         std::mem::take(&mut self.recovered)

@@ -324,11 +324,8 @@ fn rights_in_one_namespace_are_enough_for_what_is_in_it() {
     let user = format!("system:serviceaccount:{home}:agent");
     let mut events = cluster.audit_since(begin);
     events.retain(|event| event.user.username == user && event.response.code == 403);
-    assert!(
-        events.len() < 40,
-        "{} requests were forbidden",
-        events.len()
-    );
+    let asked: Vec<&str> = events.iter().map(|event| &*event.uri).collect();
+    assert!(events.len() < 30, "{asked:#?}");
 
     allow(cluster, &home, &other);
     stage.until_state("mixed", "Synced");
