@@ -10,6 +10,7 @@ mod execute;
 mod journal;
 mod observe;
 mod pass;
+mod standing;
 mod unit;
 
 pub use compared::Compared;

@@ -10,13 +10,12 @@ use tokio_util::sync::CancellationToken;
 use super::contend::Fights;
 use super::declared::UnitDesired;
 use super::pass::Planned;
+use super::standing::Stand;
 use crate::config::Unit;
-use crate::health::{Health, Status};
-use crate::kube::{ApiError, Inventory, Retry};
+use crate::health::Status;
+use crate::kube::{ApiError, Inventory};
 use crate::model::{Desired, Digest, ObjectId, SourceCommit};
-use crate::plan::{
-    Baseline, Blocked, Checked, Dependencies, Granted, Plan, Refusal, Standing, Step,
-};
+use crate::plan::{Baseline, Blocked, Dependencies, Granted, Refusal, Standing, Step};
 use crate::record::foreign::ForeignFile;
 use crate::record::status::State;
 use crate::record::story::Told;
@@ -66,14 +65,6 @@ pub(super) struct UnitState {
     /// Until when it has to be healthy.
     pub(super) deadline: Option<Timestamp>,
     pub(super) standing: Stand,
-}
-
-/// How a unit stands, in words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stand {
-    pub(super) state: State,
-    pub(super) health: Status,
-    pub(super) message: String,
 }
 
 /// When to try again after failures in a row.
@@ -259,90 +250,6 @@ impl UnitState {
         }
     }
 
-    /// How the unit stands after a plan and the problem that stopped it, if any.
-    pub(super) fn assess(
-        &mut self,
-        planned: &Planned,
-        problem: Option<&ApiError>,
-        now: Timestamp,
-    ) -> Stand {
-        let plan = &planned.plan;
-        let health = worst(&plan.unhealthy);
-        let stand = |state, message| Stand {
-            state,
-            health,
-            message,
-        };
-        if let Some(problem) = &self.unrendered {
-            return stand(State::Failed, problem.clone());
-        }
-        if let Some(error) = planned.problem.as_ref().filter(|error| error.passes()) {
-            return stand(State::Progressing, error.to_string());
-        }
-        if let Some(blocked) = blocked(plan, &self.fights) {
-            return stand(State::Blocked, blocked);
-        }
-        if let Some(error) = problem {
-            let passes = matches!(error.retry(), Retry::After(_));
-            let state = if passes {
-                State::Progressing
-            } else {
-                State::Blocked
-            };
-            return stand(state, error.to_string());
-        }
-        if let Some(unhealthy) = self.await_health(plan, now) {
-            return unhealthy;
-        }
-        for step in &plan.steps {
-            match &step.standing {
-                Standing::Waits(what) => return stand(State::Waiting, what.clone()),
-                Standing::Ready => {
-                    return stand(State::Progressing, format!("{} to be applied", step.object));
-                }
-                Standing::Blocked(_) | Standing::Reported => {}
-            }
-        }
-        if plan
-            .steps
-            .iter()
-            .any(|step| step.standing == Standing::Reported)
-        {
-            return stand(State::Drifted, drift(plan));
-        }
-        stand(State::Synced, String::new())
-    }
-
-    /// Objects that are there and not healthy: waited for until the timeout.
-    fn await_health(&mut self, plan: &Plan<Checked>, now: Timestamp) -> Option<Stand> {
-        let Some((id, first)) = worst_first(&plan.unhealthy) else {
-            self.deadline = None;
-            return None;
-        };
-        let health = worst(&plan.unhealthy);
-        let mut message = format!("{id}: {}", first.message);
-        if plan.unhealthy.len() > 1 {
-            message = format!("{message}; and {} more", plan.unhealthy.len() - 1);
-        }
-        let deadline = *self
-            .deadline
-            .get_or_insert_with(|| now + self.unit.health_timeout);
-        let state = if health == Status::Failed {
-            State::Failed
-        } else if now >= deadline {
-            let limit = humantime::format_duration(self.unit.health_timeout);
-            message = format!("not healthy within {limit}: {message}");
-            State::Failed
-        } else {
-            State::Progressing
-        };
-        Some(Stand {
-            state,
-            health,
-            message,
-        })
-    }
-
     /// The next instant at which something is due without an event.
     pub(super) fn due(&self, now: Timestamp) -> Option<Timestamp> {
         let refused = self.refusals.values().map(|refusal| refusal.again);
@@ -377,63 +284,4 @@ pub(super) fn refusal(
         again: now + grown(REFUSED, failures),
         failures,
     }
-}
-
-/// From best to worst.
-fn severity(status: Status) -> u8 {
-    match status {
-        Status::Current => 0,
-        Status::InProgress => 1,
-        Status::Terminating => 2,
-        Status::Unknown => 3,
-        Status::NotFound => 4,
-        Status::Failed => 5,
-    }
-}
-
-fn worst_first(unhealthy: &[(ObjectId, Health)]) -> Option<&(ObjectId, Health)> {
-    unhealthy
-        .iter()
-        .rev()
-        .max_by_key(|(_, health)| severity(health.status))
-}
-
-fn worst(unhealthy: &[(ObjectId, Health)]) -> Status {
-    worst_first(unhealthy).map_or(Status::Current, |(_, health)| health.status)
-}
-
-/// Every blocked object with its place and the reason, one a line. What is fought over is
-/// blocked for as long as that goes on.
-fn blocked(plan: &Plan<Checked>, fights: &Fights) -> Option<String> {
-    let mut lines: BTreeMap<&ObjectId, String> = fights.told().collect();
-    for (step, why) in plan.blocked() {
-        lines
-            .entry(&step.object)
-            .or_insert_with(|| match (&step.origin, why) {
-                (Some(origin), why) => format!("{} ({origin}): {why}", step.object),
-                (None, Blocked::Guard(why)) => format!("{} is not pruned: {why}", step.object),
-                (None, why) => format!("{}: {why}", step.object),
-            });
-    }
-    let lines: Vec<String> = lines.into_values().chain(plan.blind.clone()).collect();
-    (!lines.is_empty()).then(|| lines.join("\n"))
-}
-
-fn drift(plan: &Plan<Checked>) -> String {
-    let reported = plan
-        .steps
-        .iter()
-        .filter(|step| step.standing == Standing::Reported);
-    let lines = reported.flat_map(|step| {
-        let fields = step
-            .fields
-            .iter()
-            .map(|field| format!("{}: {field}", step.object));
-        let whole = step
-            .fields
-            .is_empty()
-            .then(|| format!("{}: {}", step.object, step.reason));
-        fields.chain(whole).collect::<Vec<_>>()
-    });
-    lines.collect::<Vec<_>>().join("\n")
 }

@@ -8,6 +8,7 @@ mod outcome;
 mod record;
 mod revision;
 mod schedule;
+mod units;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
