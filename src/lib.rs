@@ -22,6 +22,12 @@
 //! - An inventory is widened before the first write and narrowed after the last one.
 //! - The comparison knows no schema: `metadata.managedFields` say what is ours
 //!   ([`fields`]), and the API server decides what they leave open.
+//! - Nothing is computed twice from the same input: a render is kept by the ids of the
+//!   Git trees that it was made from, a comparison by the resourceVersion of the live
+//!   object, and what the API server has called no difference by what was compared, in
+//!   the inventory, for the next process too.
+//! - Declared objects are kept as JSON, live ones packed against another of their kind:
+//!   parsed, ten thousand of them would take gigabytes. They are parsed one at a time.
 //! - `model`, `config`, `fields`, `health`, `plan` and the text of `record` are pure: no
 //!   clock, no file, no network, no randomness; same input, same bytes out.
 //! - A Secret's values leave the process only towards the API server. Everything that is
