@@ -349,12 +349,19 @@ fn the_daemon_does_what_diff_shows() {
     let entries = stage.entries().split_off(before);
     for case in &ZOO {
         let plan = shown[case.unit];
-        assert_eq!(
-            written(&stage, case, &events),
-            wanted(plan),
-            "{}: {plan:#}",
+        let (mut written, mut wanted) = (written(&stage, case, &events), wanted(plan));
+        let executed =
+            !wanted.is_empty() || case.steps.iter().any(|step| step.ends_with("reported"));
+        let wave = |(name, _): &(String, &str)| wave(plan, name);
+        assert!(
+            written.is_sorted_by_key(wave),
+            "{}: {written:?}, {plan:#}",
             case.unit
         );
+        // Those of one wave are made side by side.
+        written.sort();
+        wanted.sort();
+        assert_eq!(written, wanted, "{}: {plan:#}", case.unit);
         // One that waits for what it does itself is planned again after that.
         let waits = plan["steps"]
             .as_array()
@@ -366,8 +373,6 @@ fn the_daemon_does_what_diff_shows() {
             .filter(|entry| entry.trailer("Unit").as_deref() == Some(case.unit))
             .filter_map(|entry| entry.trailer("Plan"))
             .collect();
-        let executed =
-            !wanted(plan).is_empty() || case.steps.iter().any(|step| step.ends_with("reported"));
         let digest = plan["digest"].as_str().unwrap().to_owned();
         if executed && !waits {
             assert_eq!(plans, BTreeSet::from([digest.clone()]), "{}", case.unit);
@@ -429,6 +434,12 @@ fn wanted(plan: &Value) -> Vec<(String, &'static str)> {
         writes.extend(verbs.iter().map(|verb| (name.to_owned(), *verb)));
     }
     writes
+}
+
+/// In which wave a plan writes an object.
+fn wave(plan: &Value, name: &str) -> Option<u64> {
+    let mut steps = plan["steps"].as_array().unwrap().iter();
+    steps.find(|step| step["object"]["name"] == *name)?["wave"].as_u64()
 }
 
 /// What the agent wrote of a unit's objects, in its order. What the API server refused
