@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::discovery::{Discovery, Resource};
 use super::error::ApiError;
+use super::turns::Queue;
 use super::wire::Wire;
 use crate::model::{
     Desired, FIELD_MANAGER, GroupKind, Live, ObjectId, holds_secret, secret_values,
@@ -67,6 +68,7 @@ pub struct Cluster {
     wire: Arc<Wire>,
     discovery: Arc<Discovery>,
     withdrawn: Option<CancellationToken>,
+    queue: Queue,
 }
 
 /// Connects by KUBECONFIG (or `~/.kube/config`), else as the pod that we run in.
@@ -81,6 +83,7 @@ pub async fn connect(access: &Access) -> Result<Cluster, ApiError> {
         discovery: Arc::new(Discovery::new(Arc::clone(&wire))),
         wire,
         withdrawn: None,
+        queue: Queue::Last,
     })
 }
 
@@ -129,6 +132,14 @@ impl Cluster {
     pub fn until(&self, withdrawn: &CancellationToken) -> Self {
         Self {
             withdrawn: Some(withdrawn.clone()),
+            ..self.clone()
+        }
+    }
+
+    /// The same cluster, for requests that need not wait for all those that came before.
+    pub fn urgently(&self) -> Self {
+        Self {
+            queue: Queue::First,
             ..self.clone()
         }
     }
@@ -315,7 +326,8 @@ impl Cluster {
 
     /// `request` is made when its turn has come: many may wait, and their bodies are big.
     async fn ask(&self, request: impl Fn() -> Built) -> Result<Value, ApiError> {
-        self.wire.ask(request, self.withdrawn.as_ref()).await
+        let withdrawn = self.withdrawn.as_ref();
+        self.wire.ask(request, self.queue, withdrawn).await
     }
 }
 

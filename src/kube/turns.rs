@@ -14,9 +14,23 @@ use crate::runtime::random;
 /// all at once; at most this long.
 const SPREAD: (u32, Duration) = (4, Duration::from_millis(500));
 
+/// How many urgent requests may be under way besides the others.
+const URGENT: usize = 4;
+
+/// Whether a request waits for those that came before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Queue {
+    /// It does.
+    Last,
+    /// It need not, as long as few are like that: what is put back does not wait for
+    /// thousands of objects that are new.
+    First,
+}
+
 /// The turns of all requests to one API server.
 pub(super) struct Turns {
     slots: Semaphore,
+    urgent: Semaphore,
     state: Mutex<State>,
     start: Instant,
 }
@@ -30,7 +44,9 @@ struct State {
 /// One request's turn. Dropped without a word, it is given back.
 pub(super) struct Turn<'a> {
     turns: &'a Turns,
-    slot: SemaphorePermit<'a>,
+    /// None for an urgent one, which gives back its own.
+    slot: Option<SemaphorePermit<'a>>,
+    _urgent: Option<SemaphorePermit<'a>>,
     era: Era,
     pressure: Pressure,
 }
@@ -41,6 +57,7 @@ impl Default for Turns {
         let slots = pace.limit();
         Self {
             slots: Semaphore::new(slots),
+            urgent: Semaphore::new(URGENT),
             state: Mutex::new(State { pace, slots }),
             start: Instant::now(),
         }
@@ -49,14 +66,17 @@ impl Default for Turns {
 
 impl Turns {
     /// Waits for a turn.
-    pub(super) async fn take(&self) -> Turn<'_> {
-        let (slot, pressure) = match self.slots.try_acquire() {
-            Ok(slot) => (slot, Pressure::Free),
-            Err(_) => (
-                self.slots.acquire().await.expect("it is never closed"),
-                Pressure::Pressed,
-            ),
-        };
+    pub(super) async fn take(&self, queue: Queue) -> Turn<'_> {
+        let mut urgent = None;
+        let mut pressure = Pressure::Free;
+        let mut slot = self.slots.try_acquire().ok();
+        if slot.is_none() && queue == Queue::First {
+            urgent = self.urgent.try_acquire().ok();
+        }
+        if slot.is_none() && urgent.is_none() {
+            pressure = Pressure::Pressed;
+            slot = Some(self.slots.acquire().await.expect("it is never closed"));
+        }
         loop {
             let (rest, era) = {
                 let state = self.lock();
@@ -66,6 +86,7 @@ impl Turns {
                 return Turn {
                     turns: self,
                     slot,
+                    _urgent: urgent,
                     era,
                     pressure,
                 };
@@ -105,8 +126,10 @@ impl Turn<'_> {
         state.pace.after(era, heard, turns.start.elapsed());
         let limit = state.pace.limit();
         if state.slots > limit {
-            slot.forget();
-            state.slots -= 1;
+            if let Some(slot) = slot {
+                slot.forget();
+                state.slots -= 1;
+            }
         } else if state.slots < limit {
             turns.slots.add_permits(limit - state.slots);
             state.slots = limit;

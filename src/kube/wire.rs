@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::error::{ApiError, from_status};
-use super::turns::Turns;
+use super::turns::{Queue, Turns};
 use crate::runtime::random;
 
 /// How long the API server may take for one answer. Above its own limit of 60 s, so
@@ -60,6 +60,7 @@ impl Wire {
     pub(super) async fn ask(
         &self,
         request: impl Fn() -> Result<Request<Vec<u8>>, BuildError>,
+        queue: Queue,
         withdrawn: Option<&CancellationToken>,
     ) -> Result<Value, ApiError> {
         let attempt = || async {
@@ -68,7 +69,7 @@ impl Wire {
                 Err(error) => Err(sort(kube::Error::BuildRequest(error).into())),
             }
         };
-        self.repeat(withdrawn, attempt).await
+        self.repeat(queue, withdrawn, attempt).await
     }
 
     /// Runs something that makes a few requests by itself in one turn.
@@ -80,23 +81,24 @@ impl Wire {
             let done = within(ANSWER, async { Ok(work(self.client()).await) }).await;
             done.and_then(|result| result.map_err(sort))
         };
-        self.repeat(None, attempt).await
+        self.repeat(Queue::First, None, attempt).await
     }
 
     async fn repeat<T, F: Future<Output = Result<T, Refusal>>>(
         &self,
+        queue: Queue,
         withdrawn: Option<&CancellationToken>,
         attempt: impl Fn() -> F,
     ) -> Result<T, ApiError> {
         let mut attempts = 0;
         loop {
             let turn = match withdrawn {
-                None => self.turns.take().await,
+                None => self.turns.take(queue).await,
                 // Both are cancel-safe: who leaves the queue holds nothing.
                 Some(withdrawn) => tokio::select! {
                     biased;
                     () = withdrawn.cancelled() => return Err(ApiError::Withdrawn),
-                    turn = self.turns.take() => turn,
+                    turn = self.turns.take(queue) => turn,
                 },
             };
             attempts += 1;

@@ -11,7 +11,7 @@ use crate::config::ConflictPolicy;
 use crate::fields::{self, Sharing};
 use crate::kube::{ApiError, ApplyMode, Cluster, Conflicts, Deletion};
 use crate::model::{Desired, Live, PART_OF};
-use crate::plan::{Action, Observation, Step, rank};
+use crate::plan::{Action, Cause, Observation, Step, rank};
 
 /// How many states of an object are tried to be patched in a row.
 const ATTEMPTS: u32 = 5;
@@ -56,7 +56,10 @@ async fn run(
     step: &Step,
     cancel: &CancellationToken,
 ) -> Option<Done> {
-    let cluster = context.cluster.until(cancel);
+    let cluster = match step.cause {
+        Cause::Drift => context.cluster.urgently().until(cancel),
+        Cause::Change | Cause::Ownership => context.cluster.until(cancel),
+    };
     let result = match step.action {
         Action::Create => apply(&cluster, input, step).await,
         Action::Change | Action::Adopt => take_over(&cluster, input, step).await,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::Turns;
+use super::{Queue, Turns, URGENT};
 
 const ANSWER: Duration = Duration::from_millis(1);
 const PAUSE: Duration = Duration::from_millis(20);
@@ -23,7 +23,7 @@ impl Server {
     /// Refuses what is more than `room` at once.
     async fn ask(&self, turns: &Turns, room: usize) {
         loop {
-            let turn = turns.take().await;
+            let turn = turns.take(Queue::Last).await;
             let others = self.under_way.fetch_add(1, Ordering::Relaxed);
             self.most.fetch_max(others + 1, Ordering::Relaxed);
             sleep(ANSWER).await;
@@ -69,7 +69,29 @@ async fn a_server_with_little_room_is_asked_by_few() {
 async fn a_turn_that_is_given_up_is_free_again() {
     let turns = Turns::default();
     for _ in 0..100 {
-        drop(turns.take().await);
+        drop(turns.take(Queue::Last).await);
     }
+    assert_eq!(turns.slots.available_permits(), 16);
+}
+
+#[tokio::test]
+async fn what_is_urgent_passes_a_long_queue() {
+    let turns = Turns::default();
+    let mut held = Vec::new();
+    for _ in 0..16 {
+        held.push(turns.take(Queue::Last).await);
+    }
+    let mut late = std::pin::pin!(turns.take(Queue::Last));
+    assert!(futures::poll!(&mut late).is_pending());
+    for _ in 0..URGENT {
+        held.push(turns.take(Queue::First).await);
+    }
+    // No more than a few.
+    let mut next = std::pin::pin!(turns.take(Queue::First));
+    assert!(futures::poll!(&mut next).is_pending());
+    held.clear();
+    late.await.answered();
+    next.await.answered();
+    assert_eq!(turns.urgent.available_permits(), URGENT);
     assert_eq!(turns.slots.available_permits(), 16);
 }
