@@ -5,11 +5,6 @@ use std::process::ExitCode;
 use agent::cli::{Cli, exit, report_error};
 use clap::Parser;
 
-/// Memory that a burst has taken is given back to the system, which glibc's allocator
-/// does not do where several threads allocate.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match start(cli) {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use futures::{StreamExt, stream};
 
@@ -178,6 +179,7 @@ fn context(
         environment: environment.name.clone(),
         cluster: Arc::clone(cluster),
         view: LiveView::new(Arc::clone(cluster), None),
+        begun: AtomicBool::new(false),
         compared: Compared::default(),
         key,
         namespace: namespace.to_owned(),

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use git2::Oid;
@@ -31,6 +32,8 @@ pub struct Context {
     pub cluster: Arc<Cluster>,
     /// What is live.
     pub view: LiveView,
+    /// Whether it is known by now which kinds have to be watched.
+    pub begun: AtomicBool,
     /// What comparisons came to.
     pub compared: Compared,
     /// For digests of Secrets' values.

@@ -13,6 +13,7 @@ mod units;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -153,6 +154,7 @@ impl Environment {
             environment: options.environment,
             cluster: options.cluster,
             view,
+            begun: AtomicBool::new(false),
             compared: Compared::default(),
             key: options.key,
             namespace: options.namespace,
@@ -310,5 +312,8 @@ impl Environment {
 
 /// What an environment still lacks to be called ready: its watches.
 pub fn ready(context: &Context) -> Option<String> {
+    if !context.begun.load(Ordering::Relaxed) {
+        return Some("its first revision is being read".to_owned());
+    }
     (!context.view.settled()).then(|| "the watches are being started".to_owned())
 }

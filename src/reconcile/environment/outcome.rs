@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -29,6 +30,7 @@ impl Environment {
     /// Takes a pass's outcome in.
     pub(super) async fn passed(&mut self, name: &UnitName, outcome: Outcome) {
         let now = clock::now();
+        self.context.begun.store(true, Ordering::Relaxed);
         self.tell_drift(name, &outcome, now);
         let Some(unit) = self.units.get_mut(name) else {
             return;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tracing::{info, warn};
@@ -14,6 +15,7 @@ use crate::kube::InventoryParent;
 use crate::model::{Digest, EnvironmentName, GroupKind, Revision, SourceCommit, Tree, UnitName};
 use crate::reconcile::declare::{self, Labels};
 use crate::reconcile::declared::Declared;
+use crate::reconcile::unit::UnitState;
 use crate::runtime::clock;
 use crate::source;
 use crate::source::tree::{Directories, GitTree};
@@ -136,6 +138,7 @@ impl Environment {
             Unread::Wrong(problem) => problem,
         };
         warn!(%environment, revision, "the revision cannot be used, the last good one stays:\n{problem}");
+        self.context.begun.store(true, Ordering::Relaxed);
         self.head = Some(source);
         self.problem = Some(format!("{revision}: {problem}"));
         self.record_revision();
@@ -198,6 +201,10 @@ impl Environment {
             changed += usize::from(self.retire(&name, &source));
         }
         info!(%environment, revision = source.revision.short(), subject = source.subject, changed, "revision");
+        let passes = |unit: &UnitState| unit.desired.is_some() && !unit.unit.suspend;
+        if !self.units.values().any(passes) {
+            self.context.begun.store(true, Ordering::Relaxed);
+        }
         if let Some(revision) = fallback.filter(|revision| *revision != source.revision) {
             self.declare_recorded(&revision);
         }
