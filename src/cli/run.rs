@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -102,6 +103,14 @@ pub async fn run(args: RunArgs) -> anyhow::Result<u8> {
     })?;
     let (metrics, readiness) = (Metrics::default(), Readiness::default());
     readiness.require(fetched(follower.state()));
+    let opened = Arc::new(AtomicBool::new(false));
+    readiness.require({
+        let opened = Arc::clone(&opened);
+        move || {
+            let opened = opened.load(Ordering::Relaxed);
+            (!opened).then(|| "the environments are being opened".to_owned())
+        }
+    });
     if let Some(address) = args.admin_addr {
         let age = age_of(follower.state());
         background.spawn(admin::serve(
@@ -120,6 +129,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<u8> {
         follower: &follower,
         metrics,
         readiness,
+        opened,
     };
     // An essential task that ends takes the process along: the outside restarts it.
     tokio::select! {
@@ -140,6 +150,8 @@ struct Start<'a> {
     follower: &'a Follower,
     metrics: Metrics,
     readiness: Readiness,
+    /// Whether each environment says for itself by now whether it is ready.
+    opened: Arc<AtomicBool>,
 }
 
 impl Start<'_> {
@@ -152,6 +164,7 @@ impl Start<'_> {
             let (name, stop) = (name.clone(), stop.clone());
             tasks.spawn(async move { (name, environment.run(stop).await) });
         }
+        self.opened.store(true, Ordering::Relaxed);
         let mut code = exit::SAME;
         while let Some(ended) = tasks.join_next().await {
             let (name, ending) = ended?;

@@ -8,12 +8,14 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use git2::Oid;
+use lz4_flex::block::{compress_prepend_size, decompress_size_prepended};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::model::{EnvironmentName, ObjectId, UnitName};
 use crate::record::foreign::ForeignFile;
 use crate::record::status::StatusFile;
+use crate::record::status_text::StatusText;
 use crate::record::story::Changes;
 use crate::record::{self, Entry, PushError, RecordBranch, content_id, path, text};
 use crate::runtime::metrics::{EnvironmentLabels, Metrics};
@@ -32,11 +34,31 @@ pub struct Journal {
     files: BTreeMap<String, Oid>,
     /// What `status.yaml` says.
     status: StatusFile,
+    status_text: StatusText,
     /// The lists of foreign fields, by path.
     foreign: BTreeMap<String, ForeignFile>,
-    entries: Option<SyncSender<Entry>>,
+    entries: Option<SyncSender<Waiting>>,
     unpushed: watch::Receiver<usize>,
     writer: Option<JoinHandle<()>>,
+}
+
+/// An entry on its way to the thread. Each has all of `status.yaml`, and a thousand of
+/// them may wait where a thousand units are synced.
+struct Waiting {
+    entry: Entry,
+    /// The file, packed, if it changes.
+    status: Option<Vec<u8>>,
+}
+
+impl Waiting {
+    fn entry(self) -> Entry {
+        let mut entry = self.entry;
+        if let Some(packed) = self.status {
+            let content = decompress_size_prepended(&packed).expect("it was packed here");
+            entry.changes.insert(text::STATUS.to_owned(), Some(content));
+        }
+        entry
+    }
 }
 
 /// Where the record is kept and goes.
@@ -90,6 +112,7 @@ impl Journal {
             environment: environment.clone(),
             files,
             status,
+            status_text: StatusText::default(),
             foreign,
             entries: Some(entries),
             unpushed,
@@ -156,10 +179,10 @@ impl Journal {
 
     /// Takes an entry in, together with the status as it is from now on.
     pub(super) fn enter(&mut self, mut entry: Entry, status: StatusFile) {
-        let content = text::emit(&status).into_bytes();
-        if self.files.get(text::STATUS) != Some(&content_id(&content)) {
-            entry.changes.insert(text::STATUS.to_owned(), Some(content));
-        }
+        let content = self.status_text.of(&status).into_bytes();
+        let id = content_id(&content);
+        let before = self.files.insert(text::STATUS.to_owned(), id);
+        let packed = (before != Some(id)).then(|| compress_prepend_size(&content));
         if !self.files.contains_key(text::README) {
             entry.changes.insert(
                 text::README.to_owned(),
@@ -179,10 +202,14 @@ impl Journal {
         }
         self.status = status;
         info!(environment = %self.environment, "{}", entry.subject);
+        let waiting = Waiting {
+            entry,
+            status: packed,
+        };
         if self
             .entries
             .as_ref()
-            .is_some_and(|entries| entries.send(entry).is_err())
+            .is_some_and(|entries| entries.send(waiting).is_err())
         {
             warn!(environment = %self.environment, "the record's thread has ended; see above why");
         }
@@ -244,7 +271,7 @@ fn read_status(environment: &EnvironmentName, content: Option<Vec<u8>>) -> Statu
 fn write(
     environment: &EnvironmentName,
     mut branch: RecordBranch,
-    inbox: &Receiver<Entry>,
+    inbox: &Receiver<Waiting>,
     told: impl Fn(usize),
 ) {
     let mut failures = 0_u32;
@@ -259,9 +286,9 @@ fn write(
         };
         match inbox.recv_timeout(patience) {
             Ok(entry) => {
-                append(environment, &mut branch, &entry);
+                append(environment, &mut branch, &entry.entry());
                 while let Ok(entry) = inbox.try_recv() {
-                    append(environment, &mut branch, &entry);
+                    append(environment, &mut branch, &entry.entry());
                 }
             }
             Err(RecvTimeoutError::Timeout) => {}

@@ -10,6 +10,7 @@ mod outcome;
 pub mod path;
 mod signature;
 pub mod status;
+pub mod status_text;
 mod store;
 pub mod story;
 pub mod text;

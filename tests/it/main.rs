@@ -40,6 +40,7 @@ mod one_bad_object;
 mod order;
 mod prune_never_touches_foreign;
 mod random_edits;
+mod readiness;
 mod readme;
 mod record_is_the_log;
 mod remote_outage;
