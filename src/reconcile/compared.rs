@@ -11,6 +11,10 @@ use crate::health::Status;
 use crate::model::{Desired, Digest, DigestKey, ObjectId, holds_secret};
 use crate::plan::AsDesired;
 
+/// How many of a unit's digests are kept for the next process: an inventory is a
+/// `ConfigMap`, which holds 1 MiB. The server is asked about the others again.
+const MOST_KEPT: usize = 20_000;
+
 /// The comparisons of an environment.
 #[derive(Debug, Default)]
 pub struct Compared {
@@ -118,6 +122,7 @@ impl Compared {
         objects
             .into_iter()
             .filter_map(|id| known.by_object.get(id).cloned())
+            .take(MOST_KEPT)
             .collect()
     }
 }
