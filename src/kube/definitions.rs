@@ -3,6 +3,7 @@
 //! appears. Without the right to do that, it is found when it is asked for again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -16,17 +17,38 @@ use super::error::ApiError;
 use super::view::Shared;
 use super::watch::{AWAY, Failures, NEEDLESS, cause, config};
 
+/// A definition is told before what it defines is served: how long discovery may lag, the
+/// first time that it is looked at again, doubled each time, and the last.
+const LAG: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(16));
+
 /// Has everybody look again whenever a CRD changes.
 pub(super) async fn follow(cluster: Arc<Cluster>, shared: Arc<Shared>) {
     let api: Api<PartialObjectMeta<CustomResourceDefinition>> = Api::all(cluster.client());
     let mut events = watcher(api, config()).boxed();
     let mut failures = Failures::default();
+    let mut lag = None;
     loop {
-        match events.try_next().await {
+        // Cancel-safe: the stream keeps what it is at.
+        let event = match lag {
+            None => events.try_next().await,
+            Some(wait) => match tokio::time::timeout(wait, events.try_next()).await {
+                Ok(event) => event,
+                Err(_) => {
+                    lag = Some(wait * 2).filter(|wait| *wait <= LAG.1);
+                    cluster.discovery().expect();
+                    shared.recover();
+                    continue;
+                }
+            },
+        };
+        match event {
             Ok(Some(watcher::Event::Init)) => {}
             Ok(Some(watcher::Event::InitApply(_))) => failures = Failures::default(),
             Ok(Some(_)) => {
                 failures = Failures::default();
+                if cluster.discovery().take_missed() {
+                    lag = Some(LAG.0);
+                }
                 cluster.discovery().expect();
                 shared.recover();
             }

@@ -38,6 +38,7 @@ pub struct Discovery {
     wire: Arc<Wire>,
     table: RwLock<Option<Table>>,
     missing: Mutex<BTreeMap<GroupKind, Missing>>,
+    missed: AtomicBool,
     /// Whether the server has turned out not to stream lists.
     pages: AtomicBool,
 }
@@ -55,6 +56,7 @@ impl Discovery {
             wire,
             table: RwLock::new(None),
             missing: Mutex::default(),
+            missed: AtomicBool::new(false),
             pages: AtomicBool::new(false),
         }
     }
@@ -99,6 +101,11 @@ impl Discovery {
         lock(&self.missing).clear();
     }
 
+    /// Whether a kind was missing since this was asked last.
+    pub fn take_missed(&self) -> bool {
+        self.missed.swap(false, Ordering::Relaxed)
+    }
+
     /// Whether lists come in pages rather than as the beginning of a watch.
     pub fn pages(&self) -> bool {
         self.pages.load(Ordering::Relaxed)
@@ -121,6 +128,7 @@ impl Discovery {
             all.remove(kind);
             return;
         }
+        self.missed.store(true, Ordering::Relaxed);
         let now = Instant::now();
         let missing = all.entry(kind.clone()).or_insert(Missing {
             times: 0,
