@@ -20,7 +20,6 @@ use crate::model::{Digest, DigestKey, EnvironmentName, UnitName};
 use crate::plan::{self, Action, Blocked, Checked, ForeignField, Plan, Standing, Step};
 use crate::reconcile::{self, PlannedEnvironment};
 use crate::record::RecordView;
-use crate::record::status::StatusFile;
 use crate::runtime::random;
 use crate::source::Checkout;
 
@@ -139,7 +138,6 @@ fn recorded(root: &Path, environment: &EnvironmentName) -> BTreeMap<UnitName, Di
     let view = Checkout::discover(root)
         .and_then(|checkout| RecordView::in_repository(&checkout.repository, environment).ok()?);
     let status = view.and_then(|view| view.status().ok()?);
-    let status: Option<StatusFile> = status.and_then(|text| serde_saphyr::from_slice(&text).ok());
     let units = status.into_iter().flat_map(|status| status.units);
     units
         .filter_map(|(name, unit)| Some((name, unit.desired?)))

@@ -91,8 +91,8 @@ pub async fn run(args: StatusArgs) -> anyhow::Result<u8> {
 }
 
 fn settled(status: &StatusFile) -> bool {
-    let fine = |unit: &UnitStatus| matches!(unit.state, State::Synced | State::Suspended);
-    status.error.is_none() && status.units.values().all(fine)
+    let fine = |state: State| matches!(state, State::Synced | State::Suspended);
+    status.error.is_none() && status.units.values().all(|unit| fine(unit.state))
 }
 
 fn read(args: &StatusArgs) -> anyhow::Result<Vec<Recorded>> {
@@ -190,11 +190,9 @@ fn recorded(
     stale: Option<String>,
 ) -> anyhow::Result<Recorded> {
     let branch = branch_name(name);
-    let content = view.status()?.with_context(|| {
+    let status = view.status()?.with_context(|| {
         format!("the branch {branch} has no status.yaml; an agent did not write it")
     })?;
-    let status = serde_saphyr::from_slice(&content)
-        .with_context(|| format!("status.yaml on the branch {branch} can't be read; is this agent older than the one that wrote it?"))?;
     Ok(Recorded {
         status,
         record: Entry {

@@ -15,7 +15,7 @@ use tracing::debug;
 use super::cluster::Cluster;
 use super::error::ApiError;
 use super::view::Shared;
-use super::watch::{AWAY, Failures, NEEDLESS, cause, config};
+use super::watch::{AWAY, Failures, NEEDLESS, NEVER, cause, config};
 
 /// A definition is told before what it defines is served: how long discovery may lag, the
 /// first time that it is looked at again, doubled each time, and the last.
@@ -28,18 +28,13 @@ pub(super) async fn follow(cluster: Arc<Cluster>, shared: Arc<Shared>) {
     let mut failures = Failures::default();
     let mut lag = None;
     loop {
+        let wait = lag.unwrap_or(NEVER);
         // Cancel-safe: the stream keeps what it is at.
-        let event = match lag {
-            None => events.try_next().await,
-            Some(wait) => match tokio::time::timeout(wait, events.try_next()).await {
-                Ok(event) => event,
-                Err(_) => {
-                    lag = Some(wait * 2).filter(|wait| *wait <= LAG.1);
-                    cluster.discovery().expect();
-                    shared.recover();
-                    continue;
-                }
-            },
+        let Ok(event) = tokio::time::timeout(wait, events.try_next()).await else {
+            lag = Some(wait * 2).filter(|wait| *wait <= LAG.1);
+            cluster.discovery().expect();
+            shared.recover();
+            continue;
         };
         match event {
             Ok(Some(watcher::Event::Init)) => {}

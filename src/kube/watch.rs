@@ -34,6 +34,8 @@ const SILENCE: Duration = Duration::from_secs(15);
 /// Where many kinds are to be listed again, they take this much time each, and no more
 /// than that altogether.
 const SPREAD: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// Longer than anything lasts.
+pub(super) const NEVER: Duration = Duration::from_hours(24 * 365);
 /// The wait after a first failure, and the longest one, doubled in between.
 pub(super) type Waits = (Duration, Duration);
 /// The server is away.
@@ -195,7 +197,6 @@ impl Follow {
 
     /// When the list is to be had anew: not for all kinds at once.
     fn due(&self) -> Instant {
-        const NEVER: Duration = Duration::from_hours(24 * 365);
         let after = self
             .relist
             .map_or(NEVER, |relist| relist / 4 * 3 + random::up_to(relist / 2));

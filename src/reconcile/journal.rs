@@ -8,14 +8,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use git2::Oid;
-use lz4_flex::block::{compress_prepend_size, decompress_size_prepended};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::model::{EnvironmentName, ObjectId, UnitName};
 use crate::record::foreign::ForeignFile;
 use crate::record::status::StatusFile;
-use crate::record::status_text::StatusText;
+use crate::record::status_files::{self, STATUS, StatusError};
 use crate::record::story::Changes;
 use crate::record::{self, Entry, PushError, RecordBranch, content_id, path, text};
 use crate::runtime::metrics::{EnvironmentLabels, Metrics};
@@ -32,33 +31,13 @@ pub struct Journal {
     environment: EnvironmentName,
     /// Content of the recorded tree, by path.
     files: BTreeMap<String, Oid>,
-    /// What `status.yaml` says.
+    /// How everything stands, as recorded.
     status: StatusFile,
-    status_text: StatusText,
     /// The lists of foreign fields, by path.
     foreign: BTreeMap<String, ForeignFile>,
-    entries: Option<SyncSender<Waiting>>,
+    entries: Option<SyncSender<Entry>>,
     unpushed: watch::Receiver<usize>,
     writer: Option<JoinHandle<()>>,
-}
-
-/// An entry on its way to the thread. Each has all of `status.yaml`, and a thousand of
-/// them may wait where a thousand units are synced.
-struct Waiting {
-    entry: Entry,
-    /// The file, packed, if it changes.
-    status: Option<Vec<u8>>,
-}
-
-impl Waiting {
-    fn entry(self) -> Entry {
-        let mut entry = self.entry;
-        if let Some(packed) = self.status {
-            let content = decompress_size_prepended(&packed).expect("it was packed here");
-            entry.changes.insert(text::STATUS.to_owned(), Some(content));
-        }
-        entry
-    }
 }
 
 /// Where the record is kept and goes.
@@ -87,7 +66,7 @@ impl Journal {
             warn!(%environment, error = %chain(&error), "the remote's record cannot be read, going on with what is here");
         }
         let files = branch.files()?;
-        let status = read_status(environment, branch.read(text::STATUS)?);
+        let status = read_status(environment, &branch, &files)?;
         let foreign = read_foreign(&branch, &files)?;
         let (entries, inbox) = sync_channel(QUEUE);
         let (count, unpushed) = watch::channel(branch.queued());
@@ -112,7 +91,6 @@ impl Journal {
             environment: environment.clone(),
             files,
             status,
-            status_text: StatusText::default(),
             foreign,
             entries: Some(entries),
             unpushed,
@@ -150,8 +128,8 @@ impl Journal {
             .files
             .range(prefix.clone()..)
             .take_while(|(path, _)| path.starts_with(&prefix));
-        let others = path::of_foreign(unit);
-        for (path, _) in recorded.filter(|(path, _)| !paths.contains(*path) && **path != others) {
+        paths.extend([path::of_foreign(unit), path::of_status(unit)]);
+        for (path, _) in recorded.filter(|(path, _)| !paths.contains(*path)) {
             changes.insert(path.clone(), None);
         }
         changes
@@ -179,10 +157,9 @@ impl Journal {
 
     /// Takes an entry in, together with the status as it is from now on.
     pub(super) fn enter(&mut self, mut entry: Entry, status: StatusFile) {
-        let content = self.status_text.of(&status).into_bytes();
-        let id = content_id(&content);
-        let before = self.files.insert(text::STATUS.to_owned(), id);
-        let packed = (before != Some(id)).then(|| compress_prepend_size(&content));
+        let recorded = self.files.contains_key(STATUS);
+        let before = recorded.then_some(&self.status);
+        entry.changes.extend(status_files::changes(before, &status));
         if !self.files.contains_key(text::README) {
             entry.changes.insert(
                 text::README.to_owned(),
@@ -202,14 +179,10 @@ impl Journal {
         }
         self.status = status;
         info!(environment = %self.environment, "{}", entry.subject);
-        let waiting = Waiting {
-            entry,
-            status: packed,
-        };
         if self
             .entries
             .as_ref()
-            .is_some_and(|entries| entries.send(waiting).is_err())
+            .is_some_and(|entries| entries.send(entry).is_err())
         {
             warn!(environment = %self.environment, "the record's thread has ended; see above why");
         }
@@ -252,18 +225,26 @@ fn read_foreign(
     Ok(found)
 }
 
-fn read_status(environment: &EnvironmentName, content: Option<Vec<u8>>) -> StatusFile {
-    let empty = StatusFile {
+fn read_status(
+    environment: &EnvironmentName,
+    branch: &RecordBranch,
+    files: &BTreeMap<String, Oid>,
+) -> anyhow::Result<StatusFile> {
+    let paths = files.keys().map(String::as_str);
+    let found = match status_files::parse(paths, |path| branch.read(path)) {
+        Ok(found) => found,
+        Err(StatusError::Read(error)) => return Err(error.into()),
+        Err(error @ StatusError::Parse { .. }) => {
+            warn!(%environment, error = %chain(&error), "the recorded status cannot be read, and is written anew");
+            None
+        }
+    };
+    Ok(found.unwrap_or_else(|| StatusFile {
         environment: environment.clone(),
         revision: None,
         error: None,
         units: BTreeMap::new(),
-    };
-    let Some(content) = content else { return empty };
-    serde_saphyr::from_slice(&content).unwrap_or_else(|error| {
-        warn!(%environment, %error, "the recorded status.yaml cannot be read, and is written anew");
-        empty
-    })
+    }))
 }
 
 /// Commits each entry as it comes, and pushes when no more are waiting. A remote that
@@ -271,7 +252,7 @@ fn read_status(environment: &EnvironmentName, content: Option<Vec<u8>>) -> Statu
 fn write(
     environment: &EnvironmentName,
     mut branch: RecordBranch,
-    inbox: &Receiver<Waiting>,
+    inbox: &Receiver<Entry>,
     told: impl Fn(usize),
 ) {
     let mut failures = 0_u32;
@@ -286,9 +267,9 @@ fn write(
         };
         match inbox.recv_timeout(patience) {
             Ok(entry) => {
-                append(environment, &mut branch, &entry.entry());
+                append(environment, &mut branch, &entry);
                 while let Ok(entry) = inbox.try_recv() {
-                    append(environment, &mut branch, &entry.entry());
+                    append(environment, &mut branch, &entry);
                 }
             }
             Err(RecvTimeoutError::Timeout) => {}

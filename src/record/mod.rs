@@ -10,7 +10,7 @@ mod outcome;
 pub mod path;
 mod signature;
 pub mod status;
-pub mod status_text;
+pub mod status_files;
 mod store;
 pub mod story;
 pub mod text;
@@ -20,7 +20,7 @@ pub mod view;
 pub use branch::{RecordBranch, content_id};
 pub use entry::Entry;
 pub use outcome::{Below, PushError, Pushed, RecordError};
-pub use text::{README, STATUS};
+pub use text::README;
 pub use view::{RecordView, ViewError, environments_in_repository, environments_of_remote, fetch};
 
 use crate::model::EnvironmentName;

@@ -19,6 +19,19 @@ pub fn of_object(unit: &UnitName, id: &ObjectId) -> String {
     format!("{unit}/{namespace}/{kind}/{}.yaml", encode(&id.name))
 }
 
+/// How a unit stands, in its directory.
+const STATUS: &str = "/status.yaml";
+
+/// The path of how a unit stands.
+pub fn of_status(unit: &UnitName) -> String {
+    format!("{unit}{STATUS}")
+}
+
+/// The unit that a path says the state of; `None` for another file.
+pub fn to_status(path: &str) -> Option<UnitName> {
+    path.strip_suffix(STATUS)?.parse().ok()
+}
+
 /// The list of a unit's foreign fields, in its directory.
 const FOREIGN: &str = "/foreign.yaml";
 

@@ -1,8 +1,8 @@
-//! `status.yaml`: where an environment and each of its units stand. The same text for
-//! the same situation, so that writing it again is not news.
+//! Where an environment and each of its units stand.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -10,20 +10,19 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Digest, EnvironmentName, Revision, UnitName};
 
 /// An environment's state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StatusFile {
     /// The environment.
     pub environment: EnvironmentName,
     /// The newest revision that was looked at.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<Revision>,
     /// What keeps the environment as a whole from following its repository.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Each unit.
-    #[serde(default)]
-    pub units: BTreeMap<UnitName, UnitStatus>,
+    /// Each unit. Shared: an entry changes one of perhaps a thousand.
+    pub units: BTreeMap<UnitName, Arc<UnitStatus>>,
 }
 
 /// A unit's state.

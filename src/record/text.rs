@@ -13,9 +13,6 @@ pub const COMMITTER_EMAIL: &str = "gitops-agent@localhost";
 /// The page that explains the branch.
 pub const README: &str = "README.md";
 
-/// The state of each unit.
-pub const STATUS: &str = "status.yaml";
-
 /// The text of the branch's `README.md`.
 pub fn readme(environment: &EnvironmentName) -> String {
     format!(
@@ -25,7 +22,8 @@ pub fn readme(environment: &EnvironmentName) -> String {
          one commit for each thing that happened: syncs, drift and who caused it, reverts.\n\
          Nobody else should; nothing is deployed from here.\n\
          \n\
-         - `status.yaml`: each unit's revision, state and health.\n\
+         - `status.yaml`: the revision that the environment is at.\n\
+         - `<unit>/status.yaml`: the unit's revision, state and health.\n\
          - `<unit>/<namespace or _cluster>/<Kind>.<group>/<name>.yaml`: each object as it is in the\n\
            cluster, at the fields that the agent owns. Values of Secrets are keyed digests.\n\
          - `<unit>/foreign.yaml`: fields that others have added to the unit's objects, and who.\n\

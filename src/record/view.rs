@@ -7,7 +7,8 @@ use git2::{ObjectType, Oid, Repository, TreeWalkMode, TreeWalkResult};
 use jiff::Timestamp;
 
 use super::branch_name;
-use super::text::STATUS;
+use super::status::StatusFile;
+use super::status_files::{self, StatusError};
 use crate::model::{EnvironmentName, Revision};
 use crate::source::{Remote, SourceProblem};
 
@@ -33,6 +34,15 @@ pub enum ViewError {
         /// libgit2's words.
         #[source]
         source: git2::Error,
+    },
+    /// What is recorded of how everything stands.
+    #[error("{file} can't be understood; is this agent older than the one that wrote it?")]
+    Status {
+        /// The branch and the path.
+        file: String,
+        /// What is wrong with it.
+        #[source]
+        source: Box<serde_saphyr::Error>,
     },
     /// The remote repository.
     #[error(transparent)]
@@ -114,9 +124,17 @@ impl RecordView {
         read(&self.repository, self.tip, path).map_err(|error| self.failed(error))
     }
 
-    /// The content of `status.yaml`.
-    pub fn status(&self) -> Result<Option<Vec<u8>>, ViewError> {
-        self.read(STATUS)
+    /// How everything stands; `None` if the branch does not say.
+    pub fn status(&self) -> Result<Option<StatusFile>, ViewError> {
+        let files = self.files()?;
+        let found = status_files::parse(files.keys().map(String::as_str), |path| self.read(path));
+        found.map_err(|error| match error {
+            StatusError::Read(error) => error,
+            StatusError::Parse { path, source } => ViewError::Status {
+                file: format!("{}:{path}", branch_name(&self.environment)),
+                source,
+            },
+        })
     }
 
     /// Every file's path and the hash of its content.

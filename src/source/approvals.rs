@@ -24,8 +24,8 @@ pub fn approvals(repository: &Path, revision: &Revision) -> Result<Vec<Digest>, 
     };
     let opened = Repository::open(repository).map_err(failed)?;
     let mut walk = opened.revwalk().map_err(failed)?;
-    walk.set_sorting(Sort::TIME | Sort::TOPOLOGICAL)
-        .map_err(failed)?;
+    // By topology too, all of the history would be read first.
+    walk.set_sorting(Sort::TIME).map_err(failed)?;
     walk.push(Oid::from_str(revision.as_str()).map_err(failed)?)
         .map_err(failed)?;
     let mut approved = Vec::new();

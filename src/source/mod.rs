@@ -45,7 +45,7 @@ const SERVER_TIMEOUT_MS: i32 = 30_000;
 
 /// How much libgit2 may keep of what it has parsed while a repository is open, in bytes;
 /// its own limit is 256 MiB, and the record's repository is open for ever.
-const CACHE: isize = 4 << 20;
+const CACHE: isize = 1 << 20;
 
 /// Sets what libgit2 keeps for the whole process. Call it first in `main`, before
 /// any other thread exists.

@@ -232,11 +232,7 @@ impl<'c> Ours<'c> {
             // To look often must not cost what is measured.
             let tip = self.record_tip();
             if tip != seen {
-                let status = git(
-                    &self.stage.repository.remote(),
-                    &["show", &format!("{tip}:status.yaml")],
-                );
-                let status: Value = serde_yaml::from_str(&status)?;
+                let status = self.stage.repository.recorded_status(&tip);
                 let units = serde_json::from_value(status["units"].clone()).unwrap_or_default();
                 if wanted(&units) {
                     return Ok(());

@@ -11,34 +11,32 @@ use crate::support::agent::{Agent, Ran};
 use crate::support::git::{Repository, git};
 use crate::support::leash;
 
-fn status_yaml(state: &str, message: &str) -> String {
+const REVISION: &str = "revision: 3fa9c1e0b7d24c1f9a5e6d7c8b9a0f1e2d3c4b5a\n";
+
+/// What is recorded of staging.
+fn staging(state: &str, message: &str) -> [(&'static str, String); 3] {
     let since = Timestamp::now() - Duration::from_secs(3 * 60 + 20);
-    format!(
-        "environment: staging
-revision: 3fa9c1e0b7d24c1f9a5e6d7c8b9a0f1e2d3c4b5a
-units:
-  base:
-    state: Synced
-    health: Current
-    revision: 3fa9c1e0b7d24c1f9a5e6d7c8b9a0f1e2d3c4b5a
-    since: {since}
-    objects: 3
-  shop:
-    state: {state}
-    health: InProgress
-    since: {since}
-    message: \"{message}\"
-    objects: 12
-"
-    )
+    let base = format!("state: Synced\nhealth: Current\n{REVISION}since: {since}\nobjects: 3\n");
+    let shop = format!(
+        "state: {state}\nhealth: InProgress\nsince: {since}\nmessage: \"{message}\"\nobjects: 12\n"
+    );
+    [
+        ("status.yaml", format!("environment: staging\n{REVISION}")),
+        ("base/status.yaml", base),
+        ("shop/status.yaml", shop),
+    ]
 }
 
 /// What an agent does: a commit on the branch `live/<environment>` of the remote.
-fn record(repository: &Repository, environment: &str, status: &str) {
+fn record(repository: &Repository, environment: &str, files: &[(&str, String)]) {
     let directory = leash::scratch("record");
     let (path, branch) = (directory.path(), format!("live/{environment}"));
     git(path, &["init", "--quiet", "--initial-branch", &branch]);
-    fs::write(path.join("status.yaml"), status).unwrap();
+    for (file, content) in files {
+        let file = path.join(file);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, content).unwrap();
+    }
     git(path, &["add", "--all"]);
     git(path, &["commit", "--quiet", "-m", "staging: sync"]);
     let remote = repository.remote();
@@ -79,7 +77,7 @@ fn a_checkout_asks_its_origin() {
     record(
         &repository,
         "staging",
-        &status_yaml(
+        &staging(
             "Failed",
             "Deployment shop/web: 1 of 2 ready\\nService shop/web: no",
         ),
@@ -94,7 +92,7 @@ fn a_checkout_asks_its_origin() {
     ");
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), ""));
 
-    record(&repository, "staging", &status_yaml("Synced", ""));
+    record(&repository, "staging", &staging("Synced", ""));
     let ran = status(&repository.work(), &["--environment", "staging"]);
     assert_shown!(ran.stdout, @r"
     staging at 3fa9c1e0, last entry [time]
@@ -108,7 +106,7 @@ fn a_checkout_asks_its_origin() {
 #[test]
 fn without_its_origin_a_checkout_says_what_it_knew_and_that_it_may_be_old() {
     let repository = Repository::with(&[("README.md", "")]);
-    record(&repository, "staging", &status_yaml("Synced", ""));
+    record(&repository, "staging", &staging("Synced", ""));
     assert_eq!(status(&repository.work(), &[]).code, Some(0));
     repository.go_away();
     let ran = status(&repository.work(), &[]);
@@ -122,11 +120,14 @@ fn without_its_origin_a_checkout_says_what_it_knew_and_that_it_may_be_old() {
 #[test]
 fn a_repository_can_be_named() {
     let repository = Repository::with(&[("README.md", "")]);
-    record(&repository, "staging", &status_yaml("Progressing", "waits"));
+    record(&repository, "staging", &staging("Progressing", "waits"));
     record(
         &repository,
         "production",
-        "environment: production\nerror: agent.yaml does not exist\n",
+        &[(
+            "status.yaml",
+            "environment: production\nerror: agent.yaml does not exist\n".to_owned(),
+        )],
     );
     let remote = repository.remote();
     let elsewhere = leash::scratch("elsewhere");
@@ -171,7 +172,7 @@ fn what_is_not_recorded_is_told_with_what_to_do() {
     assert_shown!(nothing.stderr, @"error: [work] holds no record of any environment; `agent run --repo URL --environment NAME` writes one, to its branch live/NAME");
     assert_eq!((nothing.code, nothing.stdout.as_str()), (Some(2), ""));
 
-    record(&repository, "staging", &status_yaml("Synced", ""));
+    record(&repository, "staging", &staging("Synced", ""));
     let other = status(&repository.work(), &["--environment", "stagin"]);
     assert_shown!(other.stderr, @"error: [work] holds no record of the environment stagin; there are records of: staging");
     assert_eq!(other.code, Some(2));

@@ -132,17 +132,13 @@ environments:
             if !self.repository.has_branch(&branch) {
                 return Err("no record".to_owned());
             }
-            let text = self
-                .repository
-                .show(&branch, "status.yaml")
-                .unwrap_or_default();
-            let said: Value = serde_yaml::from_str(&text).map_err(|error| error.to_string())?;
+            let said = self.repository.recorded_status(&branch);
             let states = said["units"].as_object().ok_or("no units")?.values();
             let settled = states.filter(|unit| unit["state"] == "Synced").count() == 3;
             if settled && said["revision"] == revision {
                 Ok(())
             } else {
-                Err(text)
+                Err(said.to_string())
             }
         });
     }

@@ -32,7 +32,7 @@ fn a_file_that_cannot_be_read_is_no_success_and_named() {
     let ran = once(&repository.remote(), &environment);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.stderr.contains("web/broken.yaml:"), "{ran:?}");
-    let status = repository.show(&format!("live/{environment}"), "status.yaml");
+    let status = repository.show(&format!("live/{environment}"), "web/status.yaml");
     let status = status.unwrap_or_default();
     assert!(status.contains("state: Failed"), "{status}");
 }

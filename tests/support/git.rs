@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::leash;
@@ -155,6 +156,36 @@ impl Repository {
         self.files(branch)
             .contains(&path.to_owned())
             .then(|| git(&self.remote(), &["show", &format!("{branch}:{path}")]))
+    }
+
+    /// How a record says that everything stands: `status.yaml`, with those of the units
+    /// under `units`; null while there is none.
+    pub fn recorded_status(&self, revision: &str) -> Value {
+        let opened = git2::Repository::open_bare(self.remote()).expect("a repository");
+        let tree = opened
+            .revparse_single(revision)
+            .and_then(|it| it.peel_to_tree());
+        let Ok(tree) = tree else {
+            return Value::Null;
+        };
+        let read = |path: &str| -> Option<Value> {
+            let blob = tree
+                .get_path(Path::new(path))
+                .ok()?
+                .to_object(&opened)
+                .ok()?;
+            serde_yaml::from_slice(blob.as_blob()?.content()).expect("a status is YAML")
+        };
+        let Some(mut status) = read("status.yaml") else {
+            return Value::Null;
+        };
+        let names = tree
+            .iter()
+            .filter_map(|entry| Some(entry.name().ok()?.to_owned()));
+        let units =
+            names.filter_map(|name| Some((name.clone(), read(&format!("{name}/status.yaml"))?)));
+        status["units"] = Value::Object(units.collect());
+        status
     }
 
     /// The paths of all files on a branch of the bare repository.

@@ -191,15 +191,16 @@ impl<'c> Stage<'c> {
         format!("live/{}", self.environment)
     }
 
-    /// `status.yaml`; null while there is none.
+    /// How everything stands as recorded, with what is said of each unit under `units`;
+    /// null while nothing is recorded.
     pub fn status(&self) -> Value {
-        let text = self.recorded("status.yaml").unwrap_or_default();
-        serde_yaml::from_str(&text).expect("status.yaml is YAML")
+        self.repository.recorded_status(&self.branch())
     }
 
-    /// What `status.yaml` says of a unit; null while it says nothing.
+    /// What is recorded of how a unit stands; null while nothing is.
     pub fn unit(&self, unit: &str) -> Value {
-        self.status()["units"][unit].clone()
+        let text = self.recorded(&format!("{unit}/status.yaml"));
+        serde_yaml::from_str(&text.unwrap_or_default()).expect("a status is YAML")
     }
 
     /// A file of the record.

@@ -1,6 +1,7 @@
 //! What is written down of an environment, and when.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use git2::Oid;
@@ -169,7 +170,7 @@ impl Environment {
         self.journal.enter(entry, status);
     }
 
-    /// `status.yaml` as it is now. A unit's state keeps its time while it stays the same,
+    /// How everything stands now. A unit's state keeps its time while it stays the same,
     /// and a unit that is on its way stands there as it was until that is `told`.
     fn status(&self, told: Option<&UnitName>, now: Timestamp) -> StatusFile {
         let before = self.journal.status();
@@ -208,7 +209,11 @@ impl Environment {
     }
 }
 
-fn unit_status(unit: &UnitState, recorded: Option<&UnitStatus>, now: Timestamp) -> UnitStatus {
+fn unit_status(
+    unit: &UnitState,
+    recorded: Option<&Arc<UnitStatus>>,
+    now: Timestamp,
+) -> Arc<UnitStatus> {
     let settled = matches!(unit.standing.state, State::Synced | State::Drifted);
     let mut status = UnitStatus {
         state: unit.standing.state,
@@ -227,7 +232,7 @@ fn unit_status(unit: &UnitState, recorded: Option<&UnitStatus>, now: Timestamp) 
             .filter(|_| settled),
     };
     let Some(recorded) = recorded else {
-        return status;
+        return Arc::new(status);
     };
     if !settled {
         status.desired = recorded.desired;
@@ -239,7 +244,10 @@ fn unit_status(unit: &UnitState, recorded: Option<&UnitStatus>, now: Timestamp) 
     if recorded.state == status.state {
         status.since = recorded.since;
     }
-    status
+    if status == **recorded {
+        return Arc::clone(recorded);
+    }
+    Arc::new(status)
 }
 
 /// What an entry says of where and at which revision it was.

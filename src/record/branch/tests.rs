@@ -447,7 +447,10 @@ fn a_view_reads_what_was_pushed() {
                 (view.tip(), view.time().unwrap().as_second()),
                 (tip.clone(), 1_790_000_005)
             );
-            assert_eq!(view.status().unwrap().unwrap(), content.as_bytes());
+            assert_eq!(
+                view.read("status.yaml").unwrap().unwrap(),
+                content.as_bytes()
+            );
             assert_eq!(view.files().unwrap().len(), 1);
         }
     }
@@ -478,5 +481,5 @@ fn a_view_of_a_checkout_takes_what_was_fetched_last() {
     let view = RecordView::in_repository(&clone, &staging())
         .unwrap()
         .unwrap();
-    assert_eq!(view.status().unwrap().unwrap(), b"2");
+    assert_eq!(view.read("status.yaml").unwrap().unwrap(), b"2");
 }

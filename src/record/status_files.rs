@@ -1,0 +1,193 @@
+//! How a status lies in the recorded tree: `status.yaml` for the environment, and
+//! `<unit>/status.yaml` for each unit, so that an entry writes only what it changes. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::path;
+use super::status::{StatusFile, UnitStatus};
+use super::story::Changes;
+use crate::model::{EnvironmentName, Revision, UnitName, emit};
+
+/// The state of the environment.
+pub const STATUS: &str = "status.yaml";
+
+/// What `status.yaml` at the root says.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Head {
+    environment: EnvironmentName,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    revision: Option<Revision>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// The files that make a recorded status another one; `None` before for a record that has
+/// none.
+pub fn changes(before: Option<&StatusFile>, after: &StatusFile) -> Changes {
+    let mut changes = Changes::new();
+    if before.is_none_or(|before| !same_head(before, after)) {
+        let head = Head {
+            environment: after.environment.clone(),
+            revision: after.revision.clone(),
+            error: after.error.clone(),
+        };
+        changes.insert(STATUS.to_owned(), Some(emit(&head).into_bytes()));
+    }
+    let none = BTreeMap::new();
+    let units = before.map_or(&none, |before| &before.units);
+    for (name, status) in &after.units {
+        if units.get(name) != Some(status) {
+            let content = emit(&**status).into_bytes();
+            changes.insert(path::of_status(name), Some(content));
+        }
+    }
+    for name in units.keys().filter(|name| !after.units.contains_key(*name)) {
+        changes.insert(path::of_status(name), None);
+    }
+    changes
+}
+
+/// The status that is recorded in these files; `None` if `status.yaml` is not among them.
+/// `read` gives the content of one.
+///
+/// # Errors
+/// The file that can't be understood, and why; or why one can't be read.
+pub fn parse<'a, E>(
+    paths: impl IntoIterator<Item = &'a str>,
+    mut read: impl FnMut(&str) -> Result<Option<Vec<u8>>, E>,
+) -> Result<Option<StatusFile>, StatusError<E>> {
+    let Some(head) = one::<Head, E>(STATUS, &mut read)? else {
+        return Ok(None);
+    };
+    let names: BTreeSet<UnitName> = paths.into_iter().filter_map(path::to_status).collect();
+    let mut units = BTreeMap::new();
+    for name in names {
+        if let Some(status) = one::<UnitStatus, E>(&path::of_status(&name), &mut read)? {
+            units.insert(name, status.into());
+        }
+    }
+    Ok(Some(StatusFile {
+        environment: head.environment,
+        revision: head.revision,
+        error: head.error,
+        units,
+    }))
+}
+
+/// Why a recorded status can't be had.
+#[derive(Debug, thiserror::Error)]
+pub enum StatusError<E> {
+    /// A file can't be read.
+    #[error(transparent)]
+    Read(E),
+    /// A file says something else than a status.
+    #[error("{path} can't be understood; is this agent older than the one that wrote it?")]
+    Parse {
+        /// In the recorded tree.
+        path: String,
+        /// What is wrong with it.
+        #[source]
+        source: Box<serde_saphyr::Error>,
+    },
+}
+
+fn same_head(before: &StatusFile, after: &StatusFile) -> bool {
+    before.environment == after.environment
+        && before.revision == after.revision
+        && before.error == after.error
+}
+
+fn one<T: for<'de> Deserialize<'de>, E>(
+    path: &str,
+    read: &mut impl FnMut(&str) -> Result<Option<Vec<u8>>, E>,
+) -> Result<Option<T>, StatusError<E>> {
+    let Some(content) = read(path).map_err(StatusError::Read)? else {
+        return Ok(None);
+    };
+    let parsed = serde_saphyr::from_slice(&content);
+    parsed.map(Some).map_err(|source| StatusError::Parse {
+        path: path.to_owned(),
+        source: Box::new(source),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+    use crate::record::status::State;
+
+    fn status(message: &str) -> UnitStatus {
+        UnitStatus {
+            state: State::Blocked,
+            health: "Current".to_owned(),
+            revision: None,
+            since: jiff::Timestamp::UNIX_EPOCH,
+            message: message.to_owned(),
+            objects: 3,
+            desired: None,
+        }
+    }
+
+    fn name(name: &str) -> UnitName {
+        name.parse().expect("a name")
+    }
+
+    fn parsed(files: &BTreeMap<String, Vec<u8>>) -> Option<StatusFile> {
+        let read = |path: &str| Ok::<_, Infallible>(files.get(path).cloned());
+        parse(files.keys().map(String::as_str), read).expect("a status")
+    }
+
+    #[test]
+    fn files_that_change_make_the_status_that_was_meant() {
+        let mut file = StatusFile {
+            environment: "prod".parse().expect("a name"),
+            revision: None,
+            error: Some("units:\n  of old\n".to_owned()),
+            units: BTreeMap::new(),
+        };
+        let (mut files, mut before) = (BTreeMap::new(), None);
+        for (unit, message) in [
+            ("shop", "first"),
+            ("web", "two lines:\n\n  one indented\n- another"),
+            ("shop", "  leading"),
+            ("web", ""),
+        ] {
+            if message.is_empty() {
+                file.units.remove(&name(unit));
+                file.error = None;
+            } else {
+                file.units.insert(name(unit), status(message).into());
+            }
+            let changes = changes(before.as_ref(), &file);
+            let heads = usize::from(before.is_none() || message.is_empty());
+            assert_eq!(changes.len(), 1 + heads, "{unit}: {message}");
+            for (path, content) in changes {
+                match content {
+                    Some(content) => drop(files.insert(path, content)),
+                    None => drop(files.remove(&path)),
+                }
+            }
+            assert_eq!(parsed(&files).as_ref(), Some(&file));
+            before = Some(file.clone());
+        }
+        assert!(changes(before.as_ref(), &file).is_empty());
+    }
+
+    #[test]
+    fn a_file_that_says_something_else_is_named() {
+        let head = b"environment: prod\n".to_vec();
+        let files: BTreeMap<&str, Vec<u8>> =
+            [(STATUS, head), ("shop/status.yaml", b"- a\n".to_vec())].into();
+        let read = |path: &str| Ok::<_, Infallible>(files.get(path).cloned());
+        let error = parse(files.keys().copied(), read).expect_err("no status");
+        assert!(
+            error.to_string().starts_with("shop/status.yaml can't"),
+            "{error}"
+        );
+    }
+}
