@@ -17,17 +17,17 @@ pub const AUTHOR: &str = "Ada Lovelace <ada@example.com>";
 /// A bare repository on branch `main`, and a clone of it to work in.
 pub struct Repository {
     directory: TempDir,
+    remote: PathBuf,
+    url: String,
 }
 
 impl Repository {
     /// An empty one: no commit, no branch.
     pub fn empty() -> Self {
-        let repository = Self {
-            directory: leash::scratch("git"),
-        };
-        let root = repository.directory.path();
+        let directory = leash::scratch("git");
+        let remote = directory.path().join("remote.git");
         git(
-            root,
+            directory.path(),
             &[
                 "init",
                 "--quiet",
@@ -36,11 +36,25 @@ impl Repository {
                 "remote.git",
             ],
         );
+        let url = remote.to_str().expect("it is text").to_owned();
+        Self::cloned(directory, remote, url, "../remote.git")
+    }
+
+    /// One that a server has: the bare repository on its disk, the URL that others follow
+    /// it by, and the one to push to.
+    pub fn served(remote: PathBuf, url: String, push: &str) -> Self {
+        Self::cloned(leash::scratch("git"), remote, url, push)
+    }
+
+    fn cloned(directory: TempDir, remote: PathBuf, url: String, push: &str) -> Self {
+        let root = directory.path();
         git(root, &["init", "--quiet", "--initial-branch=main", "work"]);
-        git(
-            &repository.work(),
-            &["remote", "add", "origin", "../remote.git"],
-        );
+        let repository = Self {
+            directory,
+            remote,
+            url,
+        };
+        git(&repository.work(), &["remote", "add", "origin", push]);
         repository
     }
 
@@ -53,7 +67,12 @@ impl Repository {
 
     /// The bare repository.
     pub fn remote(&self) -> PathBuf {
-        self.directory.path().join("remote.git")
+        self.remote.clone()
+    }
+
+    /// What others know it by: a path, or the URL of the server that has it.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// Makes the bare repository unreachable, as if its server were down.

@@ -10,6 +10,7 @@ mod credentials;
 pub mod files;
 pub mod git;
 pub mod git_http;
+pub mod gitea;
 mod kubectl;
 pub mod leash;
 mod modules;

@@ -16,6 +16,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use sha2::{Digest, Sha256};
 
+use super::files;
 use super::leash;
 use super::progress::Progress;
 
@@ -25,7 +26,8 @@ pub struct Module {
     name: &'static str,
     flags: &'static [&'static str],
     packages: &'static [&'static str],
-    /// Files of the first package's module that are kept beside the programs.
+    /// Files and directories of the first package's module that are kept beside the
+    /// programs.
     files: &'static [&'static str],
     /// The name for the one program, where Go would choose another.
     output: &'static str,
@@ -77,6 +79,16 @@ pub const KUSTOMIZE: Module = Module {
     files: &[],
     output: "kustomize",
     first_time: "about 30 s",
+};
+
+/// A forge: Git over HTTP, pull requests, statuses, webhooks. Its database needs a C compiler.
+pub const GITEA: Module = Module {
+    name: "gitea",
+    flags: &["-tags", "sqlite sqlite_unlock_notify"],
+    packages: &["code.gitea.io/gitea"],
+    files: &["options", "templates"],
+    output: "gitea",
+    first_time: "about 5 min",
 };
 
 /// In kwok's own module. These make nodes ready, and make pods run at once; its other
@@ -195,6 +207,10 @@ impl Module {
         let module = PathBuf::from(String::from_utf8(listed.stdout)?.trim());
         for file in self.files {
             let from = module.join(file);
+            if from.is_dir() {
+                files::copy(&from, &output.join(last(file)))?;
+                continue;
+            }
             let text =
                 fs::read(&from).with_context(|| format!("cannot read {}", from.display()))?;
             fs::write(output.join(last(file)), text)?;

@@ -1,4 +1,4 @@
-//! The real programs that tests run: etcd, the parts of Kubernetes, kwok, kustomize.
+//! The real programs that tests run: etcd, the parts of Kubernetes, kwok, kustomize, Gitea.
 //!
 //! They are built on first use. What lies in `$KUBEBUILDER_ASSETS` is not built.
 
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::modules::{self, ETCD, KUBERNETES, KUSTOMIZE, KWOK, Module};
+use super::modules::{self, ETCD, GITEA, KUBERNETES, KUSTOMIZE, KWOK, Module};
 
 /// A program that tests run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,6 +20,7 @@ pub enum Program {
     Kubectl,
     Kwok,
     Kustomize,
+    Gitea,
 }
 
 /// Where each of the programs that were asked for is.
@@ -39,6 +40,7 @@ impl Program {
             Self::Kubectl => "kubectl",
             Self::Kwok => "kwok",
             Self::Kustomize => "kustomize",
+            Self::Gitea => "gitea",
         }
     }
 
@@ -47,6 +49,7 @@ impl Program {
             Self::Etcd => &ETCD,
             Self::Kwok => &KWOK,
             Self::Kustomize => &KUSTOMIZE,
+            Self::Gitea => &GITEA,
             Self::KubeApiserver
             | Self::KubeControllerManager
             | Self::KubeScheduler
@@ -91,8 +94,8 @@ impl Programs {
 }
 
 fn provided(program: Program) -> Option<PathBuf> {
-    // Its stages are needed as well, and come from the module.
-    if program == Program::Kwok {
+    // What lies beside them is needed as well, and comes from the module.
+    if matches!(program, Program::Kwok | Program::Gitea) {
         return None;
     }
     let path = PathBuf::from(env::var_os("KUBEBUILDER_ASSETS")?).join(program.name());

@@ -108,8 +108,7 @@ impl<'c> Stage<'c> {
 
     /// The invocation of the daemon, to be changed before it is started.
     pub fn invocation(&self) -> Agent {
-        let remote = self.repository.remote();
-        let run = self.agent(&["run", "--repo", remote.to_str().expect("it is text")]);
+        let run = self.agent(&["run", "--repo", self.repository.url()]);
         let data = run.home().join("data");
         run.args(["--environment", &self.environment, "--data-dir"])
             .args([data])
