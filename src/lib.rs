@@ -36,6 +36,7 @@
 pub mod cli;
 pub mod config;
 pub mod fields;
+pub mod forge;
 pub mod health;
 pub mod kube;
 pub mod model;

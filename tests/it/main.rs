@@ -25,6 +25,7 @@ mod drift;
 mod fields_agree_with_dry_run;
 mod fixture;
 mod foreign_fields;
+mod forge;
 mod gitea;
 mod hostile_files;
 mod idle;

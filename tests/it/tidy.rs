@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// In the order in which data flows; a module imports only from those before it.
-const ORDER: [&str; 12] = [
+const ORDER: [&str; 13] = [
     "model",
     "config",
     "runtime",
@@ -17,6 +17,7 @@ const ORDER: [&str; 12] = [
     "health",
     "plan",
     "record",
+    "forge",
     "reconcile",
     "cli",
 ];

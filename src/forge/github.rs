@@ -1,0 +1,381 @@
+//! GitHub, by its REST API of 2022-11-28.
+
+use http::{HeaderName, HeaderValue, Method};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::json;
+
+use super::address::{ForgeAddress, ForgeKind};
+use super::error::ForgeError;
+use super::gitea::{read_state, state};
+use super::http::{Http, encoded};
+use super::token::ForgeToken;
+use super::types::{
+    Author, Closed, Comment, CommitStatus, Deployment, Head, NewPullRequest, PullRequest,
+    PullState, Standing, StatusState,
+};
+use super::{Answer, Forge};
+use crate::model::Revision;
+
+/// GitHub's limit on the text of an issue or a comment, less some for a marker.
+const COMMENT: usize = 65_000;
+
+static HEADERS: [(HeaderName, HeaderValue); 1] = [(
+    HeaderName::from_static("x-github-api-version"),
+    HeaderValue::from_static("2022-11-28"),
+)];
+
+/// A repository on GitHub.
+pub(super) struct GitHub {
+    http: Http,
+    address: ForgeAddress,
+    /// Such as `/repos/team/deploy`.
+    repo: String,
+}
+
+#[derive(Deserialize)]
+struct User {
+    login: String,
+    #[serde(rename = "type", default)]
+    kind: String,
+}
+
+#[derive(Deserialize)]
+struct Repo {
+    id: u64,
+}
+
+#[derive(Deserialize)]
+struct Branch {
+    #[serde(rename = "ref")]
+    name: String,
+    sha: String,
+    /// Gone where the fork was deleted.
+    repo: Option<Repo>,
+}
+
+#[derive(Deserialize)]
+struct Pull {
+    number: u64,
+    title: String,
+    html_url: String,
+    user: Option<User>,
+    author_association: String,
+    state: String,
+    merged_at: Option<String>,
+    merged_by: Option<User>,
+    merge_commit_sha: Option<String>,
+    head: Branch,
+    base: Branch,
+}
+
+#[derive(Deserialize)]
+struct Note {
+    id: u64,
+    body: Option<String>,
+    user: Option<User>,
+}
+
+#[derive(Deserialize)]
+struct Combined {
+    statuses: Vec<Status>,
+}
+
+#[derive(Deserialize)]
+struct Status {
+    context: String,
+    state: String,
+    description: Option<String>,
+    target_url: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Deployed {
+    id: u64,
+}
+
+/// Whose comments are the token's.
+enum Own {
+    /// A person's token.
+    User(String),
+    /// An app's token may not ask who it is. Its comments are a bot's, and no other bot
+    /// writes our marker.
+    Bot,
+}
+
+impl GitHub {
+    pub(super) fn new(address: &ForgeAddress, token: ForgeToken) -> Result<Self, ForgeError> {
+        Ok(Self {
+            http: Http::new(address, token, &HEADERS)?,
+            address: address.clone(),
+            repo: format!("/repos/{}", address.repository),
+        })
+    }
+
+    fn path(&self, below: &str) -> String {
+        format!("{}{below}", self.repo)
+    }
+
+    fn taken(&self, pull: Pull) -> Result<PullRequest, ForgeError> {
+        let revision = pull.head.sha.parse();
+        let revision = revision.map_err(|error| self.http.unclear(&self.repo, &error))?;
+        // https://docs.github.com/en/graphql/reference/enums#commentauthorassociation
+        let member = matches!(
+            pull.author_association.as_str(),
+            "OWNER" | "MEMBER" | "COLLABORATOR"
+        );
+        let repo = |branch: &Branch| branch.repo.as_ref().map(|repo| repo.id);
+        let state = match pull.state.as_str() {
+            _ if pull.merged_at.is_some() => PullState::Merged(Closed {
+                by: pull.merged_by.map(|user| user.login),
+                revision: pull.merge_commit_sha.and_then(|sha| sha.parse().ok()),
+            }),
+            "open" => PullState::Open,
+            _ => PullState::Closed,
+        };
+        Ok(PullRequest {
+            number: pull.number,
+            title: pull.title,
+            url: pull.html_url,
+            author: Author {
+                name: pull.user.map(|user| user.login).unwrap_or_default(),
+                standing: if member {
+                    Standing::Member
+                } else {
+                    Standing::Stranger
+                },
+            },
+            head: Head {
+                revision,
+                fork: repo(&pull.head).is_none() || repo(&pull.head) != repo(&pull.base),
+                branch: pull.head.name,
+            },
+            base: pull.base.name,
+            state,
+        })
+    }
+
+    fn all(&self, pulls: Vec<Pull>) -> Result<Vec<PullRequest>, ForgeError> {
+        pulls.into_iter().map(|pull| self.taken(pull)).collect()
+    }
+
+    fn owner(&self) -> &str {
+        self.address
+            .repository
+            .split('/')
+            .next()
+            .unwrap_or_default()
+    }
+
+    async fn own(&self) -> Result<Own, ForgeError> {
+        match self.http.get::<User>("/user").await {
+            Ok(user) => Ok(Own::User(user.login)),
+            Err(ForgeError::Forbidden { .. }) => Ok(Own::Bot),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The deployment of a revision, which is made where it is not there yet.
+    async fn deployment(&self, wanted: &Deployment) -> Result<u64, ForgeError> {
+        let (environment, revision) = (&wanted.environment, &wanted.revision);
+        let path = self.path(&format!(
+            "/deployments?environment={environment}&sha={revision}&per_page=1"
+        ));
+        let known: Vec<Deployed> = self.http.get(&path).await?;
+        if let Some(known) = known.first() {
+            return Ok(known.id);
+        }
+        let body = json!({
+            "ref": revision,
+            "environment": environment,
+            "description": "by gitops-agent",
+            "auto_merge": false,
+            "required_contexts": [],
+        });
+        let path = self.path("/deployments");
+        let made: Deployed = self.http.write(Method::POST, &path, &body).await?;
+        Ok(made.id)
+    }
+}
+
+impl Forge for GitHub {
+    fn kind(&self) -> ForgeKind {
+        ForgeKind::GitHub
+    }
+
+    fn open_pull_requests<'a>(&'a self, base: &'a str) -> Answer<'a, Vec<PullRequest>> {
+        Box::pin(async move {
+            let path = self.path("/pulls?state=open&sort=created&direction=asc&per_page=100");
+            let mut pulls: Vec<Pull> = self.http.list(&path).await?;
+            pulls.retain(|pull| pull.base.name == base);
+            pulls.sort_by_key(|pull| pull.number);
+            self.all(pulls)
+        })
+    }
+
+    fn pull_requests_from<'a>(&'a self, branch: &'a str) -> Answer<'a, Vec<PullRequest>> {
+        Box::pin(async move {
+            let (owner, head) = (self.owner(), encoded(branch));
+            let path = format!("/pulls?state=all&head={owner}:{head}&per_page=100");
+            let mut pulls: Vec<Pull> = self.http.list(&self.path(&path)).await?;
+            pulls.retain(|pull| pull.head.name == branch);
+            pulls.sort_by_key(|pull| std::cmp::Reverse(pull.number));
+            self.all(pulls)
+        })
+    }
+
+    fn pull_request(&self, number: u64) -> Answer<'_, PullRequest> {
+        Box::pin(async move {
+            let pull = self
+                .http
+                .get(&self.path(&format!("/pulls/{number}")))
+                .await?;
+            self.taken(pull)
+        })
+    }
+
+    fn open<'a>(&'a self, wanted: &'a NewPullRequest) -> Answer<'a, PullRequest> {
+        Box::pin(async move {
+            let body = json!({
+                "head": wanted.head,
+                "base": wanted.base,
+                "title": wanted.title,
+                "body": wanted.text,
+            });
+            let made = self
+                .http
+                .write(Method::POST, &self.path("/pulls"), &body)
+                .await?;
+            self.taken(made)
+        })
+    }
+
+    fn edit<'a>(&'a self, number: u64, title: &'a str, text: &'a str) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let path = self.path(&format!("/pulls/{number}"));
+            let body = json!({"title": title, "body": text});
+            let done = self.http.write::<IgnoredAny>(Method::PATCH, &path, &body);
+            done.await.map(drop)
+        })
+    }
+
+    fn close(&self, number: u64) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let path = self.path(&format!("/pulls/{number}"));
+            let body = json!({"state": "closed"});
+            let done = self.http.write::<IgnoredAny>(Method::PATCH, &path, &body);
+            done.await.map(drop)
+        })
+    }
+
+    fn own_comments(&self, number: u64) -> Answer<'_, Vec<Comment>> {
+        Box::pin(async move {
+            let own = self.own().await?;
+            let path = self.path(&format!("/issues/{number}/comments?per_page=100"));
+            let notes: Vec<Note> = self.http.list(&path).await?;
+            let ours = notes.into_iter().filter(|note| match (&note.user, &own) {
+                (Some(user), Own::User(name)) => user.login == *name,
+                (Some(user), Own::Bot) => user.kind == "Bot",
+                (None, _) => false,
+            });
+            Ok(ours.map(Note::taken).collect())
+        })
+    }
+
+    fn comment<'a>(&'a self, number: u64, text: &'a str) -> Answer<'a, Comment> {
+        Box::pin(async move {
+            let path = self.path(&format!("/issues/{number}/comments"));
+            let body = json!({"body": text});
+            let note: Note = self.http.write(Method::POST, &path, &body).await?;
+            Ok(note.taken())
+        })
+    }
+
+    fn edit_comment<'a>(&'a self, _number: u64, id: u64, text: &'a str) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let path = self.path(&format!("/issues/comments/{id}"));
+            let body = json!({"body": text});
+            let done = self.http.write::<IgnoredAny>(Method::PATCH, &path, &body);
+            done.await.map(drop)
+        })
+    }
+
+    fn statuses<'a>(&'a self, revision: &'a Revision) -> Answer<'a, Vec<CommitStatus>> {
+        Box::pin(async move {
+            let path = self.path(&format!("/commits/{revision}/status?per_page=100"));
+            let found: Combined = self.http.get(&path).await?;
+            let known = found.statuses.into_iter();
+            Ok(known.filter_map(Status::taken).collect())
+        })
+    }
+
+    fn set_status<'a>(
+        &'a self,
+        revision: &'a Revision,
+        status: &'a CommitStatus,
+    ) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let path = self.path(&format!("/statuses/{revision}"));
+            let body = json!({
+                "context": status.context,
+                "state": state(status.state),
+                "description": status.description,
+                "target_url": status.url,
+            });
+            let done = self.http.write::<IgnoredAny>(Method::POST, &path, &body);
+            done.await.map(drop)
+        })
+    }
+
+    fn deploy<'a>(&'a self, deployment: &'a Deployment) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let id = self.deployment(deployment).await?;
+            let state = match deployment.state {
+                StatusState::Pending => "in_progress",
+                StatusState::Success => "success",
+                StatusState::Failure => "failure",
+            };
+            let body = json!({
+                "state": state,
+                "description": deployment.description,
+                "log_url": deployment.url,
+                "auto_inactive": true,
+            });
+            let path = self.path(&format!("/deployments/{id}/statuses"));
+            let done = self.http.write::<IgnoredAny>(Method::POST, &path, &body);
+            done.await.map(drop)
+        })
+    }
+
+    fn commit_url(&self, revision: &Revision) -> String {
+        format!("{}/commit/{revision}", self.address.home())
+    }
+
+    fn head_ref(&self, number: u64) -> String {
+        format!("refs/pull/{number}/head")
+    }
+
+    fn comment_limit(&self) -> usize {
+        COMMENT
+    }
+}
+
+impl Note {
+    fn taken(self) -> Comment {
+        Comment {
+            id: self.id,
+            text: self.body.unwrap_or_default(),
+        }
+    }
+}
+
+impl Status {
+    fn taken(self) -> Option<CommitStatus> {
+        Some(CommitStatus {
+            context: self.context,
+            state: read_state(&self.state)?,
+            description: self.description.unwrap_or_default(),
+            url: self.target_url,
+        })
+    }
+}

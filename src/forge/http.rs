@@ -1,0 +1,324 @@
+//! Requests to a forge: conditional, bounded, and none before a rate limit is over.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::header::{ACCEPT, ETAG, IF_NONE_MATCH, LINK};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use jiff::Timestamp;
+use reqwest::redirect::Policy;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::address::ForgeAddress;
+use super::error::ForgeError;
+use super::limits;
+use super::token::ForgeToken;
+use crate::runtime::clock;
+
+/// No answer of an API takes longer.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How much of an answer is read, in bytes.
+const LARGEST: usize = 16 << 20;
+
+/// How many pages of a list are read, 50 or 100 items each.
+const PAGES: usize = 40;
+
+/// How many answers are kept to ask only whether they have changed.
+const KEPT: usize = 256;
+
+/// How much of what a forge says about a failure is shown, in characters.
+const SHOWN: usize = 300;
+
+/// A client for one API.
+pub(super) struct Http {
+    client: reqwest::Client,
+    /// Without a slash at the end.
+    api: String,
+    host: String,
+    token: ForgeToken,
+    headers: &'static [(HeaderName, HeaderValue)],
+    kept: Mutex<BTreeMap<String, Kept>>,
+    pause: Mutex<Option<Timestamp>>,
+}
+
+/// An answer, and what names its version.
+#[derive(Clone)]
+struct Kept {
+    tag: HeaderValue,
+    page: Page,
+}
+
+/// An answer to a question.
+#[derive(Clone)]
+struct Page {
+    body: Vec<u8>,
+    next: Option<String>,
+}
+
+impl Http {
+    pub(super) fn new(
+        address: &ForgeAddress,
+        token: ForgeToken,
+        headers: &'static [(HeaderName, HeaderValue)],
+    ) -> Result<Self, ForgeError> {
+        let host = address.host();
+        let client = reqwest::Client::builder()
+            .user_agent(concat!("gitops-agent/", env!("CARGO_PKG_VERSION")))
+            .timeout(TIMEOUT)
+            .connect_timeout(TIMEOUT / 3)
+            // Another place would be given the token.
+            .redirect(Policy::none())
+            .build()
+            .map_err(|error| ForgeError::Unreachable {
+                host: host.clone(),
+                reason: said(&error),
+            })?;
+        Ok(Self {
+            client,
+            api: address.api(),
+            host,
+            token,
+            headers,
+            kept: Mutex::default(),
+            pause: Mutex::default(),
+        })
+    }
+
+    /// One thing.
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ForgeError> {
+        let page = self.page(&format!("{}{path}", self.api)).await?;
+        self.parse(&page.body, &Method::GET, path)
+    }
+
+    /// A list, over all its pages.
+    pub(super) async fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, ForgeError> {
+        let mut items = Vec::new();
+        let mut url = Some(format!("{}{path}", self.api));
+        for _ in 0..PAGES {
+            let Some(wanted) = url else { break };
+            let page = self.page(&wanted).await?;
+            items.extend(self.parse::<Vec<T>>(&page.body, &Method::GET, path)?);
+            url = page.next;
+        }
+        Ok(items)
+    }
+
+    /// Whether something is there: of a path that answers with nothing but its status.
+    pub(super) async fn exists(&self, path: &str) -> Result<bool, ForgeError> {
+        let request = self.client.get(format!("{}{path}", self.api));
+        match self.send(request, &Method::GET, path).await {
+            Ok(_) => Ok(true),
+            Err(ForgeError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A write, and what came of it.
+    pub(super) async fn write<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> Result<T, ForgeError> {
+        let url = format!("{}{path}", self.api);
+        let request = self.client.request(method.clone(), url).json(body);
+        let (_, answer) = self.send(request, &method, path).await?;
+        self.parse(&answer, &method, path)
+    }
+
+    /// What is wrong with an answer that says something impossible.
+    pub(super) fn unclear(&self, path: &str, reason: &dyn std::fmt::Display) -> ForgeError {
+        ForgeError::Unclear {
+            host: self.host.clone(),
+            act: format!("GET {path}"),
+            reason: reason.to_string(),
+        }
+    }
+
+    async fn page(&self, url: &str) -> Result<Page, ForgeError> {
+        let path = url.strip_prefix(&self.api).unwrap_or(url);
+        let known = lock(&self.kept).get(url).cloned();
+        let mut request = self.client.get(url);
+        if let Some(kept) = &known {
+            request = request.header(IF_NONE_MATCH, kept.tag.clone());
+        }
+        let (head, body) = self.send(request, &Method::GET, path).await?;
+        if let (StatusCode::NOT_MODIFIED, Some(kept)) = (head.status, known) {
+            return Ok(kept.page);
+        }
+        let page = Page {
+            body,
+            next: next(&head.headers).filter(|next| next.starts_with(&self.api)),
+        };
+        let mut all = lock(&self.kept);
+        if let Some(tag) = head.headers.get(ETAG) {
+            if all.len() >= KEPT {
+                all.clear();
+            }
+            let (tag, page) = (tag.clone(), page.clone());
+            all.insert(url.to_owned(), Kept { tag, page });
+        } else {
+            all.remove(url);
+        }
+        Ok(page)
+    }
+
+    async fn send(
+        &self,
+        request: reqwest::RequestBuilder,
+        method: &Method,
+        path: &str,
+    ) -> Result<(Parts, Vec<u8>), ForgeError> {
+        self.wait_out()?;
+        let token = self.token.read()?;
+        let mut request = request
+            .header(ACCEPT, HeaderValue::from_static("application/json"))
+            .bearer_auth(token.expose());
+        for (name, value) in self.headers {
+            request = request.header(name, value);
+        }
+        let unreachable = |error: reqwest::Error| ForgeError::Unreachable {
+            host: self.host.clone(),
+            reason: said(&error),
+        };
+        let mut response = request.send().await.map_err(unreachable)?;
+        let head = Parts {
+            status: response.status(),
+            headers: response.headers().clone(),
+        };
+        let pause = limits::pause(head.status, &head.headers, clock::now());
+        if let Some(until) = pause {
+            *lock(&self.pause) = Some(until);
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            body.extend_from_slice(&chunk);
+            if body.len() > LARGEST {
+                return Err(self.unclear(path, &"it is larger than 16 MiB"));
+            }
+        }
+        let fine = head.status.is_success() || head.status == StatusCode::NOT_MODIFIED;
+        if fine {
+            return Ok((head, body));
+        }
+        Err(self.refusal(head.status, pause, &body, format!("{method} {path}")))
+    }
+
+    /// Nothing is sent while the forge wants to be left alone.
+    fn wait_out(&self) -> Result<(), ForgeError> {
+        let until = *lock(&self.pause);
+        match until.filter(|until| *until > clock::now()) {
+            Some(until) => Err(ForgeError::Limited {
+                host: self.host.clone(),
+                until,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn refusal(
+        &self,
+        status: StatusCode,
+        pause: Option<Timestamp>,
+        body: &[u8],
+        act: String,
+    ) -> ForgeError {
+        let (host, message) = (self.host.clone(), message(body));
+        match (status, pause) {
+            (StatusCode::UNAUTHORIZED, _) => ForgeError::Unauthorized { host, act, message },
+            (status, Some(until)) if status.is_client_error() => {
+                ForgeError::Limited { host, until }
+            }
+            (StatusCode::FORBIDDEN, _) => ForgeError::Forbidden { host, act, message },
+            (StatusCode::NOT_FOUND, _) => ForgeError::NotFound { host, act },
+            (status, _) if status.is_server_error() => ForgeError::Failed {
+                host,
+                act,
+                status: status.as_u16(),
+                message,
+            },
+            (status, _) => ForgeError::Refused {
+                host,
+                act,
+                status: status.as_u16(),
+                message,
+            },
+        }
+    }
+
+    fn parse<T: DeserializeOwned>(
+        &self,
+        body: &[u8],
+        method: &Method,
+        path: &str,
+    ) -> Result<T, ForgeError> {
+        serde_json::from_slice(body).map_err(|error| ForgeError::Unclear {
+            host: self.host.clone(),
+            act: format!("{method} {path}"),
+            reason: error.to_string(),
+        })
+    }
+}
+
+struct Parts {
+    status: StatusCode,
+    headers: HeaderMap,
+}
+
+/// A value for a query (RFC 3986): a branch may have any name.
+pub(super) fn encoded(value: &str) -> String {
+    let mut text = String::new();
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            let _ = write!(text, "%{byte:02X}");
+        }
+    }
+    text
+}
+
+/// The address of the next page (RFC 8288).
+fn next(headers: &HeaderMap) -> Option<String> {
+    let links = headers.get(LINK)?.to_str().ok()?;
+    links.split(',').find_map(|link| {
+        let (target, rest) = link.trim().strip_prefix('<')?.split_once('>')?;
+        let mut parameters = rest.split(';').map(str::trim);
+        let next = parameters.any(|it| it == r#"rel="next""# || it == "rel=next");
+        next.then(|| target.to_owned())
+    })
+}
+
+/// What a forge says about a failure: `message` or `error`, or the text itself.
+fn message(body: &[u8]) -> String {
+    let parsed: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+    let said = match (&parsed["message"], &parsed["error"]) {
+        (Value::String(text), _) | (Value::Null, Value::String(text)) => text.clone(),
+        (Value::Null, _) => String::from_utf8_lossy(body).into_owned(),
+        (other, _) => other.to_string(),
+    };
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    let text: String = said.chars().take(SHOWN).map(plain).collect();
+    match text.trim() {
+        "" => "it does not say why".to_owned(),
+        text => text.to_owned(),
+    }
+}
+
+/// The cause at the bottom: what lies above it names the URL again.
+fn said(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}
+
+/// A panic while holding one of these locks leaves plain data behind, usable as it is.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
