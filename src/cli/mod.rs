@@ -11,6 +11,7 @@ mod schema;
 mod status;
 mod tree;
 mod validate;
+mod webhook;
 
 use std::process::ExitCode;
 
@@ -35,7 +36,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Follow the repository, and keep what is live as it declares
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     /// Show what the agent would do: a dry run of the working tree against the cluster
     Diff(diff::DiffArgs),
     /// Show how each unit stands, from the record
@@ -69,7 +70,7 @@ impl Cli {
     /// Whatever kept it from being carried out; the caller prints it.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let code = match self.command {
-            Command::Run(args) => run::run(args).await?,
+            Command::Run(args) => run::run(*args).await?,
             Command::Diff(args) => diff::run(args).await?,
             Command::Status(args) => status::run(args).await?,
             Command::Render(args) => render::run(args).await?,

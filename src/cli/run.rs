@@ -17,6 +17,8 @@ use tracing_subscriber::EnvFilter;
 
 use super::access::{ClusterArgs, RepositoryArgs, ToolArgs};
 use super::exit;
+use super::webhook::{Listeners, WebhookArgs};
+use crate::forge::webhook::endpoint;
 use crate::kube::{self, Cluster};
 use crate::model::{DigestKey, EnvironmentName};
 use crate::reconcile::{Ending, Environment, Journal, JournalOptions, Options, RunMode, ready};
@@ -76,6 +78,8 @@ pub struct RunArgs {
     repository: RepositoryArgs,
     #[command(flatten)]
     tools: ToolArgs,
+    #[command(flatten)]
+    webhook: WebhookArgs,
 }
 
 pub async fn run(args: RunArgs) -> anyhow::Result<u8> {
@@ -120,6 +124,19 @@ pub async fn run(args: RunArgs) -> anyhow::Result<u8> {
             age,
             stop.clone(),
         ));
+    }
+    // The sender that stays here keeps the channel open where no webhook is taken.
+    let (pull_requests, _) = watch::channel(0);
+    let listeners = Listeners {
+        waker: follower.waker(),
+        pull_requests: pull_requests.clone(),
+        metrics: metrics.clone(),
+    };
+    if let Some(endpoint) = args
+        .webhook
+        .endpoint(&remote.url, &args.branch, listeners)?
+    {
+        background.spawn(endpoint::serve(endpoint, stop.clone()));
     }
     let start = Start {
         args: &args,

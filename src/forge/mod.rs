@@ -15,6 +15,7 @@ mod http;
 mod limits;
 mod token;
 mod types;
+pub mod webhook;
 
 #[cfg(test)]
 mod tests;

@@ -36,6 +36,15 @@ pub struct EnvironmentLabels {
     pub environment: String,
 }
 
+/// A delivery of a webhook.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct DeliveryLabels {
+    /// The kind of forge.
+    pub sender: &'static str,
+    /// What became of it.
+    pub result: &'static str,
+}
+
 /// All metrics; cheap to clone, all clones count together.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -53,6 +62,8 @@ pub struct Metrics {
     pub source_age: Gauge<f64, AtomicU64>,
     /// Entries that wait for the record's repository.
     pub record_queue: Family<EnvironmentLabels, Gauge>,
+    /// Deliveries of webhooks.
+    pub webhook_deliveries: Family<DeliveryLabels, Counter>,
 }
 
 impl Default for Metrics {
@@ -65,6 +76,7 @@ impl Default for Metrics {
             apply_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
             source_age: Gauge::default(),
             record_queue: Family::default(),
+            webhook_deliveries: Family::default(),
         }
     }
 }
@@ -102,6 +114,11 @@ impl Metrics {
             "record_queue_entries",
             "Entries not pushed yet",
             self.record_queue.clone(),
+        );
+        registry.register(
+            "webhook_deliveries",
+            "Deliveries of webhooks, by sender and by what became of them",
+            self.webhook_deliveries.clone(),
         );
         let mut text = String::new();
         // Writing to a String does not fail.

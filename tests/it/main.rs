@@ -54,4 +54,5 @@ mod throttled;
 mod tidy;
 mod twenty_units;
 mod watches;
+mod webhook;
 mod yaml_as_kubectl;

@@ -23,7 +23,7 @@ const ORDER: [&str; 13] = [
 ];
 
 /// Same input, same output: no IO, no clock, no chance.
-const PURE: [&str; 8] = [
+const PURE: [&str; 15] = [
     "model",
     "config",
     "fields",
@@ -32,6 +32,13 @@ const PURE: [&str; 8] = [
     "record/entry.rs",
     "record/path.rs",
     "record/text.rs",
+    "forge/webhook/bitbucket.rs",
+    "forge/webhook/generic.rs",
+    "forge/webhook/gitea.rs",
+    "forge/webhook/github.rs",
+    "forge/webhook/gitlab.rs",
+    "forge/webhook/place.rs",
+    "forge/webhook/signature.rs",
 ];
 
 const IMPURE_CRATES: [&str; 12] = [

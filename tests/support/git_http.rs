@@ -13,7 +13,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 
 use base64::Engine as _;
@@ -28,6 +28,7 @@ pub struct GitHttp {
 struct Shared {
     root: PathBuf,
     rules: Mutex<Rules>,
+    released: Condvar,
     requests: AtomicUsize,
 }
 
@@ -37,6 +38,8 @@ struct Rules {
     login: Option<String>,
     /// A status line to answer everything with, such as `503 Service Unavailable`.
     status: Option<String>,
+    /// Whether nothing is answered for now.
+    hold: bool,
 }
 
 struct Running {
@@ -50,6 +53,7 @@ impl GitHttp {
         let shared = Arc::new(Shared {
             root: root.to_owned(),
             rules: Mutex::default(),
+            released: Condvar::new(),
             requests: AtomicUsize::new(0),
         });
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -80,6 +84,17 @@ impl GitHttp {
     /// From now on answers everything with a status; `None` serves again.
     pub fn answer_with(&self, status: Option<&str>) {
         self.shared.rules.lock().unwrap().status = status.map(str::to_owned);
+    }
+
+    /// From now on lets requests wait, until it is released.
+    pub fn hold(&self) {
+        self.shared.rules.lock().unwrap().hold = true;
+    }
+
+    /// Answers those that wait, and all others.
+    pub fn release(&self) {
+        self.shared.rules.lock().unwrap().hold = false;
+        self.shared.released.notify_all();
     }
 
     /// How many requests came in so far.
@@ -147,7 +162,9 @@ impl Request {
 fn serve(mut stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
     let request = read_request(stream)?;
     shared.requests.fetch_add(1, Ordering::SeqCst);
-    let rules = shared.rules.lock().unwrap().clone();
+    let rules = shared.rules.lock().unwrap();
+    let released = shared.released.wait_while(rules, |rules| rules.hold);
+    let rules = released.unwrap().clone();
     if let Some(status) = rules.status {
         return reply(stream, &status, "", b"");
     }

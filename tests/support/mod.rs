@@ -11,6 +11,7 @@ pub mod files;
 pub mod git;
 pub mod git_http;
 pub mod gitea;
+pub mod hook;
 mod kubectl;
 pub mod leash;
 mod modules;

@@ -1,5 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::time::Instant;
+
 use super::super::scratch::git_http::GitHttp;
 use super::super::scratch::{Scratch, remote, until};
 use super::*;
@@ -177,5 +179,27 @@ fn the_wait_grows_to_the_poll_interval_or_a_minute() {
     for _ in 0..100 {
         let wait = jittered(Duration::from_secs(10)).as_millis();
         assert!((9_000..=11_000).contains(&wait), "{wait}");
+    }
+}
+
+#[test]
+fn pokes_during_a_look_lead_to_exactly_one_more() {
+    let scratch = Scratch::bare();
+    let head = scratch.commit("a", "1");
+    let server = GitHttp::start(scratch.directory.path());
+    let follower = follow(&scratch, remote(&server.url("env.git")), NEVER);
+    until("the commit", || head_is(&follower, &head));
+    let before = server.requests();
+    server.hold();
+    follower.poke();
+    until("a question", || server.requests() > before);
+    (0..100).for_each(|_| follower.poke());
+    server.release();
+    until("one more", || server.requests() > before + 1);
+    // A third one would come now, if there were one.
+    let end = Instant::now() + Duration::from_millis(500);
+    while Instant::now() < end {
+        assert_eq!(server.requests(), before + 2);
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
