@@ -4,10 +4,13 @@ mod access;
 mod completions;
 mod diff;
 mod health;
+mod history;
 mod output;
+mod records;
 mod render;
 mod run;
 mod schema;
+mod since;
 mod status;
 mod tree;
 mod validate;
@@ -41,6 +44,8 @@ enum Command {
     Diff(diff::DiffArgs),
     /// Show how each unit stands, from the record
     Status(status::StatusArgs),
+    /// Show what happened, when, by whom and from which commit, from the record
+    History(history::HistoryArgs),
     /// Print the objects that the repository declares
     Render(render::RenderArgs),
     /// Tell the health of the objects in a file, by the agent's rules
@@ -73,6 +78,7 @@ impl Cli {
             Command::Run(args) => run::run(*args).await?,
             Command::Diff(args) => diff::run(args).await?,
             Command::Status(args) => status::run(args).await?,
+            Command::History(args) => history::run(args).await?,
             Command::Render(args) => render::run(args).await?,
             Command::Health(args) => health::run(&args)?,
             Command::Validate(args) => validate::run(args).await?,

@@ -1,25 +1,22 @@
 //! `agent status`: what the record says of each unit. It needs neither the cluster nor
 //! a connection to the daemon.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::access::RepositoryArgs;
 use super::exit;
 use super::output::{
     BOLD, Cell, DIM, Format, GREEN, PLAIN, RED, YELLOW, ago, columns, print, progress, warn,
 };
+use super::records::RecordArgs;
 use crate::model::{EnvironmentName, Revision, UnitName};
 use crate::record::status::{State, StatusFile, UnitStatus};
-use crate::record::{self, RecordView, branch_name};
+use crate::record::{RecordView, branch_name};
 use crate::runtime::clock;
-use crate::source::{Checkout, Remote};
 
 const EXAMPLES: &str = "Examples:
   agent status                             in a checkout of the repository
@@ -36,22 +33,11 @@ it could not be told.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct StatusArgs {
-    /// The environment to show; may be given several times [default: all with a record]
-    #[arg(
-        long,
-        env = "AGENT_ENVIRONMENT",
-        value_name = "NAME",
-        value_delimiter = ','
-    )]
-    environment: Vec<EnvironmentName>,
-    /// The environment repository [default: the checkout that the current directory is in]
-    #[arg(long, env = "AGENT_REPO", hide_env_values = true, value_name = "URL")]
-    repo: Option<String>,
     /// How to print it; json: status.yaml of each environment, with its last entry
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
     #[command(flatten)]
-    repository: RepositoryArgs,
+    records: RecordArgs,
 }
 
 /// An environment's record.
@@ -96,92 +82,11 @@ fn settled(status: &StatusFile) -> bool {
 }
 
 fn read(args: &StatusArgs) -> anyhow::Result<Vec<Recorded>> {
-    if let Some(address) = &args.repo {
-        return of_remote(&args.repository.remote(address)?, &args.environment);
-    }
-    let Some(checkout) = Checkout::discover(Path::new(".")) else {
-        bail!(
-            "the current directory is in no checkout of a Git repository; \
-             go to a checkout of the environment repository, or name the repository with --repo"
-        );
-    };
-    of_checkout(&checkout, &args.repository, &args.environment)
-}
-
-fn of_checkout(
-    checkout: &Checkout,
-    access: &RepositoryArgs,
-    wanted: &[EnvironmentName],
-) -> anyhow::Result<Vec<Recorded>> {
-    let stale = freshen(checkout, access)
-        .err()
-        .map(|error| format!("origin could not be asked: {error:#}"));
-    let known = record::environments_in_repository(&checkout.repository)?;
-    let names = chosen(
-        wanted,
-        known,
-        &checkout.root.display().to_string(),
-        stale.as_deref(),
-    )?;
-    let read = |name| {
-        let view =
-            RecordView::in_repository(&checkout.repository, &name)?.with_context(|| gone(&name))?;
-        recorded(&name, &view, stale.clone())
-    };
-    names.into_iter().map(read).collect()
-}
-
-/// Asks the checkout's origin, if it has one, for what is new.
-fn freshen(checkout: &Checkout, access: &RepositoryArgs) -> anyhow::Result<()> {
-    if let Some(address) = checkout.origin() {
-        record::fetch(&checkout.repository, &access.remote(address.expose())?)?;
-    }
-    Ok(())
-}
-
-fn of_remote(remote: &Remote, wanted: &[EnvironmentName]) -> anyhow::Result<Vec<Recorded>> {
-    let known = record::environments_of_remote(remote)?;
-    let names = chosen(wanted, known, &remote.url.to_string(), None)?;
-    let scratch =
-        tempfile::tempdir().context("a temporary directory is needed to fetch the record into")?;
-    let read = |name: EnvironmentName| {
-        let copy = scratch.path().join(name.as_str());
-        let view = RecordView::of_remote(remote, &name, &copy)?.with_context(|| gone(&name))?;
-        recorded(&name, &view, None)
-    };
-    names.into_iter().map(read).collect()
-}
-
-/// The environments to show. None at all is not an answer: the agent never ran, or
-/// this is not the repository that it writes to.
-fn chosen(
-    wanted: &[EnvironmentName],
-    known: BTreeSet<EnvironmentName>,
-    place: &str,
-    stale: Option<&str>,
-) -> anyhow::Result<BTreeSet<EnvironmentName>> {
-    let stale = stale.map(|why| format!(" ({why})")).unwrap_or_default();
-    if known.is_empty() {
-        bail!(
-            "{place} holds no record of any environment{stale}; \
-             `agent run --repo URL --environment NAME` writes one, to its branch live/NAME"
-        );
-    }
-    match wanted.iter().find(|name| !known.contains(name)) {
-        None if wanted.is_empty() => Ok(known),
-        None => Ok(wanted.iter().cloned().collect()),
-        Some(missing) => {
-            let known: Vec<&str> = known.iter().map(EnvironmentName::as_str).collect();
-            bail!(
-                "{place} holds no record of the environment {missing}{stale}; there are records of: {}",
-                known.join(", ")
-            )
-        }
-    }
-}
-
-fn gone(name: &EnvironmentName) -> String {
-    format!("the branch {} is gone", branch_name(name))
+    let records = args.records.open()?;
+    let views = records.views.iter();
+    views
+        .map(|view| recorded(view.environment(), view, records.stale.clone()))
+        .collect()
 }
 
 fn recorded(

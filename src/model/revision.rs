@@ -77,6 +77,8 @@ pub struct SourceCommit {
     pub revision: Revision,
     /// Its author.
     pub author: Signature,
+    /// When it was committed, which a rebase or a merge makes anew.
+    pub committed: Timestamp,
     /// The first line of its message.
     pub subject: String,
 }

@@ -4,10 +4,15 @@
 pub mod branch;
 mod compact;
 pub mod entry;
+pub mod event;
 pub mod foreign;
+pub mod history;
+pub mod lines;
 mod local;
 mod outcome;
 pub mod path;
+pub mod recorded;
+pub mod select;
 mod signature;
 pub mod status;
 pub mod status_files;
@@ -19,7 +24,11 @@ pub mod view;
 
 pub use branch::{RecordBranch, content_id};
 pub use entry::Entry;
+pub use event::Event;
+pub use history::{FileChange, History, ObjectFiles};
 pub use outcome::{Below, PushError, Pushed, RecordError};
+pub use recorded::{Facts, Recorded};
+pub use select::{ObjectPattern, Selection};
 pub use text::README;
 pub use view::{RecordView, ViewError, environments_in_repository, environments_of_remote, fetch};
 

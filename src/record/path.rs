@@ -10,7 +10,7 @@ use crate::model::{GroupKind, ObjectId, UnitName};
 
 /// Stands in the namespace's place. No namespace can have this name: `_` is not
 /// allowed in one.
-const CLUSTER: &str = "_cluster";
+pub(super) const CLUSTER: &str = "_cluster";
 
 /// The path of an object of a unit.
 pub fn of_object(unit: &UnitName, id: &ObjectId) -> String {
@@ -64,7 +64,7 @@ pub fn to_object(path: &str) -> Option<(UnitName, ObjectId)> {
 
 /// One component of a path. A leading dot is encoded too: it covers `.`, `..` and
 /// `.git`.
-fn encode(text: &str) -> String {
+pub(super) fn encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for (at, c) in text.char_indices() {
         let unsafe_here = matches!(c, '/' | '\\' | '%') || c.is_control() || (at == 0 && c == '.');

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::entry::Entry;
+use super::event::Event;
+use super::lines::{body, counts, drift_body};
 use super::status::State;
 use super::text::{COMMITTER_EMAIL, COMMITTER_NAME};
 use crate::model::{
@@ -13,8 +15,6 @@ use crate::model::{
 };
 use crate::plan::{Action, FieldChange, ForeignField, Step};
 
-/// How many objects an entry's text names; the tree has them all.
-const NAMED: usize = 50;
 /// How many lines an entry's list of foreign fields has.
 const LINES: usize = 200;
 
@@ -27,6 +27,8 @@ pub struct Scene<'a> {
     pub unit: &'a UnitName,
     /// The commit that declares the unit as it is.
     pub source: Option<&'a SourceCommit>,
+    /// How the unit stands with it; `None` where that isn't known yet.
+    pub state: Option<State>,
     /// The plan that was followed.
     pub plan: Option<Digest>,
     /// When.
@@ -97,15 +99,23 @@ pub fn synced(
         [one] => format!("sync {}{at}: {} {}", scene.unit, one.action, one.object),
         _ => format!("sync {}{at}: {}", scene.unit, counts(told)),
     };
-    let author = scene.source.map(|source| Signature {
-        time: scene.now,
-        ..source.author.clone()
-    });
+    let author = deployer(scene.source, scene.now);
     let mut text = body(told);
     if state != State::Synced {
         text = format!("{text}\n\n{state}: {message}");
     }
-    entry(scene, &subject, text, "revision", author, changes)
+    let subject = match state {
+        State::Failed => format!("{subject}; it failed"),
+        State::Blocked => format!("{subject}; the rest is blocked"),
+        _ => subject,
+    };
+    let all = |action| !told.is_empty() && told.iter().all(|told| told.action == action);
+    let event = match () {
+        () if all(Action::Adopt) => Event::Adopt,
+        () if all(Action::Prune) => Event::Prune,
+        () => Event::Sync,
+    };
+    entry(scene, &subject, text, event, author, changes)
 }
 
 /// Live moved, and it was not us.
@@ -118,11 +128,11 @@ pub fn drifted(scene: &Scene<'_>, told: &[Told], changes: Changes) -> Entry {
         many => format!("{who} changed {} objects of {}", many.len(), scene.unit),
     };
     let author = actor.map(|name| Signature {
-        email: format!("{name}@field-manager"),
-        name,
-        time: scene.now,
+        time: moment(told).map_or(scene.now, |then| then.min(scene.now)),
+        ..manager(name, scene.now)
     });
-    entry(scene, &subject, drift_body(told), "drift", author, changes)
+    let body = drift_body(told);
+    entry(scene, &subject, body, Event::Drift, author, changes)
 }
 
 /// Others have added fields, which are left as they are.
@@ -145,13 +155,10 @@ pub fn others(scene: &Scene<'_>, found: &[&ForeignField], changes: Changes) -> E
     }
     let name = names.into_iter().collect::<Vec<_>>().join(", ");
     let subject = format!("found fields of {name} on {on}");
-    let author = Signature {
-        email: format!("{name}@field-manager"),
-        name,
-        time: scene.now,
-    };
+    let author = manager(name, scene.now);
     let body = lines.join("\n");
-    entry(scene, &subject, body, "foreign", Some(author), changes)
+    let event = Event::Foreign;
+    entry(scene, &subject, body, event, Some(author), changes)
 }
 
 /// Drift was put back.
@@ -164,7 +171,8 @@ pub fn reverted(scene: &Scene<'_>, told: &[Told], changes: Changes) -> Entry {
         [one] => format!("revert drift on {}", one.object),
         many => format!("revert drift on {} objects of {}", many.len(), scene.unit),
     };
-    let mut reverted = entry(scene, &subject, body(told), "drift", None, changes);
+    let body = body(told);
+    let mut reverted = entry(scene, &subject, body, Event::Revert, None, changes);
     if let Some(actor) = actor(told) {
         reverted.trailers.push(("Actor".to_owned(), actor));
     }
@@ -180,8 +188,9 @@ pub fn contended(scene: &Scene<'_>, fight: &Contention, changes: Changes) -> Ent
         [one] => format!("changing {one}"),
         many => format!("changing {} fields", many.len()),
     };
-    let (subject, body) = match fight.phase {
+    let (event, subject, body) = match fight.phase {
         Phase::Begun => (
+            Event::Contended,
             format!("{object} is contended: {who} keeps {what}"),
             format!(
                 "{}
@@ -191,11 +200,12 @@ It is put back again after a while, each time after a longer one. That is not to
             ),
         ),
         Phase::Over => (
+            Event::Calm,
             format!("{object} is no longer contended"),
             format!("{who} has stopped {what}."),
         ),
     };
-    let mut entry = entry(scene, &subject, body, "contended", None, changes);
+    let mut entry = entry(scene, &subject, body, event, None, changes);
     let actor = fight.manager.iter();
     entry
         .trailers
@@ -209,37 +219,46 @@ pub fn found(scene: &Scene<'_>, changes: Changes) -> Entry {
         scene,
         &format!("record {} as it is live", scene.unit),
         String::new(),
-        "resume",
+        Event::Recorded,
         None,
         changes,
     )
 }
 
-/// The unit stands otherwise than it did.
-pub fn stands(scene: &Scene<'_>, state: State, message: &str, changes: Changes) -> Entry {
+/// The unit stands otherwise than it did, which was `before`.
+pub fn stands(
+    scene: &Scene<'_>,
+    before: Option<State>,
+    state: State,
+    message: &str,
+    changes: Changes,
+) -> Entry {
     let unit = scene.unit;
     let first = message.lines().next().unwrap_or_default();
-    let (subject, cause) = match state {
-        State::Synced => (format!("{unit} is healthy"), "health"),
-        State::Progressing | State::Waiting => (format!("{unit} waits for {first}"), "health"),
-        State::Drifted => (format!("{unit} has drifted"), "drift"),
-        State::Blocked => (format!("{unit} is blocked: {first}"), "blocked"),
-        State::Failed => (format!("{unit} failed: {first}"), "failed"),
-        State::Suspended => (format!("{unit} is suspended"), "revision"),
+    let (subject, event) = match state {
+        State::Synced => (
+            match before {
+                Some(State::Failed) => format!("{unit} is healthy again"),
+                Some(State::Blocked) => format!("{unit} is healthy, no longer blocked"),
+                Some(State::Drifted) => format!("{unit} is healthy, no longer drifted"),
+                _ => format!("{unit} is healthy"),
+            },
+            Event::Healthy,
+        ),
+        State::Progressing | State::Waiting => (format!("{unit} waits for {first}"), Event::Waits),
+        State::Drifted => (format!("{unit} has drifted"), Event::Drifted),
+        State::Blocked => (format!("{unit} is blocked: {first}"), Event::Blocked),
+        State::Failed => (format!("{unit} failed: {first}"), Event::Failed),
+        State::Suspended => (format!("{unit} is suspended"), Event::Suspended),
     };
-    entry(scene, &subject, message.to_owned(), cause, None, changes)
+    entry(scene, &subject, message.to_owned(), event, None, changes)
 }
 
 /// A unit left the environment, and its objects are gone.
 pub fn left(scene: &Scene<'_>, told: &[Told], changes: Changes) -> Entry {
-    entry(
-        scene,
-        &format!("{} left the environment", scene.unit),
-        body(told),
-        "revision",
-        None,
-        changes,
-    )
+    let subject = format!("{} left the environment", scene.unit);
+    let author = deployer(scene.source, scene.now);
+    entry(scene, &subject, body(told), Event::Left, author, changes)
 }
 
 /// The environment as a whole: a revision that changes nothing, or what keeps it from
@@ -252,25 +271,22 @@ pub fn environment(
     now: Timestamp,
 ) -> Entry {
     let at = revision.map_or("no revision", Revision::short);
-    let (subject, cause) = match error {
+    let (subject, event) = match error {
         Some(error) => (
             format!(
                 "{name}: stays at {at}: {}",
                 error.lines().next().unwrap_or(error)
             ),
-            "failed",
+            Event::Stuck,
         ),
-        None => (format!("{name}: at {at}, nothing to change"), "revision"),
+        None => (
+            format!("{name}: at {at}, nothing to change"),
+            Event::Nothing,
+        ),
     };
-    let mut trailers = vec![
-        ("Environment".to_owned(), name.to_string()),
-        ("Cause".to_owned(), cause.to_owned()),
-    ];
-    trailers.extend(revision.map(|revision| ("Revision".to_owned(), revision.to_string())));
-    let author = source.filter(|_| error.is_none()).map(|source| Signature {
-        time: now,
-        ..source.author.clone()
-    });
+    let mut trailers = trailers(name, None, event);
+    trailers.extend(revision.map(|revision| pair("Revision", revision)));
+    let author = deployer(source.filter(|_| error.is_none()), now);
     Entry {
         subject,
         body: error.unwrap_or_default().to_owned(),
@@ -285,27 +301,24 @@ fn entry(
     scene: &Scene<'_>,
     subject: &str,
     body: String,
-    cause: &str,
+    event: Event,
     author: Option<Signature>,
     changes: Changes,
 ) -> Entry {
-    let mut trailers = vec![
-        ("Environment".to_owned(), scene.environment.to_string()),
-        ("Unit".to_owned(), scene.unit.to_string()),
-        ("Cause".to_owned(), cause.to_owned()),
-    ];
-    trailers.extend(
-        author
-            .as_ref()
-            .filter(|_| matches!(cause, "drift" | "foreign"))
-            .map(|author| ("Actor".to_owned(), author.name.clone())),
-    );
+    let mut trailers = trailers(scene.environment, Some(scene.unit), event);
+    trailers.extend(scene.state.map(|state| pair("State", &state)));
+    let actor = author
+        .as_ref()
+        .filter(|_| matches!(event, Event::Drift | Event::Foreign));
+    trailers.extend(actor.map(|author| pair("Actor", &author.name)));
     trailers.extend(
         scene
             .source
-            .map(|source| ("Revision".to_owned(), source.revision.to_string())),
+            .map(|source| pair("Revision", &source.revision)),
     );
-    trailers.extend(scene.plan.map(|plan| ("Plan".to_owned(), plan.to_string())));
+    let committed = scene.source.filter(|_| event.deploys());
+    trailers.extend(committed.map(|source| pair("Committed", &source.committed)));
+    trailers.extend(scene.plan.map(|plan| pair("Plan", &plan)));
     Entry {
         subject: format!("{}: {subject}", scene.environment),
         body,
@@ -313,6 +326,39 @@ fn entry(
         author: author.unwrap_or_else(|| agent(scene.now)),
         time: scene.now,
         changes,
+    }
+}
+
+fn trailers(
+    environment: &EnvironmentName,
+    unit: Option<&UnitName>,
+    event: Event,
+) -> Vec<(String, String)> {
+    let mut trailers = vec![pair("Environment", environment)];
+    trailers.extend(unit.map(|unit| pair("Unit", unit)));
+    trailers.push(pair("Event", &event));
+    trailers.push(pair("Cause", &event.cause()));
+    trailers
+}
+
+fn pair(key: &str, value: &dyn ToString) -> (String, String) {
+    (key.to_owned(), value.to_string())
+}
+
+/// The author of the commit that is deployed.
+fn deployer(source: Option<&SourceCommit>, now: Timestamp) -> Option<Signature> {
+    source.map(|source| Signature {
+        time: now,
+        ..source.author.clone()
+    })
+}
+
+/// A field manager as an author.
+fn manager(name: String, time: Timestamp) -> Signature {
+    Signature {
+        email: format!("{name}@field-manager"),
+        name,
+        time,
     }
 }
 
@@ -333,68 +379,10 @@ fn actor(told: &[Told]) -> Option<String> {
     (!names.is_empty()).then(|| names.into_iter().collect::<Vec<_>>().join(", "))
 }
 
-/// `2 created, 1 changed, 1 pruned`
-fn counts(told: &[Told]) -> String {
-    let mut counts: BTreeMap<Action, usize> = BTreeMap::new();
-    for step in told {
-        *counts.entry(step.action).or_default() += 1;
-    }
-    let past = |action| match action {
-        Action::Create => "created",
-        Action::Change => "changed",
-        Action::Adopt => "adopted",
-        Action::Clear => "cleared",
-        Action::Replace => "replaced",
-        Action::Prune => "pruned",
-        Action::Detach => "let go",
-    };
-    counts
-        .into_iter()
-        .map(|(action, count)| format!("{count} {}", past(action)))
-        .collect::<Vec<_>>()
-        .join(", ")
-}
-
-fn body(told: &[Told]) -> String {
-    listed(
-        told,
-        |told| format!("{} {}", told.action, told.object),
-        ToString::to_string,
-    )
-}
-
-/// In the direction in which live moved.
-fn drift_body(told: &[Told]) -> String {
-    let title = |told: &Told| match told.action {
-        Action::Create => format!("deleted {}", told.object),
-        _ => format!("changed {}", told.object),
-    };
-    listed(told, title, |field| {
-        FieldChange {
-            from: field.to.clone(),
-            to: field.from.clone(),
-            ..field.clone()
-        }
-        .to_string()
-    })
-}
-
-fn listed(
-    told: &[Told],
-    title: impl Fn(&Told) -> String,
-    field: impl Fn(&FieldChange) -> String,
-) -> String {
-    let mut lines = Vec::new();
-    for one in told.iter().take(NAMED) {
-        lines.push(title(one));
-        lines.extend(
-            one.fields
-                .iter()
-                .map(|change| format!("  {}", field(change))),
-        );
-    }
-    if told.len() > NAMED {
-        lines.push(format!("and {} more", told.len() - NAMED));
-    }
-    lines.join("\n")
+/// When the last of it was done, as the API server wrote it down.
+fn moment(told: &[Told]) -> Option<Timestamp> {
+    let fields = told.iter().flat_map(|told| &told.fields);
+    fields
+        .filter_map(|field| field.actor()?.time.parse().ok())
+        .max()
 }

@@ -32,7 +32,7 @@ pub fn readme(environment: &EnvironmentName) -> String {
          \n\
          ```\n\
          git log -p live/{environment} -- <unit>/<namespace>/Deployment.apps/<name>.yaml\n\
-         git log --grep='Cause: drift' live/{environment}\n\
+         git log --grep='Event: drift$' live/{environment}\n\
          ```\n"
     )
 }

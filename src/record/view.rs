@@ -51,9 +51,9 @@ pub enum ViewError {
 
 /// An environment's record at its latest commit.
 pub struct RecordView {
-    repository: Repository,
-    environment: EnvironmentName,
-    tip: Oid,
+    pub(super) repository: Repository,
+    pub(super) environment: EnvironmentName,
+    pub(super) tip: Oid,
 }
 
 impl RecordView {
@@ -142,7 +142,12 @@ impl RecordView {
         files(&self.repository, self.tip).map_err(|error| self.failed(error))
     }
 
-    fn failed(&self, source: git2::Error) -> ViewError {
+    /// The environment.
+    pub fn environment(&self) -> &EnvironmentName {
+        &self.environment
+    }
+
+    pub(super) fn failed(&self, source: git2::Error) -> ViewError {
         ViewError::Read {
             environment: self.environment.clone(),
             path: self.repository.path().display().to_string(),

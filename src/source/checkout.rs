@@ -124,6 +124,7 @@ pub fn commit(repository: &Path, revision: &Revision) -> Result<SourceCommit, Ch
     Ok(SourceCommit {
         revision: revision.clone(),
         author: signature(&found.author()),
+        committed: signature(&found.committer()).time,
         subject: String::from_utf8_lossy(summary).into_owned(),
     })
 }

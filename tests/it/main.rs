@@ -14,6 +14,7 @@ mod adopt;
 mod api_server_outage;
 mod cli_diff;
 mod cli_health;
+mod cli_history;
 mod cli_render;
 mod cli_schema;
 mod cli_status;

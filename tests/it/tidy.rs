@@ -23,14 +23,18 @@ const ORDER: [&str; 13] = [
 ];
 
 /// Same input, same output: no IO, no clock, no chance.
-const PURE: [&str; 15] = [
+const PURE: [&str; 19] = [
     "model",
     "config",
     "fields",
     "health",
     "plan",
     "record/entry.rs",
+    "record/event.rs",
+    "record/lines.rs",
     "record/path.rs",
+    "record/recorded.rs",
+    "record/select.rs",
     "record/text.rs",
     "forge/webhook/bitbucket.rs",
     "forge/webhook/generic.rs",

@@ -126,7 +126,7 @@ pub struct Environment {
 /// What a task of the environment came to.
 enum Event {
     Declared {
-        source: SourceCommit,
+        source: Box<SourceCommit>,
         purpose: Purpose,
         result: Result<Reading, Unread>,
         cache: RenderCache,
@@ -288,7 +288,7 @@ impl Environment {
                 cache,
             } => {
                 self.cache = Some(cache);
-                self.declared(source, purpose, result).await;
+                self.declared(*source, purpose, result).await;
             }
             Event::Passed { unit, outcome } => self.passed(&unit, *outcome).await,
         }

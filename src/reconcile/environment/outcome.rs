@@ -139,6 +139,8 @@ impl Environment {
             let told: Vec<Told> = steps.iter().map(|step| Told::from(*step)).collect();
             let scene = Scene {
                 plan: Some(plan.digest),
+                // The pass that finds drift says only afterwards how the unit stands.
+                state: None,
                 ..scene(&self.context.environment, name, &self.units[name], now)
             };
             let mut changes = Changes::new();

@@ -127,7 +127,10 @@ impl Environment {
             (true, true) if before.is_none() && state == State::Synced => {
                 story::found(&scene, differing)
             }
-            (true, true) if news => story::stands(&scene, state, message, differing),
+            (true, true) if news => {
+                let before = before.map(|unit| unit.state);
+                story::stands(&scene, before, state, message, differing)
+            }
             (true, true) if differing.is_empty() => return,
             (true, true) => story::found(&scene, differing),
             (true, false) => story::reverted(&scene, &reverted, differing),
@@ -261,6 +264,7 @@ pub(super) fn scene<'a>(
         environment,
         unit: name,
         source: unit.source.as_ref(),
+        state: Some(unit.standing.state),
         plan: unit.plan,
         now,
     }

@@ -92,7 +92,7 @@ impl Environment {
                 Err(problem) => Err(Unread::Again(problem)),
             };
             Event::Declared {
-                source,
+                source: Box::new(source),
                 purpose,
                 result,
                 cache,

@@ -1,0 +1,265 @@
+//! Walks a record from its newest entry to its oldest, and tells which of them changed
+//! the file of an object.
+
+use std::collections::HashMap;
+
+use git2::{Commit, ErrorCode, ObjectType, Oid, Repository, Tree};
+use jiff::Timestamp;
+use similar::TextDiff;
+
+use super::path;
+use super::recorded::Recorded;
+use super::select::ObjectPattern;
+use super::view::{RecordView, ViewError};
+use crate::model::{ObjectId, Revision, Signature};
+
+/// The entries of a record, newest first. Each is read when it is asked for.
+pub struct History<'r> {
+    view: &'r RecordView,
+    next: Option<Oid>,
+    cut: bool,
+}
+
+/// A file of the record as an entry changed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileChange {
+    before: Option<Oid>,
+    after: Option<Oid>,
+}
+
+impl RecordView {
+    /// Its entries, newest first.
+    pub fn history(&self) -> History<'_> {
+        History {
+            view: self,
+            next: Some(self.tip),
+            cut: false,
+        }
+    }
+}
+
+impl Iterator for History<'_> {
+    type Item = Result<Recorded, ViewError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let id = self.next.take()?;
+        let read = self.read(id);
+        Some(read.map_err(|error| self.view.failed(error)))
+    }
+}
+
+impl History<'_> {
+    /// Whether older entries were not fetched: the clone is a shallow one.
+    pub fn is_cut(&self) -> bool {
+        self.cut
+    }
+
+    fn read(&mut self, id: Oid) -> Result<Recorded, git2::Error> {
+        let commit = self.view.repository.find_commit(id)?;
+        self.next = commit.parent_id(0).ok();
+        self.cut = self.next.is_none() && is_cut(&self.view.repository, id);
+        Ok(Recorded::read(
+            &self.view.environment,
+            revision(id),
+            &signature(&commit.author()),
+            instant(commit.committer().when()),
+            &String::from_utf8_lossy(commit.message_bytes()),
+        ))
+    }
+}
+
+/// libgit2 says of what a shallow clone ends with that it has no parent.
+fn is_cut(repository: &Repository, id: Oid) -> bool {
+    let list = std::fs::read_to_string(repository.commondir().join("shallow"));
+    list.is_ok_and(|list| list.lines().any(|line| line == id.to_string()))
+}
+
+/// Finds an object's file in the trees of entries. What was found in a unit's tree is
+/// kept: most entries leave it as it was.
+pub struct ObjectFiles<'r> {
+    view: &'r RecordView,
+    object: &'r ObjectPattern,
+    found: HashMap<Oid, Option<Oid>>,
+}
+
+impl<'r> ObjectFiles<'r> {
+    /// The files of an object.
+    pub fn new(view: &'r RecordView, object: &'r ObjectPattern) -> Self {
+        Self {
+            view,
+            object,
+            found: HashMap::new(),
+        }
+    }
+
+    /// What an entry changed of them; `None` if nothing.
+    ///
+    /// # Errors
+    /// When the repository can't be read.
+    pub fn change(&mut self, entry: &Recorded) -> Result<Option<FileChange>, ViewError> {
+        let changed = self.changed(entry);
+        changed.map_err(|error| self.view.failed(error))
+    }
+
+    fn changed(&mut self, entry: &Recorded) -> Result<Option<FileChange>, git2::Error> {
+        let commit = self
+            .view
+            .repository
+            .find_commit(Oid::from_str(entry.entry.as_str())?)?;
+        let after = commit.tree()?;
+        let before = parent(&commit)?.map(|parent| parent.tree()).transpose()?;
+        let units = match entry.unit() {
+            Some(unit) => vec![unit.to_string()],
+            None => units_that_differ(before.as_ref(), &after),
+        };
+        for unit in units {
+            let change = FileChange {
+                before: match &before {
+                    Some(before) => self.file(before, &unit)?,
+                    None => None,
+                },
+                after: self.file(&after, &unit)?,
+            };
+            if change.before != change.after {
+                return Ok(Some(change));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The object's file in a unit.
+    fn file(&mut self, root: &Tree<'_>, unit: &str) -> Result<Option<Oid>, git2::Error> {
+        let Some(entry) = root.get_name(unit) else {
+            return Ok(None);
+        };
+        let id = entry.id();
+        if entry.kind() != Some(ObjectType::Tree) {
+            return Ok(None);
+        }
+        if let Some(found) = self.found.get(&id) {
+            return Ok(*found);
+        }
+        let found = self.look_for(unit, id)?;
+        self.found.insert(id, found);
+        Ok(found)
+    }
+
+    fn look_for(&self, unit: &str, id: Oid) -> Result<Option<Oid>, git2::Error> {
+        let repository = &self.view.repository;
+        let namespace = self
+            .object
+            .namespace()
+            .map_or(path::CLUSTER.to_owned(), path::encode);
+        let Some(namespaced) = subtree(repository, &repository.find_tree(id)?, &namespace)? else {
+            return Ok(None);
+        };
+        let file = format!("{}.yaml", path::encode(self.object.name()));
+        for kind in &namespaced {
+            let Ok(name) = kind.name() else { continue };
+            let path = format!("{unit}/{namespace}/{name}/{file}");
+            let is_it = path::to_object(&path).is_some_and(|(_, id)| self.object.matches(&id));
+            if is_it && let Some(kind) = subtree(repository, &namespaced, name)? {
+                return Ok(kind.get_name(&file).map(|entry| entry.id()));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl FileChange {
+    /// The lines that differ, each after `-` or `+`.
+    ///
+    /// # Errors
+    /// When the repository can't be read.
+    pub fn lines(&self, view: &RecordView) -> Result<Vec<String>, ViewError> {
+        let content = |id: Option<Oid>| match id {
+            Some(id) => view.blob(id),
+            None => Ok(String::new()),
+        };
+        let (before, after) = (content(self.before)?, content(self.after)?);
+        let diff = TextDiff::from_lines(&before, &after);
+        let text = diff.unified_diff().context_radius(0).to_string();
+        let lines = text.lines().filter(|line| line.starts_with(['-', '+']));
+        Ok(lines.map(str::to_owned).collect())
+    }
+}
+
+impl RecordView {
+    /// The objects that a pattern names in the newest tree, and the unit and path of each.
+    ///
+    /// # Errors
+    /// When the repository can't be read.
+    pub fn find(&self, object: &ObjectPattern) -> Result<Vec<(String, ObjectId)>, ViewError> {
+        let files = self.files()?;
+        let objects = files.into_keys().filter_map(|path| {
+            let (_, id) = path::to_object(&path)?;
+            object.matches(&id).then_some((path, id))
+        });
+        Ok(objects.collect())
+    }
+
+    fn blob(&self, id: Oid) -> Result<String, ViewError> {
+        let blob = self.repository.find_blob(id);
+        let blob = blob.map_err(|error| self.failed(error))?;
+        Ok(String::from_utf8_lossy(blob.content()).into_owned())
+    }
+}
+
+fn parent<'r>(commit: &Commit<'r>) -> Result<Option<Commit<'r>>, git2::Error> {
+    match commit.parent(0) {
+        Ok(parent) => Ok(Some(parent)),
+        Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn units_that_differ(before: Option<&Tree<'_>>, after: &Tree<'_>) -> Vec<String> {
+    let ids = |tree: Option<&Tree<'_>>| -> HashMap<String, Oid> {
+        let entries = tree.into_iter().flat_map(|tree| tree.iter());
+        entries
+            .filter_map(|entry| Some((entry.name().ok()?.to_owned(), entry.id())))
+            .collect()
+    };
+    let (before, after) = (ids(before), ids(Some(after)));
+    let names = before.keys().chain(after.keys());
+    let mut differ: Vec<String> = names
+        .filter(|name| before.get(*name) != after.get(*name))
+        .cloned()
+        .collect();
+    differ.sort();
+    differ.dedup();
+    differ
+}
+
+fn subtree<'r>(
+    repository: &'r Repository,
+    tree: &Tree<'_>,
+    name: &str,
+) -> Result<Option<Tree<'r>>, git2::Error> {
+    let entry = tree.get_name(name);
+    let entry = entry.filter(|entry| entry.kind() == Some(ObjectType::Tree));
+    entry
+        .map(|entry| repository.find_tree(entry.id()))
+        .transpose()
+}
+
+fn signature(author: &git2::Signature<'_>) -> Signature {
+    Signature {
+        name: String::from_utf8_lossy(author.name_bytes()).into_owned(),
+        email: String::from_utf8_lossy(author.email_bytes()).into_owned(),
+        time: instant(author.when()),
+    }
+}
+
+fn instant(time: git2::Time) -> Timestamp {
+    Timestamp::from_second(time.seconds()).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+fn revision(id: Oid) -> Revision {
+    id.to_string()
+        .parse()
+        .expect("libgit2 prints an id as 40 hexadecimal digits")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,244 @@
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use super::super::entry::Entry;
+use super::super::story::{self, Changes, Scene, Told};
+use super::*;
+use crate::model::{GroupKind, Manager, ObjectId, SourceCommit};
+use crate::plan::{Action, FieldChange};
+use crate::source::scratch::git_with_input;
+
+fn revision(digit: char) -> Revision {
+    digit.to_string().repeat(40).parse().unwrap()
+}
+
+fn source(name: &str) -> SourceCommit {
+    SourceCommit {
+        revision: revision('a'),
+        author: Signature {
+            name: name.to_owned(),
+            email: "ada@example.com".to_owned(),
+            time: Timestamp::UNIX_EPOCH,
+        },
+        committed: "2026-11-21T09:00:00Z".parse().unwrap(),
+        subject: "Scale".to_owned(),
+    }
+}
+
+fn told(action: Action, manager: &str) -> Told {
+    let kind = GroupKind::new("apps", "Deployment");
+    Told {
+        object: ObjectId::new(kind, Some("shop".to_owned()), "web"),
+        action,
+        fields: vec![
+            FieldChange {
+                path: "spec.replicas".to_owned(),
+                from: Some("5".to_owned()),
+                to: Some("3".to_owned()),
+                owner: Some(Manager {
+                    name: manager.to_owned(),
+                    operation: "Update".to_owned(),
+                    time: "2026-11-21T10:02:11Z".to_owned(),
+                }),
+                remover: None,
+            },
+            FieldChange {
+                path: r#"metadata.annotations["a: \"b"]"#.to_owned(),
+                from: None,
+                to: Some(r#""x: y""#.to_owned()),
+                owner: None,
+                remover: None,
+            },
+        ],
+    }
+}
+
+fn read(entry: &Entry) -> Recorded {
+    let environment = "production".parse().unwrap();
+    let message = entry.message();
+    Recorded::read(
+        &environment,
+        revision('e'),
+        &entry.author,
+        entry.time,
+        &message,
+    )
+}
+
+#[test]
+fn what_was_written_is_read_back() {
+    let (environment, unit) = ("production".parse().unwrap(), "shop".parse().unwrap());
+    let source = source("Ada");
+    let scene = Scene {
+        environment: &environment,
+        unit: &unit,
+        source: Some(&source),
+        state: Some(State::Synced),
+        plan: Some(Digest::of_bytes(b"plan")),
+        now: "2026-11-21T10:02:12Z".parse().unwrap(),
+    };
+    let step = told(Action::Change, "kubectl-scale");
+    let drift = Scene {
+        state: None,
+        ..scene.clone()
+    };
+    let drift = read(&story::drifted(
+        &drift,
+        std::slice::from_ref(&step),
+        Changes::new(),
+    ));
+    assert_eq!(drift.subject, "kubectl-scale changed Deployment shop/web");
+    assert_eq!(drift.author.name, "kubectl-scale");
+    assert_eq!(drift.author.time.to_string(), "2026-11-21T10:02:11Z");
+    let facts = drift.facts.clone().unwrap();
+    assert_eq!(
+        facts,
+        Facts {
+            event: Some(Event::Drift),
+            cause: "drift".to_owned(),
+            unit: Some(unit.clone()),
+            state: None,
+            actor: Some("kubectl-scale".to_owned()),
+            revision: Some(revision('a')),
+            committed: None,
+            plan: scene.plan,
+        }
+    );
+    let objects = drift.objects();
+    assert_eq!(
+        (&*objects[0].object, &*objects[0].action),
+        ("Deployment shop/web", "changed")
+    );
+    let fields: Vec<(&str, &str)> = objects[0]
+        .fields
+        .iter()
+        .map(|field| (&*field.path, &*field.change))
+        .collect();
+    let set = "3 -> 5, set by kubectl-scale (Update) at 2026-11-21T10:02:11Z";
+    assert_eq!(
+        fields,
+        [
+            ("spec.replicas", set),
+            (r#"metadata.annotations["a: \"b"]"#, r#""x: y" -> (none)"#)
+        ]
+    );
+
+    let synced = story::synced(&scene, &[step], State::Synced, "", Changes::new());
+    let synced = read(&synced);
+    let facts = synced.facts.unwrap();
+    assert_eq!(
+        (facts.event, facts.state),
+        (Some(Event::Sync), Some(State::Synced))
+    );
+    assert_eq!(facts.committed, Some(source.committed));
+    for (action, event) in [(Action::Adopt, Event::Adopt), (Action::Prune, Event::Prune)] {
+        let entry = story::synced(
+            &scene,
+            &[told(action, "x")],
+            State::Synced,
+            "",
+            Changes::new(),
+        );
+        assert_eq!(read(&entry).event(), Some(event));
+    }
+}
+
+/// Every cause's text, whoever chose the names in it: Git itself reads the trailers.
+#[test]
+fn git_reads_the_trailers_of_every_event_whatever_the_names() {
+    let (environment, unit) = ("production".parse().unwrap(), "shop".parse().unwrap());
+    for name in [
+        "Ada",
+        "evil\n\nCause: forged",
+        "<x>",
+        "---",
+        " a: b ",
+        "",
+        "\u{1b}[31m",
+    ] {
+        let source = source(name);
+        let scene = Scene {
+            environment: &environment,
+            unit: &unit,
+            source: Some(&source),
+            state: Some(State::Failed),
+            plan: None,
+            now: Timestamp::UNIX_EPOCH,
+        };
+        let steps = [told(Action::Change, name)];
+        let fight = story::Contention {
+            object: steps[0].object.clone(),
+            fields: vec![name.to_owned()],
+            manager: Some(name.to_owned()),
+            message: format!("{name}\n---\nEvent: forged"),
+            phase: story::Phase::Begun,
+        };
+        let over = story::Contention {
+            phase: story::Phase::Over,
+            ..fight.clone()
+        };
+        let none = Changes::new;
+        let mut entries = vec![
+            story::synced(&scene, &steps, State::Failed, name, none()),
+            story::drifted(&scene, &steps, none()),
+            story::reverted(&scene, &steps, none()),
+            story::contended(&scene, &fight, none()),
+            story::contended(&scene, &over, none()),
+            story::found(&scene, none()),
+            story::left(&scene, &steps, none()),
+            story::environment(&environment, None, Some(&source), Some(name), scene.now),
+            story::environment(&environment, None, Some(&source), None, scene.now),
+        ];
+        for state in [
+            State::Synced,
+            State::Waiting,
+            State::Drifted,
+            State::Blocked,
+            State::Failed,
+            State::Suspended,
+        ] {
+            entries.push(story::stands(&scene, None, state, name, none()));
+        }
+        for entry in entries {
+            let message = entry.message();
+            let said = git_with_input(&["interpret-trailers", "--parse"], message.as_bytes());
+            let pairs: Vec<(&str, &str)> = said
+                .lines()
+                .map(|line| line.split_once(':').unwrap_or((line, "")))
+                .map(|(key, value)| (key, value.trim()))
+                .collect();
+            assert_eq!(pairs.len(), entry.trailers.len(), "{message}");
+            assert_eq!(pairs[0], ("Environment", "production"), "{message}");
+            let recorded = read(&entry);
+            let event = recorded.event().unwrap();
+            assert!(pairs.contains(&("Event", &event.to_string())), "{message}");
+            assert!(pairs.contains(&("Cause", event.cause())), "{message}");
+            let control = |c: char| c.is_control() && c != '\n';
+            assert!(!message.contains(control), "{message:?}");
+            assert!(message.starts_with("production: "), "{message}");
+        }
+    }
+}
+
+#[test]
+fn what_the_agent_did_not_write_is_shown_as_such() {
+    let environment: EnvironmentName = "production".parse().unwrap();
+    for message in [
+        "Fix a typo\n",
+        "",
+        "Environment: production",
+        "Cause: drift\n\nEnvironment: staging\nCause: drift\n",
+        "x\n\nNot a trailer\n\u{1b}[2J",
+    ] {
+        let author = Signature {
+            name: "Eve\u{7}".to_owned(),
+            email: String::new(),
+            time: Timestamp::UNIX_EPOCH,
+        };
+        let time = Timestamp::UNIX_EPOCH;
+        let found = Recorded::read(&environment, revision('e'), &author, time, message);
+        assert_eq!(found.facts, None, "{message}");
+        assert!(message.starts_with(found.subject.as_str()), "{message}");
+        assert!(!found.body.contains('\u{1b}'));
+        assert_eq!(found.author.name, "Eve ");
+    }
+}
