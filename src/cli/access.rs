@@ -62,7 +62,7 @@ fn on_path(program: &str) -> Option<PathBuf> {
 }
 
 /// Which repository, and how to log in there.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Login to the repository")]
 pub struct RepositoryArgs {
     /// File with a token, or `user:password`, for http(s); read again when it changes

@@ -15,6 +15,7 @@ mod status;
 mod tree;
 mod validate;
 mod webhook;
+mod why;
 
 use std::process::ExitCode;
 
@@ -46,6 +47,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Show what happened, when, by whom and from which commit, from the record
     History(history::HistoryArgs),
+    /// Tell which line of which file sets a field of an object, and who changed it live
+    Why(why::WhyArgs),
     /// Print the objects that the repository declares
     Render(render::RenderArgs),
     /// Tell the health of the objects in a file, by the agent's rules
@@ -79,6 +82,7 @@ impl Cli {
             Command::Diff(args) => diff::run(args).await?,
             Command::Status(args) => status::run(args).await?,
             Command::History(args) => history::run(args).await?,
+            Command::Why(args) => why::run(args).await?,
             Command::Render(args) => render::run(args).await?,
             Command::Health(args) => health::run(&args)?,
             Command::Validate(args) => validate::run(args).await?,

@@ -78,6 +78,44 @@ impl FieldPath {
             .iter()
             .try_fold(object, |value, step| step.resolve(value))
     }
+
+    /// The JSON pointer to that field in an object, as far down as it is there: `rest` is
+    /// how many steps are missing then.
+    pub fn pointer(&self, object: &Value) -> Pointer {
+        let mut found = Pointer {
+            text: String::new(),
+            rest: self.steps.len(),
+        };
+        let mut value = object;
+        for step in &self.steps {
+            let Some(child) = step.resolve(value) else {
+                break;
+            };
+            let token = match (value, step) {
+                (Value::Array(items), _) => items
+                    .iter()
+                    .position(|item| std::ptr::eq(item, child))
+                    .map(|at| at.to_string()),
+                (_, Step::Name(name)) => Some(name.replace('~', "~0").replace('/', "~1")),
+                _ => None,
+            };
+            let Some(token) = token else { break };
+            found.text.push('/');
+            found.text.push_str(&token);
+            found.rest -= 1;
+            value = child;
+        }
+        found
+    }
+}
+
+/// Where a path leads to in one object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pointer {
+    /// As RFC 6901 writes it.
+    pub text: String,
+    /// How many steps of the path are not there.
+    pub rest: usize,
 }
 
 impl fmt::Display for FieldPath {

@@ -26,7 +26,7 @@ mod written;
 #[cfg(test)]
 mod tests;
 
-pub use field_path::{FieldPath, FieldPathError};
+pub use field_path::{FieldPath, FieldPathError, Pointer};
 pub use problem::{Problem, Problems};
 pub use resolve::{Incomplete, Resolved, resolve};
 pub use schema::{SchemaOf, schema};

@@ -15,6 +15,7 @@
 mod builtin;
 mod clear;
 mod compare;
+mod holders;
 mod items;
 mod list;
 mod managers;
@@ -33,6 +34,7 @@ mod verdict;
 
 pub use clear::{Sharing, clear};
 pub use compare::compare;
+pub use holders::holders;
 pub use others::{Foreign, Others, others};
 pub use owners::{Owner, last_writer, owned, owners};
 pub use project::{aligned, project, project_desired_paths};

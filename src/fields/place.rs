@@ -68,7 +68,7 @@ impl<'a> Place<'a> {
 }
 
 /// The value at an element; a key field that an item leaves out is its default.
-fn at<'a>(value: &'a Value, element: &Element) -> Option<(&'a Value, Token)> {
+pub(super) fn at<'a>(value: &'a Value, element: &Element) -> Option<(&'a Value, Token)> {
     let place = |is: &dyn Fn(&Value) -> bool| {
         let items = value.as_array()?;
         let at = items.iter().position(is)?;

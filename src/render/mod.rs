@@ -8,6 +8,7 @@ mod kustomize;
 mod object;
 mod plain;
 mod scope;
+mod site;
 #[cfg(test)]
 mod tests;
 pub mod yaml;
@@ -23,6 +24,7 @@ use crate::model::{GroupKind, Origin, Tree, TreeError};
 pub use error::RenderErrors;
 pub use inputs::{Inputs, inputs};
 pub use scope::{DesiredSet, Scope, builtin_scope, resolve_scope, scopes_of_crds};
+pub use site::{SetBy, Site, site};
 
 /// The outside programs that rendering may need.
 #[derive(Debug, Clone, Default)]

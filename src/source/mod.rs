@@ -7,6 +7,7 @@
 
 mod approvals;
 mod auth;
+mod blame;
 mod checkout;
 mod follow;
 mod known_hosts;
@@ -28,6 +29,7 @@ pub(crate) use remote::Sent;
 
 pub use approvals::approvals;
 pub use auth::{Credentials, CredentialsError, HttpLogin, SshLogin};
+pub use blame::{BlameError, blame};
 pub use checkout::{Checkout, CheckoutError, commit, resolve};
 pub use follow::{Follow, Follower, Waker};
 pub use known_hosts::HostKeyError;

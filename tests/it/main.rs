@@ -19,6 +19,7 @@ mod cli_render;
 mod cli_schema;
 mod cli_status;
 mod cli_validate;
+mod cli_why;
 mod contended;
 mod crash_at_any_moment;
 mod diff_agrees_with_daemon;

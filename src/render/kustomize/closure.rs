@@ -80,7 +80,7 @@ pub(super) fn of(tree: &dyn Tree, path: &str) -> Result<Closure, RenderErrors> {
 }
 
 /// The kustomization file in a directory.
-fn kustomization(tree: &dyn Tree, directory: &str) -> Result<Option<String>, TreeError> {
+pub(super) fn kustomization(tree: &dyn Tree, directory: &str) -> Result<Option<String>, TreeError> {
     for name in KUSTOMIZATION {
         let path = join(directory, name);
         if tree.kind(&path)? == Some(EntryKind::File) {
@@ -288,7 +288,7 @@ fn is_remote(text: &str) -> bool {
 
 /// A path from a kustomization in `directory`, without `.` and `..`: kustomize too
 /// cleans it before it looks at any link.
-fn normal(directory: &str, path: &str) -> Result<String, TreeError> {
+pub(super) fn normal(directory: &str, path: &str) -> Result<String, TreeError> {
     let escapes = |via: &str| TreeError::Escapes {
         path: path.to_owned(),
         via: via.to_owned(),

@@ -4,6 +4,7 @@
 mod closure;
 mod copy;
 mod origin;
+mod site;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ use crate::runtime::exec::{self, ExecError, Limits, Program};
 use closure::Closure;
 use copy::Copied;
 use origin::Origins;
+pub(super) use site::site;
 
 /// The names under which kustomize looks for its file.
 const KUSTOMIZATION: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];

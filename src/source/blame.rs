@@ -1,0 +1,64 @@
+//! Who last touched a line of a file, as `git blame` tells it.
+
+use std::path::Path;
+
+use git2::{BlameOptions, Oid, Repository};
+
+use super::checkout::{CheckoutError, commit};
+use crate::model::{Origin, Revision, SourceCommit};
+
+/// Why that can't be told.
+#[derive(Debug, thiserror::Error)]
+pub enum BlameError {
+    /// The commit can't be read.
+    #[error(transparent)]
+    Commit(#[from] CheckoutError),
+    /// libgit2.
+    #[error("who set {origin} can't be told from {path}")]
+    Git {
+        /// The line.
+        origin: Origin,
+        /// The repository.
+        path: String,
+        /// libgit2's words.
+        #[source]
+        source: git2::Error,
+    },
+}
+
+/// The commit that made a line of a file what it is at a revision; line 0 stands for the
+/// first. `None` where the file has no such line.
+///
+/// # Errors
+/// When the repository can't be read, or has no such file at that revision.
+pub fn blame(
+    repository: &Path,
+    revision: &Revision,
+    origin: &Origin,
+) -> Result<Option<SourceCommit>, BlameError> {
+    let failed = |source| BlameError::Git {
+        origin: origin.clone(),
+        path: repository.display().to_string(),
+        source,
+    };
+    let found = of_line(repository, revision, origin).map_err(failed)?;
+    let found = found.map(|id| commit(repository, &id));
+    Ok(found.transpose()?)
+}
+
+fn of_line(
+    repository: &Path,
+    revision: &Revision,
+    origin: &Origin,
+) -> Result<Option<Revision>, git2::Error> {
+    let opened = Repository::open(repository)?;
+    let line = origin.line.max(1) as usize;
+    let mut options = BlameOptions::new();
+    options
+        .newest_commit(Oid::from_str(revision.as_str())?)
+        .min_line(line)
+        .max_line(line);
+    let blame = opened.blame_file(Path::new(&origin.path), Some(&mut options))?;
+    let hunk = blame.get_line(line);
+    Ok(hunk.and_then(|hunk| hunk.final_commit_id().to_string().parse().ok()))
+}
