@@ -28,13 +28,14 @@
 //!   the inventory, for the next process too.
 //! - Declared objects are kept as JSON, live ones packed against another of their kind:
 //!   parsed, ten thousand of them would take gigabytes. They are parsed one at a time.
-//! - `model`, `config`, `fields`, `health`, `plan` and the text of `record` are pure: no
+//! - `model`, `config`, `fields`, `edit`, `health`, `plan` and the text of `record` are pure: no
 //!   clock, no file, no network, no randomness; same input, same bytes out.
 //! - A Secret's values leave the process only towards the API server. Everything that is
 //!   shown or recorded has gone through [`model::mask_secret`].
 
 pub mod cli;
 pub mod config;
+pub mod edit;
 pub mod fields;
 pub mod forge;
 pub mod health;

@@ -38,5 +38,6 @@ pub use holders::holders;
 pub use others::{Foreign, Others, others};
 pub use owners::{Owner, last_writer, owned, owners};
 pub use project::{aligned, project, project_desired_paths};
+pub(crate) use scalar::same;
 pub use set::{Element, FieldSet, FieldSetError};
 pub use verdict::{Difference, Doubt, Kind, Verdict};

@@ -49,7 +49,7 @@ fn probe_number(number: &Number) -> Probe<'static> {
 }
 
 /// Deep equality with numbers compared by value, as structured-merge-diff does.
-pub(super) fn same(a: &Value, b: &Value) -> bool {
+pub(crate) fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::String(a), Value::String(b)) => a == b,
         (Value::Object(a), Value::Object(b)) => {

@@ -12,6 +12,7 @@ mod tests;
 use serde_json::Value;
 
 pub use reader::documents;
+pub(crate) use scalar::{plain_key, plain_text};
 
 /// One document of a file that says anything at all.
 #[derive(Debug, Clone, PartialEq)]

@@ -65,6 +65,16 @@ pub(super) fn plain(text: &str) -> Scalar {
     }
 }
 
+/// The key that a plain scalar comes to; `None` where it can't be one.
+pub(crate) fn plain_key(text: &str) -> Option<String> {
+    plain(text).into_key().ok()
+}
+
+/// Whether a scalar without quotes is text, and just this text.
+pub(crate) fn plain_text(text: &str) -> bool {
+    matches!(plain(text), Scalar::Text(_))
+}
+
 /// A scalar with one of YAML's own tags (`str`, `int`, …, without `!!`).
 pub(super) fn tagged(tag: &str, text: &str) -> Result<Scalar, String> {
     let resolved = match tag {
