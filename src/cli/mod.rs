@@ -10,6 +10,7 @@ mod records;
 mod render;
 mod run;
 mod schema;
+mod serving;
 mod since;
 mod status;
 mod tree;

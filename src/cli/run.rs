@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -17,11 +19,12 @@ use tracing_subscriber::EnvFilter;
 
 use super::access::{ClusterArgs, RepositoryArgs, ToolArgs};
 use super::exit;
+use super::serving::{Serving, holder, term};
 use super::webhook::{Listeners, WebhookArgs};
 use crate::forge::webhook::endpoint;
-use crate::kube::{self, Cluster};
+use crate::kube::{self, Cluster, Lease};
 use crate::model::{DigestKey, EnvironmentName};
-use crate::reconcile::{Ending, Environment, Journal, JournalOptions, Options, RunMode, ready};
+use crate::reconcile::{Ending, Environment, Journal, JournalOptions, Options, RunMode};
 use crate::runtime::admin::{self, Readiness};
 use crate::runtime::metrics::Metrics;
 use crate::runtime::{clock, shutdown};
@@ -35,6 +38,9 @@ const EXAMPLES: &str = "Examples:
 With --once the exit code tells: 0 synced and healthy, 1 not, 2 an error.
 
 What stands after `env:` can be set in the environment instead of the flag.";
+
+/// Renewed after two thirds of it, and given up after five sixths.
+const SHORTEST_LEASE: Duration = Duration::from_secs(6);
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -69,6 +75,12 @@ pub struct RunArgs {
     /// Where to serve /livez, /readyz and /metrics, such as 127.0.0.1:8080
     #[arg(long, env = "AGENT_ADMIN_ADDR", value_name = "ADDRESS")]
     admin_addr: Option<SocketAddr>,
+    /// What tells this agent from others that serve the same environment; must be the same after a restart [default: the host's name and the data directory]
+    #[arg(long, env = "AGENT_IDENTITY", value_name = "NAME")]
+    identity: Option<String>,
+    /// For how long an environment goes unserved when the agent that serves it dies while another stands by
+    #[arg(long, env = "AGENT_LEASE_DURATION", value_name = "DURATION", default_value = "60s", value_parser = lease_duration)]
+    lease_duration: Duration,
     /// Do one round: until every unit is as declared, or can't be brought there
     #[arg(long, env = "AGENT_ONCE")]
     once: bool,
@@ -175,16 +187,15 @@ impl Start<'_> {
     /// Runs one task for each environment; one that can't go on does not stop another.
     async fn environments(&self, stop: &CancellationToken) -> anyhow::Result<u8> {
         let key = self.digest_key(stop).await?;
-        let mut tasks = JoinSet::new();
+        let mut served = FuturesUnordered::new();
         for name in &self.args.environment {
-            let environment = self.environment(name, key.clone()).await?;
-            let (name, stop) = (name.clone(), stop.clone());
-            tasks.spawn(async move { (name, environment.run(stop).await) });
+            let serving = Serving::announced(name, &self.readiness);
+            let key = key.clone();
+            served.push(async move { (name, self.serve(name, key, serving, stop).await) });
         }
         self.opened.store(true, Ordering::Relaxed);
         let mut code = exit::SAME;
-        while let Some(ended) = tasks.join_next().await {
-            let (name, ending) = ended?;
+        while let Some((name, ending)) = served.next().await {
             match ending? {
                 Ending::Stopped => info!(environment = %name, "stopped"),
                 Ending::Synced => info!(environment = %name, "as declared"),
@@ -221,6 +232,59 @@ impl Start<'_> {
         }
     }
 
+    /// Runs an environment whenever its Lease is ours.
+    async fn serve(
+        &self,
+        name: &EnvironmentName,
+        key: DigestKey,
+        serving: watch::Sender<Serving>,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Ending> {
+        let (namespace, duration) = (&self.args.cluster.namespace, self.args.lease_duration);
+        let identity = self.args.identity.clone();
+        let holder = identity.unwrap_or_else(|| holder(&self.data_dir));
+        let lease = Lease::new(&self.cluster, namespace, name, holder, duration);
+        loop {
+            let told = |other: &str| {
+                serving.send_replace(Serving::StandingBy);
+                info!(environment = %name, "standing by: {other} serves it");
+            };
+            let term = tokio::select! {
+                // Cancel-safe: what was taken in between expires.
+                () = stop.cancelled() => return Ok(Ending::Stopped),
+                term = term(&lease, self.mode(), duration, told) => term?,
+            };
+            let environment = self.environment(name, key.clone()).await?;
+            serving.send_replace(Serving::Ours(environment.context()));
+            let over = stop.child_token();
+            let mut running = JoinSet::new();
+            running.spawn(environment.run(over.clone()));
+            let ended = tokio::select! {
+                // Cancel-safe: the task stays in the set.
+                ended = running.join_next() => ended,
+                () = term.lost().cancelled() => {
+                    over.cancel();
+                    running.join_next().await
+                }
+            };
+            let lost = term.lost().is_cancelled() && !stop.is_cancelled();
+            term.release().await;
+            let ending = ended.context("the environment has no task")???;
+            if !lost || ending != Ending::Stopped {
+                return Ok(ending);
+            }
+            serving.send_replace(Serving::Opening);
+        }
+    }
+
+    fn mode(&self) -> RunMode {
+        if self.args.once {
+            RunMode::Once
+        } else {
+            RunMode::Forever
+        }
+    }
+
     async fn environment(
         &self,
         name: &EnvironmentName,
@@ -252,19 +316,11 @@ impl Start<'_> {
             waker: self.follower.waker(),
             tools: self.args.tools.tools(),
             metrics: self.metrics.clone(),
-            mode: if self.args.once {
-                RunMode::Once
-            } else {
-                RunMode::Forever
-            },
+            mode: self.mode(),
             compare: unless_zero(self.args.compare_interval),
             relist: unless_zero(self.args.relist_interval),
         };
-        let environment = Environment::new(options, journal.await??);
-        let (context, name) = (environment.context(), name.clone());
-        self.readiness
-            .require(move || ready(&context).map(|missing| format!("{name}: {missing}")));
-        Ok(environment)
+        Ok(Environment::new(options, journal.await??))
     }
 }
 
@@ -287,6 +343,17 @@ fn age_of(state: watch::Receiver<SourceState>) -> impl Fn() -> Option<f64> + Clo
                 .as_secs_f64(),
         )
     }
+}
+
+fn lease_duration(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if duration < SHORTEST_LEASE {
+        let shortest = humantime::format_duration(SHORTEST_LEASE);
+        return Err(format!(
+            "it must be at least {shortest}, or a slow API server would end it"
+        ));
+    }
+    Ok(duration)
 }
 
 /// Beyond a year is a year: no clock overflows, and nobody sees the difference.

@@ -19,4 +19,4 @@ pub use declared::{Declared, DeclaredUnit, UnitDesired};
 pub use dry_run::{PlanEnvironment, PlannedEnvironment, plan_environment};
 pub use environment::{Ending, Environment, Options, RunMode, ready};
 pub use journal::{Journal, JournalOptions};
-pub use pass::{PlanInput, plan_unit};
+pub use pass::{Context, PlanInput, plan_unit};

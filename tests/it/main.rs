@@ -55,6 +55,7 @@ mod take_over;
 mod throttled;
 mod tidy;
 mod twenty_units;
+mod two_agents;
 mod watches;
 mod webhook;
 mod yaml_as_kubectl;

@@ -106,12 +106,14 @@ impl<'c> Stage<'c> {
             .args(arguments)
     }
 
-    /// The invocation of the daemon, to be changed before it is started.
+    /// The invocation of the daemon, to be changed before it is started. With each its own
+    /// data directory, all are the same agent.
     pub fn invocation(&self) -> Agent {
         let run = self.agent(&["run", "--repo", self.repository.url()]);
         let data = run.home().join("data");
         run.args(["--environment", &self.environment, "--data-dir"])
             .args([data])
+            .env("AGENT_IDENTITY", &self.environment)
     }
 
     /// Starts the daemon.

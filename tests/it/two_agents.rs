@@ -1,0 +1,120 @@
+//! Two agents on one environment: one acts, the other waits its turn.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::support::agent::{Agent, Daemon};
+use crate::support::stage::{PATIENCE, Stage};
+use crate::support::wait::wait_seeing;
+
+const AGENT: &str = env!("CARGO_BIN_EXE_agent");
+
+fn config(value: &str) -> String {
+    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: config}}\ndata: {{a: {value}}}\n")
+}
+
+/// Another agent on the same environment.
+fn named(stage: &Stage, name: &str) -> Agent {
+    let invocation = stage.invocation().env("AGENT_IDENTITY", name);
+    invocation.args(["--lease-duration", "6s"])
+}
+
+fn until_logged(daemon: &mut Daemon, words: &str) {
+    let log = |daemon: &Daemon| daemon.log();
+    wait_seeing(&format!("the log to say {words:?}"), PATIENCE, || {
+        let log = log(daemon);
+        if log.contains(words) {
+            Ok(())
+        } else {
+            Err(log)
+        }
+    });
+}
+
+fn drift(stage: &mut Stage, value: &str) {
+    let patch = format!(r#"{{"data":{{"a":"{value}"}}}}"#);
+    stage.kubectl(&["patch", "configmap", "config", "-p", &patch]);
+    wait_seeing("the drift to be reverted and told", PATIENCE, || {
+        let live = stage.get("configmap", "config")["data"]["a"].clone();
+        let told = told(stage).iter().any(|body| body.contains(value));
+        if live == "one" && told {
+            Ok(())
+        } else {
+            Err(format!("{live} {:?}", told_subjects(stage)))
+        }
+    });
+}
+
+fn told(stage: &Stage) -> Vec<String> {
+    stage
+        .entries()
+        .into_iter()
+        .map(|entry| entry.message)
+        .collect()
+}
+
+fn told_subjects(stage: &Stage) -> Vec<String> {
+    let entries = stage.entries();
+    entries.into_iter().map(|entry| entry.subject).collect()
+}
+
+/// One line of commits from one first one, and no entry twice.
+fn assert_one_story(stage: &Stage) {
+    let parents = stage.repository.log_as(&stage.branch(), "%P");
+    assert_eq!(parents.len() + 1, stage.entries().len());
+    assert!(parents.iter().all(|it| !it.contains(' ')), "{parents:?}");
+    let reverts = stage.entries_on("revert drift").len();
+    let found = stage.entries_on("kubectl-patch changed").len();
+    assert_eq!((found, reverts), (3, 3), "{:?}", told_subjects(stage));
+    let bodies = told(stage);
+    let distinct: BTreeSet<&String> = bodies.iter().collect();
+    assert_eq!(distinct.len(), bodies.len(), "{bodies:#?}");
+}
+
+#[test]
+fn one_acts_and_the_other_takes_over_at_once_or_when_the_lease_has_expired() {
+    let mut stage = Stage::new("two", AGENT);
+    stage.repository.write("shop/config.yaml", &config("one"));
+    let revision = stage.configure(&[("shop", "")]);
+    let first = named(&stage, "first");
+    let second = named(&stage, "second");
+    stage.start_as(first);
+    stage.until_synced("shop", &revision);
+    let mut waiting = second.start();
+    until_logged(&mut waiting, "standing by: first serves it");
+    drift(&mut stage, "two");
+
+    // A crash: nobody serves it until the lease has expired.
+    stage.daemon().kill();
+    drift(&mut stage, "three");
+    let lease = format!("gitops-agent-{}", stage.environment);
+    let holder = |stage: &Stage| -> Value {
+        let kubectl = ["-n", &stage.inventories, "lease", &lease];
+        stage.cluster.get(&kubectl).unwrap_or_default()["spec"]["holderIdentity"].clone()
+    };
+    assert_eq!(holder(&stage), "second");
+
+    // An end in order: the next one has it at once.
+    let again = named(&stage, "first");
+    stage.start_as(again);
+    until_logged(stage.daemon(), "standing by: second serves it");
+    waiting.terminate(PATIENCE);
+    drift(&mut stage, "four");
+    assert_eq!(holder(&stage), "first");
+    assert_one_story(&stage);
+    assert!(!waiting.log().contains("panicked"), "{}", waiting.log());
+}
+
+#[test]
+fn one_round_says_who_serves_the_environment() {
+    let mut stage = Stage::new("turn", AGENT);
+    stage.repository.write("shop/config.yaml", &config("one"));
+    let revision = stage.configure(&[("shop", "")]);
+    stage.start();
+    stage.until_synced("shop", &revision);
+    let ran = named(&stage, "laptop").args(["--once"]).run();
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    let serves = format!("{} serves the environment", stage.environment);
+    assert!(ran.stderr.contains(&serves), "{ran:?}");
+}
