@@ -45,5 +45,6 @@ pub mod plan;
 pub mod reconcile;
 pub mod record;
 pub mod render;
+pub mod review;
 pub mod runtime;
 pub mod source;

@@ -1,10 +1,12 @@
 //! Flags that several commands share: the cluster, the repository, the tools.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::Args;
 
+use crate::forge::{self, Forge, ForgeAddress, ForgeKind, ForgeToken};
 use crate::kube::Access;
 use crate::model::Redacted;
 use crate::reconcile::Tools;
@@ -59,6 +61,62 @@ fn on_path(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&path)
         .map(|directory| directory.join(program))
         .find(|candidate| candidate.is_file())
+}
+
+/// The forge that serves the repository.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Forge")]
+pub struct ForgeArgs {
+    /// What serves the repository: gitea (also Forgejo), github, gitlab [default: by the host, where it is a well-known one]
+    #[arg(long, env = "AGENT_FORGE", value_name = "KIND")]
+    pub forge: Option<ForgeKind>,
+    /// Where people find it [default: the repository's host]
+    #[arg(long, env = "AGENT_FORGE_URL", value_name = "URL")]
+    pub forge_url: Option<String>,
+    /// File with a token for its API; read again when it changes [default: the token for Git]
+    #[arg(long, env = "AGENT_FORGE_TOKEN_FILE", value_name = "FILE")]
+    pub forge_token_file: Option<PathBuf>,
+}
+
+impl ForgeArgs {
+    /// The forge of a repository; `None` where there is none, or no token for it. A token
+    /// may also come from `AGENT_FORGE_TOKEN`.
+    ///
+    /// # Errors
+    /// When what is said of the forge can't be used.
+    pub fn connect(&self, remote: &Remote) -> anyhow::Result<Option<Arc<dyn Forge>>> {
+        let (kind, url) = (self.forge, self.forge_url.as_deref());
+        let Some(address) = ForgeAddress::of(&remote.url, kind, url)? else {
+            if url.is_some() || self.forge_token_file.is_some() {
+                bail!(
+                    "it is not known which forge serves {}; say it with --forge",
+                    remote.url
+                );
+            }
+            return Ok(None);
+        };
+        let Some(token) = self.token(remote) else {
+            if kind.is_some() {
+                bail!("the forge needs a token: give --forge-token-file, or set AGENT_FORGE_TOKEN");
+            }
+            return Ok(None);
+        };
+        Ok(Some(forge::connect(&address, token)?))
+    }
+
+    fn token(&self, remote: &Remote) -> Option<ForgeToken> {
+        if let Some(file) = &self.forge_token_file {
+            return Some(ForgeToken::File(file.clone()));
+        }
+        let given = std::env::var("AGENT_FORGE_TOKEN").ok();
+        if let Some(token) = given.filter(|token| !token.is_empty()) {
+            return Some(ForgeToken::Given(Redacted::new(token)));
+        }
+        match remote.credentials.http.as_ref()? {
+            HttpLogin::File(file) => Some(ForgeToken::File(file.clone())),
+            HttpLogin::Given { secret, .. } => Some(ForgeToken::Given(secret.clone())),
+        }
+    }
 }
 
 /// Which repository, and how to log in there.

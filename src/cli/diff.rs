@@ -18,7 +18,7 @@ use crate::config;
 use crate::kube::{self, Cluster};
 use crate::model::{Digest, DigestKey, EnvironmentName, UnitName};
 use crate::plan::{self, Action, Blocked, Checked, ForeignField, Plan, Standing, Step};
-use crate::reconcile::{self, PlannedEnvironment};
+use crate::reconcile::{self, AtHand, PlannedEnvironment};
 use crate::record::RecordView;
 use crate::runtime::random;
 use crate::source::Checkout;
@@ -90,6 +90,7 @@ async fn once(args: &DiffArgs, cluster: &Arc<Cluster>) -> anyhow::Result<u8> {
     let mut planned = Vec::new();
     for environment in &wanted {
         let key = DigestKey::new(random::bytes());
+        let mut at_hand = AtHand::default();
         let plan = reconcile::plan_environment(reconcile::PlanEnvironment {
             environment,
             tree: &tree.tree,
@@ -99,6 +100,7 @@ async fn once(args: &DiffArgs, cluster: &Arc<Cluster>) -> anyhow::Result<u8> {
             tools: &tools,
             key,
             recorded: recorded(&tree.root, &environment.name),
+            at_hand: &mut at_hand,
         });
         let mut plan = plan
             .await
@@ -214,7 +216,7 @@ fn print(name: &EnvironmentName, planned: &PlannedEnvironment) {
             print_plan(plan);
         }
     }
-    anstream::println!("{}", summary(name, planned));
+    anstream::println!("{name}: {}", planned.summary());
 }
 
 fn print_plan(plan: &Plan<Checked>) {
@@ -289,54 +291,6 @@ fn print_step(step: &Step) {
 
 fn words(why: &Blocked) -> String {
     why.to_string()
-}
-
-/// `staging: 1 to create, 2 to change, 1 blocked; 47 as declared`
-fn summary(name: &EnvironmentName, planned: &PlannedEnvironment) -> String {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut blocked = 0;
-    for step in planned.plans.iter().flat_map(|plan| &plan.steps) {
-        match step.standing {
-            Standing::Blocked(_) => blocked += 1,
-            _ => *counts.entry(word(step)).or_default() += 1,
-        }
-    }
-    let clean: usize = planned.plans.iter().map(|plan| plan.clean).sum();
-    let mut parts: Vec<String> = counts
-        .into_iter()
-        .map(|(word, count)| format!("{count} to {word}"))
-        .collect();
-    if blocked > 0 {
-        parts.push(format!("{blocked} blocked"));
-    }
-    if !planned.failed.is_empty() {
-        let count = planned.failed.len();
-        let units = if count == 1 { "unit" } else { "units" };
-        parts.push(format!("{count} {units} cannot be rendered"));
-    }
-    let foreign: usize = planned.plans.iter().map(|plan| plan.foreign.len()).sum();
-    let others = match foreign {
-        0 => String::new(),
-        1 => "; 1 field of others".to_owned(),
-        many => format!("; {many} fields of others"),
-    };
-    if parts.is_empty() {
-        return format!("{name}: no difference, {clean} objects as declared{others}");
-    }
-    format!("{name}: {}; {clean} as declared{others}", parts.join(", "))
-}
-
-fn word(step: &Step) -> &'static str {
-    match (&step.standing, step.action) {
-        (Standing::Reported, _) => "leave drifted",
-        (_, Action::Create) => "create",
-        (_, Action::Change) => "change",
-        (_, Action::Adopt) => "adopt",
-        (_, Action::Clear) => "clear",
-        (_, Action::Replace) => "replace",
-        (_, Action::Prune) => "prune",
-        (_, Action::Detach) => "let go",
-    }
 }
 
 fn print_json(planned: &[(EnvironmentName, PlannedEnvironment)]) {

@@ -17,14 +17,16 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
 
-use super::access::{ClusterArgs, RepositoryArgs, ToolArgs};
+use super::access::{ClusterArgs, ForgeArgs, RepositoryArgs, ToolArgs};
 use super::exit;
 use super::serving::{Serving, holder, term};
 use super::webhook::{Listeners, WebhookArgs};
+use crate::forge::Forge;
 use crate::forge::webhook::endpoint;
 use crate::kube::{self, Cluster, Lease};
 use crate::model::{DigestKey, EnvironmentName};
-use crate::reconcile::{Ending, Environment, Journal, JournalOptions, Options, RunMode};
+use crate::reconcile::{Ending, Environment, Journal, JournalOptions, Options, RunMode, Window};
+use crate::review::{Memory, Planner, Previewer, Teller};
 use crate::runtime::admin::{self, Readiness};
 use crate::runtime::metrics::Metrics;
 use crate::runtime::{clock, shutdown};
@@ -86,8 +88,13 @@ pub struct RunArgs {
     once: bool,
     #[command(flatten)]
     cluster: ClusterArgs,
+    /// How often the forge is asked for pull requests to preview; 0s for never
+    #[arg(long, env = "AGENT_PULL_REQUEST_INTERVAL", value_name = "DURATION", default_value = "1m", value_parser = humantime::parse_duration)]
+    pull_request_interval: Duration,
     #[command(flatten)]
     repository: RepositoryArgs,
+    #[command(flatten)]
+    forge: ForgeArgs,
     #[command(flatten)]
     tools: ToolArgs,
     #[command(flatten)]
@@ -110,7 +117,9 @@ pub async fn run(args: RunArgs) -> anyhow::Result<u8> {
     let stop = shutdown::on_signal(&mut background)?;
     let cluster = Arc::new(kube::connect(&args.cluster.access()).await?);
     let remote = args.repository.remote(&args.repo)?;
-    info!(repository = %remote.url, branch = args.branch, "following");
+    let forge = args.forge.connect(&remote)?;
+    let served = forge.as_ref().map(|forge| forge.kind().to_string());
+    info!(repository = %remote.url, branch = args.branch, forge = served, "following");
     let follower = Follower::start(Follow {
         data_dir: data_dir.clone(),
         remote: remote.clone(),
@@ -138,7 +147,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<u8> {
         ));
     }
     // The sender that stays here keeps the channel open where no webhook is taken.
-    let (pull_requests, _) = watch::channel(0);
+    let (pull_requests, hint) = watch::channel(0);
     let listeners = Listeners {
         waker: follower.waker(),
         pull_requests: pull_requests.clone(),
@@ -154,10 +163,13 @@ pub async fn run(args: RunArgs) -> anyhow::Result<u8> {
         args: &args,
         data_dir,
         remote,
+        forge,
         cluster,
         follower: &follower,
+        pull_requests: hint,
         metrics,
         readiness,
+        windows: watch::Sender::default(),
         opened,
     };
     // An essential task that ends takes the process along: the outside restarts it.
@@ -175,10 +187,15 @@ struct Start<'a> {
     args: &'a RunArgs,
     data_dir: PathBuf,
     remote: Remote,
+    forge: Option<Arc<dyn Forge>>,
     cluster: Arc<Cluster>,
     follower: &'a Follower,
+    /// Counts up when a webhook says that pull requests may have changed.
+    pull_requests: watch::Receiver<u64>,
     metrics: Metrics,
     readiness: Readiness,
+    /// Of the environments that are ours.
+    windows: watch::Sender<Vec<Window>>,
     /// Whether each environment says for itself by now whether it is ready.
     opened: Arc<AtomicBool>,
 }
@@ -194,8 +211,19 @@ impl Start<'_> {
             served.push(async move { (name, self.serve(name, key, serving, stop).await) });
         }
         self.opened.store(true, Ordering::Relaxed);
+        let mut telling = self.preview(key, stop);
         let mut code = exit::SAME;
-        while let Some((name, ending)) = served.next().await {
+        loop {
+            // Both arms are cancel-safe: each set keeps what has ended.
+            let ended = tokio::select! {
+                ended = served.next() => ended,
+                Some(ended) = telling.join_next() => {
+                    // It ends when told to, and holds up nothing; but no panic is lost.
+                    ended?;
+                    continue;
+                }
+            };
+            let Some((name, ending)) = ended else { break };
             match ending? {
                 Ending::Stopped => info!(environment = %name, "stopped"),
                 Ending::Synced => info!(environment = %name, "as declared"),
@@ -208,6 +236,42 @@ impl Start<'_> {
             }
         }
         Ok(code)
+    }
+
+    /// The forge, if there is one to tell what happens. What ends by itself has nobody to
+    /// keep it up to date.
+    fn told(&self) -> Option<&Arc<dyn Forge>> {
+        self.forge.as_ref().filter(|_| !self.args.once)
+    }
+
+    /// The task that previews pull requests for the environments that are ours.
+    fn preview(&self, key: DigestKey, stop: &CancellationToken) -> JoinSet<()> {
+        let mut tasks = JoinSet::new();
+        let Some(forge) = self.told() else {
+            return tasks;
+        };
+        if let Some(interval) = unless_zero(self.args.pull_request_interval) {
+            let previewer = Previewer {
+                forge: Arc::clone(forge),
+                remote: self.remote.clone(),
+                mirror: self.follower.mirror_path().to_owned(),
+                branch: self.args.branch.clone(),
+                source: self.follower.state(),
+                windows: self.windows.subscribe(),
+                planner: Planner {
+                    cluster: Arc::clone(&self.cluster),
+                    namespace: self.args.cluster.namespace.clone(),
+                    tools: self.args.tools.tools(),
+                    key,
+                },
+                interval,
+                hint: self.pull_requests.clone(),
+                stop: stop.clone(),
+                memory: Memory::default(),
+            };
+            tasks.spawn(previewer.run());
+        }
+        tasks
     }
 
     /// The key is kept in the cluster, and tried for until it is had.
@@ -257,7 +321,14 @@ impl Start<'_> {
             let environment = self.environment(name, key.clone()).await?;
             serving.send_replace(Serving::Ours(environment.context()));
             let over = stop.child_token();
-            let mut running = JoinSet::new();
+            let (mut running, mut telling) = (JoinSet::new(), JoinSet::new());
+            let window = environment.window();
+            if let Some(forge) = self.told() {
+                let branch = self.args.branch.clone();
+                let teller = Teller::new(Arc::clone(forge), window.clone(), branch);
+                telling.spawn(teller.run(over.clone()));
+            }
+            self.windows.send_modify(|all| all.push(window));
             running.spawn(environment.run(over.clone()));
             let ended = tokio::select! {
                 // Cancel-safe: the task stays in the set.
@@ -267,6 +338,8 @@ impl Start<'_> {
                     running.join_next().await
                 }
             };
+            self.windows
+                .send_modify(|all| all.retain(|window| window.name != *name));
             let lost = term.lost().is_cancelled() && !stop.is_cancelled();
             term.release().await;
             let ending = ended.context("the environment has no task")???;

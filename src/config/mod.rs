@@ -14,6 +14,7 @@ mod ignore;
 mod kind;
 mod node;
 mod order;
+mod previews;
 mod problem;
 mod resolve;
 mod schema;
@@ -27,6 +28,7 @@ mod written;
 mod tests;
 
 pub use field_path::{FieldPath, FieldPathError, Pointer};
+pub use previews::Previews;
 pub use problem::{Problem, Problems};
 pub use resolve::{Incomplete, Resolved, resolve};
 pub use schema::{SchemaOf, schema};

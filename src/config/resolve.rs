@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::decode::Decoder;
+use super::previews::Previews;
 use super::problem::{Problem, Problems, did_you_mean};
 use super::unit::{Config, Environment};
 use super::units::{about, units};
@@ -20,6 +21,8 @@ pub struct Resolved {
     /// What is wrong outside of any environment. If it could touch an environment
     /// (an unknown field, a wrong default), it is among that one's problems as well.
     pub problems: Problems,
+    /// Whose pull requests are planned; nobody's where that can't be read.
+    pub previews: Previews,
     /// What could be made out of the environments in which something is wrong.
     pub incomplete: BTreeMap<EnvironmentName, Incomplete>,
 }
@@ -40,6 +43,7 @@ impl Resolved {
     fn broken(problem: Problem) -> Self {
         Self {
             problems: problem.into(),
+            previews: Previews::None,
             ..Self::default()
         }
     }
@@ -114,7 +118,10 @@ pub fn resolve(tree: &dyn Tree) -> Resolved {
     // What is wrong outside of environments may be what an environment relies on (a
     // misspelt `defaults` would turn prune on), so it stops them all.
     let common = decoder.problems.clone();
-    let mut resolved = Resolved::default();
+    let mut resolved = Resolved {
+        previews: file.previews,
+        ..Resolved::default()
+    };
     for entry in file.environments {
         match entry.name.value.parse::<EnvironmentName>() {
             Ok(name) => {

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 
 use super::decode::{Decoder, Fields};
 use super::node::{At, Node, Value};
+use super::previews::Previews;
 use super::problem::Problems;
 use super::settings::Settings;
 
@@ -21,6 +22,10 @@ pub struct AgentFile {
     /// Settings of every unit of every environment that doesn't say otherwise.
     #[schemars(with = "Option<Settings>")]
     pub defaults: Settings,
+    /// Whose pull requests are planned before they are merged, with the result as a
+    /// comment: `members` are those who may write to the repository.
+    #[schemars(with = "Option<Previews>", extend("default" = "members"))]
+    pub previews: Previews,
     /// The environments by name. A name is a DNS label.
     #[schemars(with = "BTreeMap<String, EnvironmentEntry>")]
     pub environments: Vec<EnvironmentEntry>,
@@ -95,6 +100,7 @@ impl AgentFile {
                 .take("defaults")
                 .map(|node| defaults(node, decoder))
                 .unwrap_or_default(),
+            previews: Previews::decode(fields.take("previews"), decoder),
             environments: environments(&mut fields, decoder),
         };
         fields.finish(decoder);

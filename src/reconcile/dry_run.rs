@@ -10,7 +10,9 @@ use super::compared::Compared;
 use super::declare::{self, Labels, RenderCache, Tools};
 use super::declared::UnitDesired;
 use super::environment::definitions;
+use super::observe::watches;
 use super::pass::{self, Context, PlanInput, Planned};
+use super::planned::PlannedEnvironment;
 use super::unit::refusal;
 use crate::config::{self, Problems};
 use crate::kube::{ApiError, ApplyMode, Cluster, Conflicts, Inventory, InventoryParent, LiveView};
@@ -45,24 +47,32 @@ pub struct PlanEnvironment<'a> {
     /// What each unit declared when the record last called it synced, as far as the
     /// record is at hand: tells drift from a change of desired.
     pub recorded: BTreeMap<UnitName, Digest>,
+    /// What makes it cheaper, and is added to.
+    pub at_hand: &'a mut AtHand,
 }
 
-/// The plans of an environment.
-#[derive(Debug, Default)]
-pub struct PlannedEnvironment {
-    /// In the order in which the daemon would go about it.
-    pub plans: Vec<Plan<Checked>>,
-    /// Units that could not be rendered, and why.
-    pub failed: BTreeMap<UnitName, String>,
-    /// For people.
-    pub warnings: Vec<String>,
+/// What somebody has at hand who plans an environment more than once.
+#[derive(Default)]
+pub struct AtHand {
+    /// The daemon's view. It is used where it has every kind that is looked for, so that
+    /// nothing that is only planned is watched for ever.
+    pub view: Option<Arc<LiveView>>,
+    /// The plans that are approved.
+    pub approved: Arc<BTreeSet<Digest>>,
+    renders: RenderCache,
+    compared: Compared,
 }
 
-impl PlannedEnvironment {
-    /// Leaves out all units but these.
-    pub fn retain(&mut self, keep: impl Fn(&UnitName) -> bool) {
-        self.plans.retain(|plan| keep(&plan.unit));
-        self.failed.retain(|unit, _| keep(unit));
+impl AtHand {
+    fn view(&self, cluster: &Arc<Cluster>, inputs: &[PlanInput]) -> Arc<LiveView> {
+        let watched = |view: &&Arc<LiveView>| inputs.iter().all(|input| watches(view, input));
+        let given = self.view.as_ref().filter(watched).map(Arc::clone);
+        given.unwrap_or_else(|| Arc::new(LiveView::new(Arc::clone(cluster), None)))
+    }
+
+    fn keep(&mut self, compared: Compared, neighbours: &Neighbours) {
+        compared.retain(|id| neighbours.claims.contains_key(id));
+        self.compared = compared;
     }
 }
 
@@ -81,6 +91,7 @@ pub async fn plan_environment(wanted: PlanEnvironment<'_>) -> Result<PlannedEnvi
         tools,
         key,
         recorded,
+        at_hand,
     } = wanted;
     let labels = Labels::ApplySet { namespace };
     let declared = declare::declare(
@@ -89,7 +100,7 @@ pub async fn plan_environment(wanted: PlanEnvironment<'_>) -> Result<PlannedEnvi
         tools,
         labels,
         Some(cluster),
-        &mut RenderCache::default(),
+        &mut at_hand.renders,
     )
     .await;
     let inventories = InventoryParent::read_all(cluster, namespace, &environment.name).await;
@@ -98,10 +109,9 @@ pub async fn plan_environment(wanted: PlanEnvironment<'_>) -> Result<PlannedEnvi
     {
         return Err(error.clone());
     }
-    let context = context(environment, cluster, namespace, key);
     let known = inventories.iter().flat_map(BTreeMap::values);
     let known = known.flat_map(|inventory| inventory.known.iter().cloned());
-    context.compared.recall(known);
+    at_hand.compared.recall(known);
     let retired: BTreeSet<UnitName> = inventories
         .iter()
         .flatten()
@@ -127,7 +137,7 @@ pub async fn plan_environment(wanted: PlanEnvironment<'_>) -> Result<PlannedEnvi
         neighbours,
         definitions: Arc::clone(&defined),
         refusals: BTreeMap::new(),
-        approved: Arc::default(),
+        approved: Arc::clone(&at_hand.approved),
         granted: Granted::new(),
         waits: None,
     };
@@ -155,32 +165,35 @@ pub async fn plan_environment(wanted: PlanEnvironment<'_>) -> Result<PlannedEnvi
             ..Neighbours::clone(&neighbours)
         });
         let unit = retired_unit(&name, inventory(&inventories, &name).prune);
-        inputs.push(input(
-            Arc::new(unit),
-            Arc::new(UnitDesired::nothing()),
-            neighbours,
-        ));
+        let nothing = Arc::new(UnitDesired::nothing());
+        inputs.push(input(Arc::new(unit), nothing, neighbours));
     }
+    let view = at_hand.view(cluster, &inputs);
+    let compared = std::mem::take(&mut at_hand.compared);
+    let context = context(environment, cluster, namespace, key, view, compared);
     let plans = stream::iter(&inputs)
         .map(|input| plan(&context, input))
         .buffered(UNITS);
     planned.plans = plans.collect().await;
+    at_hand.keep(context.compared, &neighbours);
     Ok(planned)
 }
 
-/// What the passes share: a view and a memory of their own.
+/// What the passes share.
 fn context(
     environment: &config::Environment,
     cluster: &Arc<Cluster>,
     namespace: &str,
     key: DigestKey,
+    view: Arc<LiveView>,
+    compared: Compared,
 ) -> Context {
     Context {
         environment: environment.name.clone(),
         cluster: Arc::clone(cluster),
-        view: LiveView::new(Arc::clone(cluster), None),
+        view,
         begun: AtomicBool::new(false),
-        compared: Compared::default(),
+        compared,
         key,
         namespace: namespace.to_owned(),
         metrics: Metrics::default(),

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use git2::Oid;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::model::{EnvironmentName, ObjectId, UnitName};
+use crate::model::{Digest, EnvironmentName, ObjectId, Revision, UnitName};
 use crate::record::foreign::ForeignFile;
 use crate::record::status::StatusFile;
 use crate::record::status_files::{self, STATUS, StatusError};
@@ -37,7 +38,21 @@ pub struct Journal {
     foreign: BTreeMap<String, ForeignFile>,
     entries: Option<SyncSender<Entry>>,
     unpushed: watch::Receiver<usize>,
+    /// How many entries were entered in this process.
+    entered: u64,
+    pushed: watch::Receiver<InRemote>,
+    /// What each unit declared when it was last synced.
+    desired: watch::Sender<Arc<BTreeMap<UnitName, Digest>>>,
     writer: Option<JoinHandle<()>>,
+}
+
+/// How much of the record its repository has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InRemote {
+    /// How many of the entries that were entered in this process.
+    pub entries: u64,
+    /// The newest entry there.
+    pub tip: Option<Revision>,
 }
 
 /// Where the record is kept and goes.
@@ -77,6 +92,8 @@ impl Journal {
                 environment: environment.to_string(),
             })
             .clone();
+        let (reached, pushed) = watch::channel(InRemote::default());
+        let desired = watch::Sender::new(Arc::new(owned(desired(&status))));
         let name = environment.clone();
         let writer = std::thread::Builder::new()
             .name(format!("record-{environment}"))
@@ -85,7 +102,7 @@ impl Journal {
                     gauge.set(i64::try_from(queued).unwrap_or(i64::MAX));
                     count.send_replace(queued);
                 };
-                write(&name, branch, &inbox, told);
+                write(&name, branch, &inbox, told, &reached);
             })?;
         Ok(Self {
             environment: environment.clone(),
@@ -94,6 +111,9 @@ impl Journal {
             foreign,
             entries: Some(entries),
             unpushed,
+            entered: 0,
+            pushed,
+            desired,
             writer: Some(writer),
         })
     }
@@ -101,6 +121,21 @@ impl Journal {
     /// What the record says now.
     pub fn status(&self) -> &StatusFile {
         &self.status
+    }
+
+    /// How many entries were entered in this process.
+    pub(super) fn entered(&self) -> u64 {
+        self.entered
+    }
+
+    /// How much of the record its repository has.
+    pub(super) fn in_remote(&self) -> watch::Receiver<InRemote> {
+        self.pushed.clone()
+    }
+
+    /// What each unit declared when it was last synced.
+    pub(super) fn desired(&self) -> watch::Receiver<Arc<BTreeMap<UnitName, Digest>>> {
+        self.desired.subscribe()
     }
 
     /// The files of a unit that differ from what is recorded. `files` are all of it, by
@@ -178,6 +213,14 @@ impl Journal {
             }
         }
         self.status = status;
+        self.entered += 1;
+        self.desired.send_if_modified(|known| {
+            let moved = !known.iter().eq(desired(&self.status));
+            if moved {
+                *known = Arc::new(owned(desired(&self.status)));
+            }
+            moved
+        });
         info!(environment = %self.environment, "{}", entry.subject);
         if self
             .entries
@@ -210,6 +253,20 @@ impl Journal {
             warn!(environment = %self.environment, "the record's thread panicked");
         }
     }
+}
+
+/// What each unit declared when it was last synced.
+fn desired(status: &StatusFile) -> impl Iterator<Item = (&UnitName, &Digest)> {
+    let units = status.units.iter();
+    units.filter_map(|(name, unit)| Some((name, unit.desired.as_ref()?)))
+}
+
+fn owned<'a>(
+    units: impl Iterator<Item = (&'a UnitName, &'a Digest)>,
+) -> BTreeMap<UnitName, Digest> {
+    units
+        .map(|(name, digest)| (name.clone(), *digest))
+        .collect()
 }
 
 fn read_foreign(
@@ -254,12 +311,17 @@ fn write(
     mut branch: RecordBranch,
     inbox: &Receiver<Entry>,
     told: impl Fn(usize),
+    reached: &watch::Sender<InRemote>,
 ) {
-    let mut failures = 0_u32;
+    let (mut failures, mut entries) = (0_u32, 0_u64);
     let mut next = Instant::now();
     loop {
         let queued = branch.queued();
         told(queued);
+        if queued == 0 {
+            let tip = branch.tip();
+            reached.send_replace(InRemote { entries, tip });
+        }
         let patience = if queued == 0 {
             Duration::from_hours(1)
         } else {
@@ -268,8 +330,10 @@ fn write(
         match inbox.recv_timeout(patience) {
             Ok(entry) => {
                 append(environment, &mut branch, &entry);
+                entries += 1;
                 while let Ok(entry) = inbox.try_recv() {
                     append(environment, &mut branch, &entry);
+                    entries += 1;
                 }
             }
             Err(RecvTimeoutError::Timeout) => {}

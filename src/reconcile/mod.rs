@@ -10,13 +10,15 @@ mod execute;
 mod journal;
 mod observe;
 mod pass;
+mod planned;
 mod standing;
 mod unit;
 
 pub use compared::Compared;
 pub use declare::{Labels, RenderCache, Tools, declare};
 pub use declared::{Declared, DeclaredUnit, UnitDesired};
-pub use dry_run::{PlanEnvironment, PlannedEnvironment, plan_environment};
-pub use environment::{Ending, Environment, Options, RunMode, ready};
-pub use journal::{Journal, JournalOptions};
+pub use dry_run::{AtHand, PlanEnvironment, plan_environment};
+pub use environment::{Ending, Environment, Options, Progress, RunMode, Window, ready};
+pub use journal::{InRemote, Journal, JournalOptions};
 pub use pass::{Context, PlanInput, plan_unit};
+pub use planned::{PlannedEnvironment, counted};

@@ -11,7 +11,7 @@ use super::compared::key_of;
 use super::pass::{Context, PlanInput};
 use crate::fields::{self, Difference, Others, Verdict};
 use crate::health;
-use crate::kube::{ApiError, ApplyMode, Conflicts, Finding, Retry, WatchState, find};
+use crate::kube::{ApiError, ApplyMode, Conflicts, Finding, LiveView, Retry, WatchState, find};
 use crate::model::{Desired, Digest, FIELD_MANAGER, GroupKind, Json, Live, ObjectId, yaml};
 use crate::plan::{AsDesired, Members, Observation, Seen, recorded_side};
 use crate::record::content_id;
@@ -239,6 +239,13 @@ fn kinds(input: &PlanInput) -> BTreeMap<GroupKind, Option<String>> {
         .iter()
         .map(|(kind, version)| (kind.clone(), Some(version.clone())));
     inventory.chain(desired).collect()
+}
+
+/// Whether a view has every kind that the unit needs to be planned.
+pub(super) fn watches(view: &LiveView, input: &PlanInput) -> bool {
+    let namespaces = namespaces(input);
+    let mut kinds = kinds(input).into_keys();
+    kinds.all(|kind| view.state(&kind, &namespaces) == WatchState::Synced)
 }
 
 /// The namespaces that its objects are or were in.

@@ -31,7 +31,7 @@ pub struct Context {
     /// The cluster.
     pub cluster: Arc<Cluster>,
     /// What is live.
-    pub view: LiveView,
+    pub view: Arc<LiveView>,
     /// Whether it is known by now which kinds have to be watched.
     pub begun: AtomicBool,
     /// What comparisons came to.

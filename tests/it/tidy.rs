@@ -20,6 +20,7 @@ const ORDER: &[&str] = &[
     "record",
     "forge",
     "reconcile",
+    "review",
     "cli",
 ];
 
@@ -45,6 +46,8 @@ const PURE: &[&str] = &[
     "forge/webhook/gitlab.rs",
     "forge/webhook/place.rs",
     "forge/webhook/signature.rs",
+    "review/markdown.rs",
+    "review/text.rs",
 ];
 
 const IMPURE_CRATES: [&str; 12] = [

@@ -392,6 +392,20 @@ impl Forged<'_> {
         fork
     }
 
+    /// Waits until Gitea knows that something was pushed: until then there are no pull
+    /// requests.
+    pub fn until_filled(&self) {
+        let path = format!("/repos/{}/{}", self.owner.name, self.name);
+        wait_seeing("the first push to be known", PATIENCE, || {
+            let seen = self.gitea.call(&self.owner, "GET", &path, &Value::Null);
+            if seen["empty"] == false {
+                Ok(())
+            } else {
+                Err(seen)
+            }
+        });
+    }
+
     /// Commits files onto a branch of that name, which begins at the working clone's
     /// `main`, and pushes it; gives the revision.
     pub fn branch(&self, branch: &str, message: &str, files: &[(&str, &str)]) -> String {
@@ -417,6 +431,7 @@ impl Forged<'_> {
     /// Opens a pull request onto `main` as somebody, from a branch or `user:branch`, and
     /// gives its number.
     pub fn open(&self, user: &User, title: &str, head: &str) -> u64 {
+        self.until_filled();
         let path = format!("/repos/{}/{}/pulls", self.owner.name, self.name);
         let body = json!({"title": title, "head": head, "base": "main"});
         let made = self.gitea.call(user, "POST", &path, &body);

@@ -106,6 +106,25 @@ fn a_misspelt_default_stops_every_environment() {
 }
 
 #[test]
+fn only_a_file_that_can_be_read_lets_anybody_have_a_preview() {
+    let previews = |text: &str| agent_yaml(text).previews;
+    assert_eq!(previews("  staging: {units: []}"), Previews::Members);
+    for (word, policy) in [
+        ("all", Previews::All),
+        ("members", Previews::Members),
+        ("none", Previews::None),
+        ("everybody", Previews::None),
+        ("[", Previews::None),
+    ] {
+        let text = format!("  staging: {{units: []}}\npreviews: {word}");
+        assert_eq!(previews(&text), policy, "{word}");
+    }
+    // Anything else that is wrong does not count: a pull request may be what mends it.
+    let wrong = "  staging: {units: [{name: web, path: gone}]}\npreviews: all";
+    assert_eq!(previews(wrong), Previews::All);
+}
+
+#[test]
 fn an_environment_with_a_bad_name_stops_no_other() {
     let resolved = agent_yaml("  Bad_Name: {units: []}\n  staging: {units: []}");
     assert!(resolved.environment(&environment("staging")).is_ok());

@@ -9,6 +9,7 @@ mod record;
 mod revision;
 mod schedule;
 mod units;
+mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ use tracing::warn;
 use self::record::Files;
 pub(super) use self::revision::definitions;
 use self::revision::{Reading, Unread};
+pub use self::window::{Progress, Window};
 use super::compared::Compared;
 use super::declare::{RenderCache, Tools};
 use super::journal::Journal;
@@ -121,6 +123,8 @@ pub struct Environment {
     tasks: JoinSet<Event>,
     /// Units whose standing is not in the record yet, and since when.
     unrecorded: BTreeMap<UnitName, (Timestamp, Files)>,
+    /// How far it is, for others.
+    progress: watch::Sender<Progress>,
 }
 
 /// What a task of the environment came to.
@@ -149,7 +153,7 @@ enum Purpose {
 impl Environment {
     /// A task that has not begun. `journal` is the environment's record.
     pub fn new(options: Options, journal: Journal) -> Self {
-        let view = LiveView::new(Arc::clone(&options.cluster), options.relist);
+        let view = Arc::new(LiveView::new(Arc::clone(&options.cluster), options.relist));
         let context = Context {
             environment: options.environment,
             cluster: options.cluster,
@@ -186,6 +190,7 @@ impl Environment {
             units: BTreeMap::new(),
             tasks: JoinSet::new(),
             unrecorded: BTreeMap::new(),
+            progress: watch::Sender::default(),
         }
     }
 
@@ -207,6 +212,7 @@ impl Environment {
             if self.mode == RunMode::Once && self.rests() {
                 return self.end().await;
             }
+            self.show();
             let wake = self.next_wake();
             // Every arm is cancel-safe: watch channels keep their mark, JoinSet keeps
             // what has ended, and a sleep or a token holds nothing.

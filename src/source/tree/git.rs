@@ -57,6 +57,16 @@ impl GitTree {
         })
     }
 
+    /// A tree that no commit needs to have. What the repository holds in memory alone is
+    /// found as well.
+    pub(crate) fn of_tree(repository: Repository, root: Oid) -> Self {
+        Self {
+            repository: Mutex::new(repository),
+            directories: Arc::default(),
+            root,
+        }
+    }
+
     fn repository(&self) -> MutexGuard<'_, Repository> {
         self.repository
             .lock()

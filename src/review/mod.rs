@@ -1,0 +1,44 @@
+//! What people are told on the forge: what a pull request would do before it is merged,
+//! and how far a revision is after that.
+//!
+//! Tasks of their own, so that a forge that is slow or away holds up nothing. What they
+//! write is a projection: after a restart they look what is there, and write only what is
+//! not.
+
+mod markdown;
+mod previews;
+mod prospect;
+mod statuses;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+pub use previews::{Memory, Previewer};
+pub use prospect::{Known, Planner, foresee};
+pub use statuses::Teller;
+pub use text::{Hindrance, Occasion, Prospect, comment, context, statuses};
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::forge::{ForgeError, Retry};
+
+/// The wait after a first failure, and the longest one.
+const BACKOFF: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(5));
+
+/// How long to wait after so many failures in a row.
+fn patience(error: &ForgeError, failures: u32, now: Timestamp) -> Duration {
+    let grown = BACKOFF
+        .0
+        .saturating_mul(1 << failures.min(16))
+        .min(BACKOFF.1);
+    match error.retry() {
+        Retry::Soon => grown,
+        Retry::At(until) => Duration::try_from(until.duration_since(now))
+            .unwrap_or_default()
+            .max(BACKOFF.0),
+        Retry::WhenInputsChange => grown.max(Duration::from_mins(1)),
+    }
+}

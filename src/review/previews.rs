@@ -1,0 +1,391 @@
+//! The task that has every open pull request say what it would do.
+//!
+//! It looks at the forge every so often, and at once when it is hinted that there is
+//! something to see. A pull request is planned again when its head, the branch that it is
+//! for, or what is live has moved; what is live moves all the time, so that costs at most
+//! a tenth of the time. The forge is written to only if the words are others.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::patience;
+use super::prospect::{Known, Planner, foresee};
+use super::text::{self, Hindrance, Occasion, Prospect};
+use crate::config::{self, Previews};
+use crate::forge::{
+    CommitStatus, Forge, ForgeError, Marker, PullRequest, Retry, Standing, StatusState,
+    keep_comment,
+};
+use crate::model::{Digest, EnvironmentName, Revision};
+use crate::reconcile::Window;
+use crate::runtime::clock;
+use crate::source::tree::GitTree;
+use crate::source::{Merge, MergeError, Pull, Pulls, Remote, SourceState};
+
+/// What makes a burst of hints one look.
+const SETTLE: Duration = Duration::from_millis(50);
+
+/// What was planned because live had moved rests this many times as long as it took.
+const REST: u32 = 10;
+
+/// The task's state.
+pub struct Previewer {
+    /// The forge.
+    pub forge: Arc<dyn Forge>,
+    /// The repository.
+    pub remote: Remote,
+    /// The mirror of it.
+    pub mirror: PathBuf,
+    /// The branch that is followed.
+    pub branch: String,
+    /// What is known of the repository.
+    pub source: watch::Receiver<SourceState>,
+    /// The environments that are ours to serve.
+    pub windows: watch::Receiver<Vec<Window>>,
+    /// How to plan.
+    pub planner: Planner,
+    /// How often the forge is asked.
+    pub interval: Duration,
+    /// Counts up when there may be something new on the forge. Many hints are one look.
+    pub hint: watch::Receiver<u64>,
+    /// When to end.
+    pub stop: CancellationToken,
+    /// What is remembered; nothing to begin with.
+    pub memory: Memory,
+}
+
+/// What is known from one look to the next.
+#[derive(Default)]
+pub struct Memory {
+    windows: Vec<Window>,
+    pulls: BTreeMap<u64, Seen>,
+    known: BTreeMap<EnvironmentName, Known>,
+    /// How far the views were when something was last planned for their sake.
+    live: Vec<u64>,
+    not_before: Option<Instant>,
+    policy: Option<(Revision, Previews)>,
+    /// What was logged last.
+    problem: Option<String>,
+    failures: u32,
+}
+
+/// A pull request as it was last looked at.
+#[derive(Default)]
+struct Seen {
+    /// Base and head, if nothing has to be tried again.
+    planned: Option<(Revision, Revision)>,
+    /// Of the comment.
+    text: Option<Digest>,
+    /// What the forge has on the head.
+    statuses: Option<(Revision, Vec<CommitStatus>)>,
+}
+
+impl Previewer {
+    /// Runs until told to stop.
+    pub async fn run(mut self) {
+        let stop = self.stop.clone();
+        let mut wait = Duration::ZERO;
+        self.source.mark_changed();
+        loop {
+            // Every arm is cancel-safe: a watch channel keeps its mark.
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                changed = self.hint.changed() => match changed {
+                    Ok(()) => tokio::time::sleep(SETTLE).await,
+                    Err(_) => return,
+                },
+                changed = self.source.changed() => if changed.is_err() { return },
+                // An environment more or less changes every comment.
+                changed = self.windows.changed() => match changed {
+                    Ok(()) => self.memory = Memory::default(),
+                    Err(_) => return,
+                },
+                () = stop.cancelled() => return,
+            }
+            // What is dropped halfway is looked at again after a restart.
+            wait = tokio::select! {
+                wait = self.round() => wait,
+                () = stop.cancelled() => return,
+            };
+        }
+    }
+
+    /// One look; gives the time until the next.
+    async fn round(&mut self) -> Duration {
+        match self.look().await {
+            Ok(()) => {
+                if self.memory.problem.take().is_some() {
+                    info!(forge = %self.forge.kind(), "pull requests are previewed again");
+                }
+                self.memory.failures = 0;
+                self.interval
+            }
+            Err(error) => {
+                let wait = patience(&error, self.memory.failures, clock::now());
+                self.memory.failures += 1;
+                self.complain(&error.to_string());
+                wait.max(self.interval.min(Duration::from_secs(2)))
+            }
+        }
+    }
+
+    /// Said once for each problem.
+    fn complain(&mut self, problem: &str) {
+        if self.memory.problem.as_deref() != Some(problem) {
+            warn!(forge = %self.forge.kind(), problem, "pull requests cannot be previewed; trying again");
+            self.memory.problem = Some(problem.to_owned());
+        }
+    }
+
+    async fn look(&mut self) -> Result<(), ForgeError> {
+        let head = self.source.borrow_and_update().head.clone();
+        let Some(base) = head.map(|head| head.revision) else {
+            return Ok(());
+        };
+        if self.memory.windows.is_empty() {
+            let windows = &self.windows.borrow_and_update();
+            self.memory.windows.clone_from(windows);
+        }
+        if self.memory.windows.is_empty() {
+            return Ok(());
+        }
+        let policy = self.policy(&base).await;
+        let pulls = match policy {
+            Previews::None => Vec::new(),
+            Previews::All | Previews::Members => {
+                self.forge.open_pull_requests(&self.branch).await?
+            }
+        };
+        self.forget(&pulls.iter().map(|pull| pull.number).collect());
+        let live: Vec<u64> = self.memory.windows.iter().map(Window::moved).collect();
+        let rested = self.memory.not_before.is_none_or(|at| Instant::now() >= at);
+        let moved = rested && live != self.memory.live;
+        let began = Instant::now();
+        let mut problem = None;
+        for pull in pulls.iter().filter(|pull| is_for(policy, pull)) {
+            match self.preview(&base, pull, moved).await {
+                Ok(()) => {}
+                // Whatever comes next would be refused as well.
+                Err(error) if matches!(error.retry(), Retry::At(_)) => return Err(error),
+                Err(error) => problem = Some(error),
+            }
+        }
+        if moved {
+            self.memory.live = live;
+            self.memory.not_before = Some(Instant::now() + began.elapsed() * REST);
+        }
+        problem.map_or(Ok(()), Err)
+    }
+
+    /// The policy as it stands on the branch.
+    async fn policy(&mut self, base: &Revision) -> Previews {
+        if let Some((revision, policy)) = &self.memory.policy
+            && revision == base
+        {
+            return *policy;
+        }
+        let (mirror, revision) = (self.mirror.clone(), base.clone());
+        let read = tokio::task::spawn_blocking(move || {
+            let tree = GitTree::open(&mirror, &revision).ok()?;
+            Some(config::resolve(&tree).previews)
+        });
+        // A mirror that is just being made anew is read the next time.
+        let Some(policy) = read.await.ok().flatten() else {
+            return Previews::None;
+        };
+        self.memory.policy = Some((base.clone(), policy));
+        policy
+    }
+
+    /// Lets go of what is no longer open.
+    fn forget(&mut self, open: &BTreeSet<u64>) {
+        let before = self.memory.pulls.len();
+        self.memory.pulls.retain(|number, _| open.contains(number));
+        if self.memory.pulls.len() != before || before == 0 {
+            let pulls = Pulls {
+                repository: &self.mirror,
+                remote: &self.remote,
+            };
+            // They are let go of the next time.
+            let _ = pulls.keep(open);
+        }
+    }
+
+    async fn preview(
+        &mut self,
+        base: &Revision,
+        pull: &PullRequest,
+        moved: bool,
+    ) -> Result<(), ForgeError> {
+        let sight = (base.clone(), pull.head.revision.clone());
+        let seen = self.memory.pulls.entry(pull.number).or_default();
+        if seen.planned.as_ref() == Some(&sight) && !moved {
+            return Ok(());
+        }
+        self.begin(pull).await?;
+        let merge = match self.merge(base, pull).await {
+            Ok(merge) => merge,
+            // The forge's list and its repository are not always of one moment.
+            Err(MergeError::Gone(_)) => return Ok(()),
+            Err(error) => {
+                self.complain(&format!("pull request {}: {error}", pull.number));
+                return Ok(());
+            }
+        };
+        let prospect = self.foresee(merge).await;
+        // What was not planned to its end is not told.
+        if self.stop.is_cancelled() {
+            return Ok(());
+        }
+        let again = passing(&prospect);
+        self.tell(pull, &prospect).await?;
+        if let Some(seen) = self.memory.pulls.get_mut(&pull.number) {
+            seen.planned = (!again).then_some(sight);
+        }
+        Ok(())
+    }
+
+    /// A head that nothing was said about is said to be looked at.
+    async fn begin(&mut self, pull: &PullRequest) -> Result<(), ForgeError> {
+        let head = &pull.head.revision;
+        let known = self.memory.pulls.get(&pull.number);
+        let known = known.and_then(|seen| seen.statuses.as_ref());
+        if known.is_some_and(|(revision, _)| revision == head) {
+            return Ok(());
+        }
+        let there = self.forge.statuses(head).await?;
+        if let Some(seen) = self.memory.pulls.get_mut(&pull.number) {
+            seen.statuses = Some((head.clone(), there.clone()));
+        }
+        for name in self.served() {
+            let context = text::context(&name);
+            if !there.iter().any(|status| status.context == context) {
+                let url = Some(pull.url.clone());
+                let text = "it is being planned";
+                let status = CommitStatus::new(context, StatusState::Pending, text, url);
+                self.set(pull, status).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn served(&self) -> Vec<EnvironmentName> {
+        self.memory
+            .windows
+            .iter()
+            .map(|window| window.name.clone())
+            .collect()
+    }
+
+    async fn merge(&self, base: &Revision, pull: &PullRequest) -> Result<Merge, MergeError> {
+        let (mirror, remote, base) = (self.mirror.clone(), self.remote.clone(), base.clone());
+        let wanted = Pull {
+            number: pull.number,
+            reference: self.forge.head_ref(pull.number),
+            head: pull.head.revision.clone(),
+        };
+        let merged = tokio::task::spawn_blocking(move || {
+            let pulls = Pulls {
+                repository: &mirror,
+                remote: &remote,
+            };
+            pulls.fetch(&wanted)?;
+            pulls.merge(&base, &wanted.head)
+        });
+        merged
+            .await
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    }
+
+    /// On a thread of its own: it takes a processor.
+    async fn foresee(&mut self, merge: Merge) -> Prospect {
+        let mut known = std::mem::take(&mut self.memory.known);
+        for window in &self.memory.windows {
+            let known = known.entry(window.name.clone()).or_default();
+            known.recorded = window.recorded();
+            known.at_hand.view = Some(Arc::clone(&window.view));
+        }
+        let (planner, stop) = (self.planner.clone(), self.stop.clone());
+        let thread = tokio::task::spawn_blocking(move || {
+            let planning = stop.run_until_cancelled(foresee(&planner, &merge, &mut known));
+            let prospect = Handle::current().block_on(planning);
+            (prospect.unwrap_or(Prospect::Planned(Vec::new())), known)
+        });
+        let (prospect, known) = thread
+            .await
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        self.memory.known = known;
+        prospect
+    }
+
+    async fn tell(&mut self, pull: &PullRequest, prospect: &Prospect) -> Result<(), ForgeError> {
+        let occasion = Occasion {
+            number: pull.number,
+            head: &pull.head.revision,
+            base: &self.branch,
+            url: &pull.url,
+        };
+        let served = self.served();
+        let comment = text::comment(occasion, prospect, self.forge.comment_limit());
+        let statuses = text::statuses(occasion, &served, prospect);
+        let digest = Digest::of_bytes(comment.as_bytes());
+        let told = self
+            .memory
+            .pulls
+            .get(&pull.number)
+            .and_then(|seen| seen.text);
+        if told != Some(digest) {
+            let marker = Marker::new("preview", &served);
+            let kept = keep_comment(&*self.forge, pull.number, &marker, &comment).await?;
+            info!(pull_request = pull.number, ?kept, "preview");
+            if let Some(seen) = self.memory.pulls.get_mut(&pull.number) {
+                seen.text = Some(digest);
+            }
+        }
+        for status in statuses {
+            self.set(pull, status).await?;
+        }
+        Ok(())
+    }
+
+    /// Sets a status on the head, unless it has it.
+    async fn set(&mut self, pull: &PullRequest, status: CommitStatus) -> Result<(), ForgeError> {
+        let seen = self.memory.pulls.entry(pull.number).or_default();
+        let known = seen.statuses.iter().flat_map(|(_, statuses)| statuses);
+        if known.into_iter().any(|known| *known == status) {
+            return Ok(());
+        }
+        self.forge.set_status(&pull.head.revision, &status).await?;
+        if let Some((_, statuses)) = &mut seen.statuses {
+            statuses.retain(|known| known.context != status.context);
+            statuses.push(status);
+        }
+        Ok(())
+    }
+}
+
+/// Whether a pull request is planned under a policy.
+fn is_for(policy: Previews, pull: &PullRequest) -> bool {
+    match policy {
+        Previews::All => true,
+        Previews::Members => pull.author.standing == Standing::Member && !pull.head.fork,
+        Previews::None => false,
+    }
+}
+
+/// Whether something could not be planned for a reason that passes.
+fn passing(prospect: &Prospect) -> bool {
+    match prospect {
+        Prospect::Conflict(_) => false,
+        Prospect::Planned(environments) => environments
+            .iter()
+            .any(|(_, planned)| matches!(planned, Err(Hindrance::Passing(_)))),
+    }
+}

@@ -1,0 +1,78 @@
+//! The plans of what merging a pull request would bring, by the code of `agent diff`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::text::{Hindrance, Prospect};
+use crate::config;
+use crate::kube::Cluster;
+use crate::model::{Digest, DigestKey, EnvironmentName, UnitName};
+use crate::reconcile::{AtHand, PlanEnvironment, PlannedEnvironment, Tools, plan_environment};
+use crate::source::{Merge, Merged};
+
+/// What environments are planned with.
+#[derive(Clone)]
+pub struct Planner {
+    /// The cluster.
+    pub cluster: Arc<Cluster>,
+    /// Where the daemon keeps the inventories.
+    pub namespace: String,
+    /// Programs for rendering.
+    pub tools: Tools,
+    /// For digests of Secrets' values.
+    pub key: DigestKey,
+}
+
+/// What is known of an environment before it is planned.
+#[derive(Default)]
+pub struct Known {
+    /// What each unit declared when it was last synced.
+    pub recorded: BTreeMap<UnitName, Digest>,
+    /// What makes it cheaper.
+    pub at_hand: AtHand,
+}
+
+/// Plans the result of a merge for each environment, and adds to what is known.
+pub async fn foresee(
+    planner: &Planner,
+    merge: &Merge,
+    environments: &mut BTreeMap<EnvironmentName, Known>,
+) -> Prospect {
+    let merged = match merge {
+        Merge::Conflict(files) => return Prospect::Conflict(files.clone()),
+        Merge::Clean(merged) => merged,
+    };
+    let resolved = config::resolve(&*merged.tree);
+    let mut plans = Vec::new();
+    for (name, known) in environments {
+        let plan = match resolved.environment(name) {
+            Ok(environment) => plan(planner, merged, environment, known).await,
+            Err(problems) => Err(Hindrance::Wrong(problems.to_string())),
+        };
+        plans.push((name.clone(), plan));
+    }
+    Prospect::Planned(plans)
+}
+
+async fn plan(
+    with: &Planner,
+    merged: &Merged,
+    environment: &config::Environment,
+    known: &mut Known,
+) -> Result<PlannedEnvironment, Hindrance> {
+    known.at_hand.approved = Arc::new(merged.approved.clone());
+    let planned = plan_environment(PlanEnvironment {
+        environment,
+        tree: &merged.tree,
+        revision: None,
+        cluster: &with.cluster,
+        namespace: &with.namespace,
+        tools: &with.tools,
+        key: with.key.clone(),
+        recorded: known.recorded.clone(),
+        at_hand: &mut known.at_hand,
+    });
+    planned
+        .await
+        .map_err(|error| Hindrance::Passing(error.to_string()))
+}

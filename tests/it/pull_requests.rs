@@ -1,0 +1,337 @@
+//! What people see on the forge: a pull request says what it would do, and its merge what
+//! became of it. On the real Gitea and the real control plane.
+
+use serde_json::Value;
+
+use crate::support::agent::Agent;
+use crate::support::git::git;
+use crate::support::gitea::{Forged, Gitea, User};
+use crate::support::stage::Stage;
+
+const AGENT: &str = env!("CARGO_BIN_EXE_agent");
+
+/// An environment whose repository is on the forge, and the agent's account there.
+struct Team {
+    stage: Stage<'static>,
+    /// A clone beside that of the stage, for branches.
+    forged: Forged<'static>,
+    owner: User,
+    bot: User,
+}
+
+impl Team {
+    /// With one unit, `shop`, of these files.
+    fn new(name: &str, more: &str, files: &[(&str, &str)]) -> Self {
+        let gitea = Gitea::shared();
+        let (owner, bot) = (gitea.user("owner"), gitea.user("bot"));
+        let mut stage = Stage::new(name, AGENT);
+        stage.repository = gitea.repository(&owner, "deploy").repository;
+        let configuration = stage.configuration(&[("shop", more)]);
+        let all = [&[("agent.yaml", configuration.as_str())], files].concat();
+        stage.commit("Start", &all);
+        let forged = gitea.forged(&owner, "deploy");
+        forged.let_in(&bot, "write");
+        let team = Self {
+            stage,
+            forged,
+            owner,
+            bot,
+        };
+        team.forged.until_filled();
+        team.pull();
+        team
+    }
+
+    /// Brings the clone for branches to `main`.
+    fn pull(&self) {
+        let repository = &self.forged.repository;
+        repository.git(&["pull", "--quiet", "origin", "main"]);
+    }
+
+    fn invocation(&self) -> Agent {
+        self.stage
+            .invocation()
+            .args(["--poll-interval", "1s", "--forge", "gitea"])
+            .args(["--pull-request-interval", "1s"])
+            .env("AGENT_GIT_TOKEN", &self.bot.token)
+    }
+
+    fn start(&mut self) {
+        let revision = self.stage.repository.revision("HEAD");
+        self.stage.start_as(self.invocation());
+        self.stage.until_synced("shop", &revision);
+    }
+
+    /// A pull request of the owner's that makes a file so; its number and head.
+    fn propose(&self, branch: &str, path: &str, text: &str) -> (u64, String) {
+        let head = self.forged.branch(branch, "Change it", &[(path, text)]);
+        (self.forged.open(&self.owner, branch, branch), head)
+    }
+
+    /// Waits for the one comment to have a text, and gives it.
+    fn until_comment(&mut self, number: u64, text: &str) -> String {
+        let forged = &self.forged;
+        self.stage.until(&format!("a comment with {text}"), |_| {
+            let comments = forged.comments(number);
+            match comments.as_slice() {
+                [comment] if comment.contains(text) => Ok(comment.clone()),
+                other => Err(other.join("\n---\n")),
+            }
+        })
+    }
+
+    /// Waits for the status on a commit to be in a state, and gives its description.
+    fn until_status(&mut self, revision: &str, state: &str) -> String {
+        let (forged, context) = (&self.forged, self.context());
+        let what = format!("{context} to be {state}");
+        self.stage
+            .until(&what, |_| match forged.status(revision, &context) {
+                Some((seen, text)) if seen == state => Ok(text),
+                other => Err(format!("{other:?}")),
+            })
+    }
+
+    /// Waits for the daemon to have logged something, and gives its log.
+    fn until_log(&mut self, what: &str, said: impl Fn(&str) -> bool) -> String {
+        let path = self.stage.daemon().home().join("daemon.log");
+        self.stage.until(what, |_| {
+            let log = std::fs::read_to_string(&path).unwrap_or_default();
+            if said(&log) {
+                Ok(log)
+            } else {
+                Err("not yet".to_owned())
+            }
+        })
+    }
+
+    fn context(&self) -> String {
+        format!("agent/{}", self.stage.environment)
+    }
+
+    fn states(&self, revision: &str) -> Vec<String> {
+        let mut found = self.forged.statuses(revision, &self.context());
+        found.sort_by_key(|status| status["id"].as_u64());
+        let state = |status: &Value| status["status"].as_str().unwrap().to_owned();
+        found.iter().map(state).collect()
+    }
+}
+
+fn settings(color: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: settings}}\ndata: {{color: {color}}}\n"
+    )
+}
+
+#[test]
+fn a_pull_request_says_what_it_would_do_and_its_merge_what_it_did() {
+    let mut team = Team::new(
+        "pulls",
+        "drift: report",
+        &[("shop/a.yaml", &settings("red"))],
+    );
+    team.start();
+    let first = team.stage.repository.revision("HEAD");
+    assert_eq!(team.until_status(&first, "success"), "1 unit as declared");
+
+    let (number, head) = team.propose("blue", "shop/a.yaml", &settings("blue"));
+    let comment = team.until_comment(number, "+  color: blue");
+    let environment = team.stage.environment.clone();
+    for words in [
+        &format!("| {environment} | shop | 1 to change | `"),
+        "**change** `ConfigMap",
+        "(`shop/a.yaml:1`)",
+        "-  color: red",
+        "Plan: `sha256:",
+    ] {
+        assert!(comment.contains(words), "{words}: {comment}");
+    }
+    assert!(!comment.contains("Look at this first"), "{comment}");
+    let text = team.until_status(&head, "success");
+    assert_eq!(text, "1 to change; 0 as declared");
+    assert_eq!(team.states(&head), ["pending", "success"]);
+
+    // What is live moves.
+    let patch = r#"{"data":{"color":"green"}}"#;
+    team.stage
+        .kubectl(&["patch", "configmap", "settings", "-p", patch]);
+    team.until_comment(number, "-  color: green");
+
+    // The head moves, and is refused by the API server by now.
+    let worse = settings("blue").replace("settings", "Not_A_Name");
+    let head = team
+        .forged
+        .branch("blue", "Worse", &[("shop/a.yaml", &worse)]);
+    let comment = team.until_comment(number, "blocked");
+    assert!(comment.contains("**Look at this first**"), "{comment}");
+    assert!(
+        comment.contains("**prune** (deleted) `ConfigMap"),
+        "{comment}"
+    );
+    team.until_status(&head, "failure");
+
+    // The digest of `agent diff` is the one that is shown.
+    let head = team
+        .forged
+        .branch("blue", "Better", &[("shop/a.yaml", &settings("blue"))]);
+    team.until_comment(number, "+  color: blue");
+    team.until_status(&head, "success");
+    team.stage
+        .repository
+        .git(&["fetch", "--quiet", "origin", "blue"]);
+    let diff = team.stage.diff(&["--revision", "FETCH_HEAD", "-o", "json"]);
+    let diff: Value = serde_json::from_str(&diff.stdout).unwrap();
+    let digest = diff[0]["units"][0]["digest"].as_str().unwrap();
+    team.until_comment(number, digest);
+
+    let merged = team.forged.merge(number);
+    team.stage.until_synced("shop", &merged);
+    assert_eq!(team.until_status(&merged, "success"), "1 unit as declared");
+    assert_eq!(
+        team.stage.get("configmap", "settings")["data"]["color"],
+        "blue"
+    );
+    assert_eq!(team.states(&merged), ["pending", "success"]);
+    // The link leads to the entry.
+    let status = team.forged.statuses(&merged, &team.context());
+    let newest = status
+        .iter()
+        .max_by_key(|status| status["id"].as_u64())
+        .unwrap();
+    let entry = newest["target_url"]
+        .as_str()
+        .unwrap()
+        .rsplit_once("/commit/")
+        .unwrap()
+        .1;
+    let text = git(
+        &team.stage.repository.remote(),
+        &["log", "-1", "--format=%s %D", entry],
+    );
+    assert!(text.contains("shop"), "{text}");
+    assert_eq!(team.forged.comments(number).len(), 1);
+}
+
+#[test]
+fn a_restart_writes_nothing_that_is_there() {
+    let mut team = Team::new("pulls-again", "", &[("shop/a.yaml", &settings("red"))]);
+    team.start();
+    let (number, head) = team.propose("blue", "shop/a.yaml", &settings("blue"));
+    team.until_comment(number, "+  color: blue");
+    team.until_status(&head, "success");
+    let first = team.stage.repository.revision("HEAD");
+    team.until_status(&first, "success");
+    let before = (team.states(&head), team.states(&first));
+
+    // As if another machine went on, without any data.
+    let data = team.stage.daemon().home().join("data");
+    team.stage.daemon().kill();
+    std::fs::remove_dir_all(data).unwrap();
+    team.stage.daemon().restart();
+    team.until_log("the pull request to be looked at again", |log| {
+        let same = |line: &str| line.contains("preview") && line.contains("Same");
+        log.lines().any(same)
+    });
+    let (number_of_blue, blue) = (number, head);
+    let (second, head) = team.propose("green", "shop/a.yaml", &settings("green"));
+    team.until_comment(second, "+  color: green");
+    team.until_status(&head, "success");
+    assert_eq!(before, (team.states(&blue), team.states(&first)));
+
+    let head = team
+        .forged
+        .branch("blue", "Bluer", &[("shop/a.yaml", &settings("navy"))]);
+    team.until_comment(number_of_blue, "+  color: navy");
+    team.until_status(&head, "success");
+}
+
+#[test]
+fn strangers_have_no_preview_unless_the_followed_branch_says_so() {
+    let mut team = Team::new("pulls-fork", "", &[("shop/a.yaml", &settings("red"))]);
+    let guest = Gitea::shared().user("guest");
+    team.forged.let_in(&guest, "read");
+    let fork = Gitea::shared();
+    let fork = {
+        let path = format!("/repos/{}/deploy/forks", team.owner.name);
+        fork.call(&guest, "POST", &path, &serde_json::json!({}));
+        fork.forged(&guest, "deploy")
+    };
+    fork.repository.git(&["pull", "--quiet", "origin", "main"]);
+    // Its own word does not count.
+    let configuration = team.stage.configuration(&[("shop", "")]);
+    let open = format!("{configuration}previews: all\n");
+    let files = [("shop/a.yaml", &*settings("pink")), ("agent.yaml", &*open)];
+    let head = fork.branch("pink", "Pink", &files);
+    let from = format!("{}:pink", guest.name);
+    let strange = team.forged.open(&guest, "Pink", &from);
+    team.start();
+    let (number, _) = team.propose("blue", "shop/a.yaml", &settings("blue"));
+    team.until_comment(number, "+  color: blue");
+    assert_eq!(team.forged.comments(strange), Vec::<String>::new());
+    assert_eq!(team.states(&head), Vec::<String>::new());
+
+    team.stage
+        .commit("Show everybody", &[("agent.yaml", &open)]);
+    team.until_comment(strange, "+  color: pink");
+    team.until_status(&head, "success");
+}
+
+#[test]
+fn a_conflict_a_mistake_and_a_secret_are_told_as_such() {
+    let secret = |value: &str| {
+        format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: login}}\nstringData: {{password: {value}}}\n"
+        )
+    };
+    let files = [
+        ("shop/a.yaml", &*settings("red")),
+        ("shop/b.yaml", &*secret("hunter-seven")),
+    ];
+    let mut team = Team::new("pulls-wrong", "allowPlainSecrets: true", &files);
+    let (conflict, bad, hidden) = (
+        team.propose("conflict", "shop/a.yaml", &settings("blue")),
+        team.propose("bad", "shop/a.yaml", "a: [\n"),
+        team.propose("hidden", "shop/b.yaml", &secret("hunter-eight")),
+    );
+    team.stage
+        .commit("Meanwhile", &[("shop/a.yaml", &settings("black"))]);
+    team.start();
+    let text = team.until_comment(conflict.0, "can't be merged");
+    assert!(text.contains("- `shop/a.yaml`"), "{text}");
+    assert_eq!(
+        team.until_status(&conflict.1, "failure"),
+        "it conflicts with main"
+    );
+    team.until_comment(bad.0, "can't be merged");
+    let text = team.until_comment(hidden.0, "hmac:");
+    for value in ["hunter", "aHVudGVyLXNldmVu", "aHVudGVyLWVpZ2h0"] {
+        assert!(!text.contains(value), "{value}: {text}");
+    }
+
+    team.pull();
+    let files = [("shop/c.yaml", "a: [\n")];
+    let head = team.forged.branch("worse", "Worse", &files);
+    let number = team.forged.open(&team.owner, "Worse", "worse");
+    let text = team.until_comment(number, "cannot be rendered");
+    assert!(text.contains("shop/c.yaml:1:4"), "{text}");
+    team.until_status(&head, "failure");
+}
+
+#[test]
+fn a_forge_that_refuses_holds_up_no_sync() {
+    let mut team = Team::new("pulls-refused", "", &[("shop/a.yaml", &settings("red"))]);
+    let revision = team.stage.repository.revision("HEAD");
+    let invocation = team.invocation().env("AGENT_FORGE_TOKEN", "not-a-token");
+    team.stage.start_as(invocation);
+    team.stage.until_synced("shop", &revision);
+    let log = team.until_log("the refusal to be said", |log| {
+        let refused = |line: &str| line.contains("does not accept the token");
+        let said = |what: &str| log.lines().any(|line| line.contains(what) && refused(line));
+        said("the commit status cannot be set") && said("pull requests cannot be previewed")
+    });
+    assert!(!log.contains("not-a-token"), "{log}");
+    let revision = team
+        .stage
+        .commit("Blue", &[("shop/a.yaml", &settings("blue"))]);
+    team.stage.until_synced("shop", &revision);
+    assert_eq!(team.states(&revision), Vec::<String>::new());
+}
