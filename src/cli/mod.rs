@@ -15,6 +15,7 @@ mod since;
 mod status;
 mod tree;
 mod validate;
+mod verify;
 mod webhook;
 mod why;
 

@@ -20,6 +20,7 @@ use tracing_subscriber::EnvFilter;
 use super::access::{ClusterArgs, ForgeArgs, RepositoryArgs, ToolArgs};
 use super::exit;
 use super::serving::{Serving, holder, term};
+use super::verify::VerifyArgs;
 use super::webhook::{Listeners, WebhookArgs};
 use crate::forge::Forge;
 use crate::forge::webhook::endpoint;
@@ -99,6 +100,8 @@ pub struct RunArgs {
     tools: ToolArgs,
     #[command(flatten)]
     webhook: WebhookArgs,
+    #[command(flatten)]
+    verify: VerifyArgs,
 }
 
 pub async fn run(args: RunArgs) -> anyhow::Result<u8> {
@@ -387,6 +390,11 @@ impl Start<'_> {
             repository: self.follower.mirror_path().to_owned(),
             source: self.follower.state(),
             waker: self.follower.waker(),
+            verifier: self.args.verify.verifier(
+                name,
+                &self.data_dir,
+                self.follower.mirror_path(),
+            )?,
             tools: self.args.tools.tools(),
             metrics: self.metrics.clone(),
             mode: self.mode(),

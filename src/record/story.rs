@@ -297,6 +297,24 @@ pub fn environment(
     }
 }
 
+/// The newest commit is not signed by somebody who may.
+pub fn untrusted(
+    name: &EnvironmentName,
+    revision: Option<&Revision>,
+    why: &str,
+    now: Timestamp,
+) -> Entry {
+    let told = environment(name, revision, None, Some(why), now);
+    let cause = |(key, value): (String, String)| match key.as_str() {
+        "Cause" => (key, "blocked".to_owned()),
+        _ => (key, value),
+    };
+    Entry {
+        trailers: told.trailers.into_iter().map(cause).collect(),
+        ..told
+    }
+}
+
 fn entry(
     scene: &Scene<'_>,
     subject: &str,

@@ -21,6 +21,7 @@ pub(crate) mod scratch;
 mod state;
 pub mod tree;
 mod url;
+pub mod verify;
 mod watch;
 
 pub(crate) use mirror::{directory_name, remove};

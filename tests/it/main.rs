@@ -20,6 +20,7 @@ mod cli_schema;
 mod cli_status;
 mod cli_validate;
 mod cli_why;
+mod commit_signatures;
 mod contended;
 mod crash_at_any_moment;
 mod diff_agrees_with_daemon;

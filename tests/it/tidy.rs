@@ -48,6 +48,10 @@ const PURE: &[&str] = &[
     "forge/webhook/signature.rs",
     "review/markdown.rs",
     "review/text.rs",
+    "source/verify/allowed.rs",
+    "source/verify/commit.rs",
+    "source/verify/openpgp.rs",
+    "source/verify/ssh.rs",
 ];
 
 const IMPURE_CRATES: [&str; 12] = [

@@ -18,6 +18,7 @@ mod modules;
 pub mod parts;
 pub mod programs;
 mod progress;
+pub mod signed;
 pub mod soak;
 pub mod stage;
 pub mod wait;

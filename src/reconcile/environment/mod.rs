@@ -39,6 +39,7 @@ use crate::record::status::State;
 use crate::runtime::clock;
 use crate::runtime::metrics::{Metrics, UnitLabels};
 use crate::source::tree::Directories;
+use crate::source::verify::Verifier;
 use crate::source::{SourceProblem, SourceState, Waker};
 
 /// Whether the task ends by itself.
@@ -77,6 +78,8 @@ pub struct Options {
     pub source: watch::Receiver<SourceState>,
     /// Told when the mirror turns out to be damaged.
     pub waker: Waker,
+    /// Judges who has signed a commit, where that matters.
+    pub verifier: Option<Verifier>,
     /// Programs for rendering.
     pub tools: Tools,
     /// Where what happens is counted.
@@ -95,6 +98,7 @@ pub struct Environment {
     repository: PathBuf,
     source: watch::Receiver<SourceState>,
     waker: Waker,
+    verifier: Option<Arc<Verifier>>,
     tools: Tools,
     mode: RunMode,
     compare: Option<Duration>,
@@ -107,6 +111,8 @@ pub struct Environment {
     enforced: Option<SourceCommit>,
     /// Why the newest commit can't be enforced.
     problem: Option<String>,
+    /// Why the newest commit may not be enforced: who has signed it.
+    distrust: Option<String>,
     /// Why no newer one can be seen.
     source_problem: Option<SourceProblem>,
     /// When the newest commit is read again.
@@ -169,6 +175,7 @@ impl Environment {
             repository: options.repository,
             source: options.source,
             waker: options.waker,
+            verifier: options.verifier.map(Arc::new),
             tools: options.tools,
             mode: options.mode,
             compare: options.compare,
@@ -177,6 +184,7 @@ impl Environment {
             head: None,
             enforced: None,
             problem: None,
+            distrust: None,
             source_problem: None,
             again: None,
             declaring: false,
@@ -253,7 +261,8 @@ impl Environment {
             );
         }
         let source = self.source_problem.as_ref().map(ToString::to_string);
-        let mut wrong: Vec<String> = self.problem.iter().cloned().chain(source).collect();
+        let head = self.distrust.iter().chain(&self.problem).cloned();
+        let mut wrong: Vec<String> = head.chain(source).collect();
         for (name, unit) in &self.units {
             if !matches!(unit.standing.state, State::Synced | State::Suspended) {
                 wrong.push(format!(

@@ -169,7 +169,10 @@ impl Environment {
         }
         let (name, source) = (&self.context.environment, self.enforced.as_ref());
         let (revision, error) = (status.revision.as_ref(), status.error.as_deref());
-        let entry = story::environment(name, revision, source, error, now);
+        let entry = match &self.distrust {
+            Some(why) => story::untrusted(name, revision, why, now),
+            None => story::environment(name, revision, source, error, now),
+        };
         self.journal.enter(entry, status);
     }
 
@@ -191,10 +194,8 @@ impl Environment {
             .source_problem
             .as_ref()
             .filter(|problem| problem.answered());
-        let problem = self
-            .problem
-            .clone()
-            .or_else(|| source.map(ToString::to_string));
+        let head = self.distrust.as_ref().or(self.problem.as_ref());
+        let problem = head.cloned().or_else(|| source.map(ToString::to_string));
         StatusFile {
             environment: self.context.environment.clone(),
             revision: self

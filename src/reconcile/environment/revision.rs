@@ -1,6 +1,7 @@
 //! A new revision: read, validated, rendered, and made the one that is enforced.
 
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,9 +20,12 @@ use crate::reconcile::unit::UnitState;
 use crate::runtime::clock;
 use crate::source;
 use crate::source::tree::{Directories, GitTree};
+use crate::source::verify::{Verifier, VerifyError};
 
 /// When to try again what failed for no reason that lies in the repository.
 pub(super) const AGAIN: Duration = Duration::from_secs(5);
+/// When to look again at a commit that is not trusted: its key may be by then.
+const TRUST_AGAIN: Duration = Duration::from_secs(30);
 
 /// What was read of a revision.
 pub(super) struct Reading {
@@ -35,6 +39,8 @@ pub(super) enum Unread {
     Again(String),
     /// The configuration is wrong.
     Wrong(String),
+    /// It is not signed by somebody who may.
+    Untrusted(String),
 }
 
 impl Environment {
@@ -68,8 +74,13 @@ impl Environment {
             self.repository.clone(),
             self.tools.clone(),
         );
+        let trust = Trust {
+            verifier: self.verifier.clone(),
+            purpose,
+            recorded: self.journal.status().revision.clone(),
+        };
         self.tasks.spawn(async move {
-            let result = match open(&repository, &source.revision, directories).await {
+            let result = match open(&repository, &source.revision, directories, trust).await {
                 Ok((tree, approved)) => match environment_of(&*tree, &context.environment) {
                     Ok(environment) => {
                         let labels = Labels::ApplySet {
@@ -89,7 +100,7 @@ impl Environment {
                     }
                     Err(problem) => Err(Unread::Wrong(problem)),
                 },
-                Err(problem) => Err(Unread::Again(problem)),
+                Err(unread) => Err(unread),
             };
             Event::Declared {
                 source: Box::new(source),
@@ -110,6 +121,7 @@ impl Environment {
         self.declaring = false;
         match (purpose, result) {
             (Purpose::Head, Ok(reading)) => self.adopt(source, purpose, reading).await,
+            (Purpose::Head, Err(Unread::Untrusted(why))) => self.distrust(source, why),
             (Purpose::Head, Err(unread)) => self.refuse(source, unread),
             (Purpose::Fallback, Ok(reading)) if self.enforced.is_none() => {
                 self.adopt(source, purpose, reading).await;
@@ -135,12 +147,31 @@ impl Environment {
                 self.again = Some(clock::now() + AGAIN);
                 problem
             }
-            Unread::Wrong(problem) => problem,
+            Unread::Wrong(problem) | Unread::Untrusted(problem) => problem,
         };
         warn!(%environment, revision, "the revision cannot be used, the last good one stays:\n{problem}");
+        self.problem = Some(format!("{revision}: {problem}"));
+        self.distrust = None;
+        self.stay(source);
+    }
+
+    /// The same, and said once, since it is looked at again and again.
+    fn distrust(&mut self, source: SourceCommit, why: String) {
+        let (environment, revision) = (&self.context.environment, source.revision.short());
+        if self.distrust.as_ref() != Some(&why) {
+            warn!(%environment, revision, "the revision is not deployed, the last good one stays: {why}");
+        }
+        if self.mode == RunMode::Forever {
+            self.again = Some(clock::now() + TRUST_AGAIN);
+        }
+        self.distrust = Some(why);
+        self.problem = None;
+        self.stay(source);
+    }
+
+    fn stay(&mut self, source: SourceCommit) {
         self.context.begun.store(true, Ordering::Relaxed);
         self.head = Some(source);
-        self.problem = Some(format!("{revision}: {problem}"));
         self.record_revision();
         let recorded = self.journal.status().revision.clone();
         if self.enforced.is_none()
@@ -166,6 +197,7 @@ impl Environment {
         if purpose == Purpose::Head {
             self.head = Some(source.clone());
             self.problem = None;
+            self.distrust = None;
         }
         self.enforced = Some(source.clone());
         let mut news = News {
@@ -253,23 +285,61 @@ impl Environment {
 
 type Opened = (Arc<dyn Tree>, BTreeSet<Digest>);
 
+/// What decides whether a revision may be read at all.
+struct Trust {
+    verifier: Option<Arc<Verifier>>,
+    purpose: Purpose,
+    recorded: Option<Revision>,
+}
+
+impl Trust {
+    fn check(&self, repository: &Path, revision: &Revision) -> Result<(), Unread> {
+        let Some(verifier) = &self.verifier else {
+            return Ok(());
+        };
+        let judged = match self.purpose {
+            Purpose::Head => verifier.head(repository, revision, self.recorded.as_ref()),
+            Purpose::Fallback => verifier.fallback(repository, revision),
+        };
+        judged.map_err(|error| match error {
+            VerifyError::Read(_) => Unread::Again(chain(&error)),
+            VerifyError::Refused(_) | VerifyError::Keys(_) => Unread::Untrusted(chain(&error)),
+        })
+    }
+}
+
 async fn open(
     repository: &Path,
     revision: &Revision,
     directories: Arc<Directories>,
-) -> Result<Opened, String> {
+    trust: Trust,
+) -> Result<Opened, Unread> {
     let (repository, revision) = (repository.to_owned(), revision.clone());
     let opened = tokio::task::spawn_blocking(move || {
-        let approved =
-            source::approvals(&repository, &revision).map_err(|error| error.to_string())?;
+        trust.check(&repository, &revision)?;
+        let again = |error: &dyn Error| Unread::Again(error.to_string());
+        let approved = source::approvals(&repository, &revision).map_err(|error| again(&error))?;
         let tree = GitTree::open_after(&repository, &revision, directories)
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| again(&error))?;
         Ok((
             Arc::new(tree) as Arc<dyn Tree>,
             approved.into_iter().collect(),
         ))
     });
-    opened.await.map_err(|error| error.to_string())?
+    opened
+        .await
+        .map_err(|error| Unread::Again(error.to_string()))?
+}
+
+/// An error and what led to it.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
 }
 
 /// The environment's configuration, or everything that is wrong with it.

@@ -1,0 +1,54 @@
+//! The newest commit of an environment that was found properly signed, kept in the data
+//! directory: where [`Mode::SinceLast`](super::Mode::SinceLast) begins after a restart.
+//! The record tells it too, but whoever may push may write there.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tracing::warn;
+
+use crate::model::{EnvironmentName, Revision};
+
+#[derive(Debug)]
+pub(super) struct Accepted {
+    path: PathBuf,
+    revision: Option<Revision>,
+}
+
+impl Accepted {
+    /// Reads what was kept; something unreadable counts as nothing.
+    pub(super) fn open(data_dir: &Path, environment: &EnvironmentName, repository: &str) -> Self {
+        let path = data_dir
+            .join("verified")
+            .join(format!("{environment}-{repository}"));
+        let text = std::fs::read_to_string(&path).ok();
+        Self {
+            revision: text.and_then(|text| text.trim().parse().ok()),
+            path,
+        }
+    }
+
+    pub(super) fn revision(&self) -> Option<&Revision> {
+        self.revision.as_ref()
+    }
+
+    pub(super) fn set(&mut self, revision: &Revision) {
+        if self.revision.as_ref() == Some(revision) {
+            return;
+        }
+        if let Err(error) = self.write(revision) {
+            warn!(file = %self.path.display(), %error, "which commit was accepted last cannot be kept over a restart");
+        }
+        self.revision = Some(revision.clone());
+    }
+
+    /// Beside it first, so that a crash leaves the old one.
+    fn write(&self, revision: &Revision) -> io::Result<()> {
+        if let Some(parent) = self.path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        let fresh = self.path.with_extension("new");
+        std::fs::write(&fresh, format!("{revision}\n"))?;
+        std::fs::rename(&fresh, &self.path)
+    }
+}

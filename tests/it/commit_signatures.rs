@@ -1,0 +1,181 @@
+//! Where commits have to be signed, one that is not is not deployed: the last good one
+//! stays, and status and record say which commit, and why.
+
+use std::fs;
+
+use crate::support::agent::Agent;
+use crate::support::signed::{self, fixture};
+use crate::support::stage::Stage;
+
+fn settings(value: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: settings}}\ndata: {{a: '{value}'}}\n"
+    )
+}
+
+fn start(name: &str, mode: &str) -> (Stage<'static>, String) {
+    let mut stage = Stage::new(name, env!("CARGO_BIN_EXE_agent"));
+    let files = [
+        ("agent.yaml", &*stage.configuration(&[("shop", "")])),
+        ("shop/settings.yaml", &settings("0")),
+    ];
+    let first = signed::commit(&stage.repository, "ed25519", "Start", &files);
+    let agent = verifying(stage.invocation(), mode);
+    stage.start_as(agent);
+    stage.until_synced("shop", &first);
+    (stage, first)
+}
+
+fn verifying(agent: Agent, mode: &str) -> Agent {
+    let keys = fixture("allowed_signers").display().to_string();
+    agent.args(["--verify", mode, "--verify-keys", &keys])
+}
+
+fn change(stage: &Stage<'_>, value: &str, key: Option<&str>) -> String {
+    let text = settings(value);
+    let files = [("shop/settings.yaml", &*text)];
+    match key {
+        Some(key) => signed::commit(&stage.repository, key, "Change it", &files),
+        None => stage.commit("Change it", &files),
+    }
+}
+
+/// Expects a value to be enforced.
+fn is_enforced(stage: &mut Stage<'_>, value: &str) {
+    let patch = r#"{"data":{"a":"by hand"}}"#;
+    stage.kubectl(&[
+        "patch",
+        "configmap",
+        "settings",
+        "--type=merge",
+        "-p",
+        patch,
+    ]);
+    stage.until(&format!("the value {value}"), |stage| {
+        let seen = stage.get("configmap", "settings");
+        if seen["data"]["a"] == value {
+            Ok(())
+        } else {
+            Err(seen.to_string())
+        }
+    });
+}
+
+fn is_refused(stage: &mut Stage<'_>, commit: &str, why: &str) {
+    let short = &commit[..8];
+    stage.until("the refusal to be told", |stage| {
+        let status = stage.status();
+        let told = status["error"].as_str().unwrap_or_default();
+        if told.contains(short) && told.contains(why) {
+            Ok(())
+        } else {
+            Err(status.to_string())
+        }
+    });
+}
+
+#[test]
+fn what_is_not_signed_is_not_deployed() {
+    let (mut stage, first) = start("signed", "head");
+    let unsigned = change(&stage, "1", None);
+    is_refused(&mut stage, &unsigned, "is not signed");
+    is_enforced(&mut stage, "0");
+
+    let said = stage
+        .agent(&["status", "--environment", &stage.environment])
+        .run();
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(
+        said.stdout.contains(&unsigned[..8]) && said.stdout.contains("is not signed"),
+        "{said:?}"
+    );
+    let entry = stage.until_entry("stays at ");
+    assert!(
+        entry.subject.contains(&first[..8]) && entry.subject.contains("is not signed"),
+        "{entry:?}"
+    );
+    assert!(
+        entry
+            .message
+            .contains("(Ada Lovelace <ada@example.com>: Change it)"),
+        "{entry:?}"
+    );
+    assert_eq!(entry.trailer("Cause").as_deref(), Some("blocked"));
+
+    // After a restart too, and if nothing is left of the data directory.
+    stage.daemon().restart();
+    is_enforced(&mut stage, "0");
+    stage.daemon().kill();
+    let data = stage.daemon().home().join("data");
+    fs::remove_dir_all(data).unwrap();
+    stage.daemon().restart();
+    is_enforced(&mut stage, "0");
+    assert_eq!(stage.entries_on("stays at ").len(), 1, "it is told once");
+
+    // The configuration of the repository has no say in it.
+    let configuration = stage.configuration(&[("shop", "")]);
+    let stranger = signed::commit(
+        &stage.repository,
+        "unknown",
+        "Take over",
+        &[
+            ("agent.yaml", &configuration),
+            ("shop/settings.yaml", &settings("2")),
+        ],
+    );
+    is_refused(
+        &mut stage,
+        &stranger,
+        "is not among the keys that are trusted",
+    );
+    is_enforced(&mut stage, "0");
+
+    let good = change(&stage, "3", Some("ecdsa-384"));
+    stage.until_synced("shop", &good);
+    is_enforced(&mut stage, "3");
+    assert!(stage.status()["error"].is_null(), "{}", stage.status());
+}
+
+#[test]
+fn no_commit_hides_behind_a_signed_one() {
+    let (mut stage, first) = start("signed-all", "since-last");
+    let hidden = change(&stage, "1", None);
+    is_refused(&mut stage, &hidden, "is not signed");
+    change(&stage, "2", Some("ed25519"));
+    is_refused(
+        &mut stage,
+        &hidden,
+        "every commit since the last accepted one",
+    );
+    is_enforced(&mut stage, "0");
+
+    stage
+        .repository
+        .git(&["reset", "--quiet", "--hard", &first]);
+    let good = change(&stage, "3", Some("ed25519"));
+    stage.until_synced("shop", &good);
+    is_enforced(&mut stage, "3");
+}
+
+#[test]
+fn verifying_without_keys_is_an_error_at_once() {
+    let stage = Stage::new("no-keys", env!("CARGO_BIN_EXE_agent"));
+    let keys = fixture("keys/ed25519").display().to_string();
+    for (flags, says) in [
+        (vec!["--verify", "head"], "--verify-keys"),
+        (vec!["--verify", "all"], "neither `head` nor `since-last`"),
+        (vec!["--verify-keys", "x"], "without --verify"),
+        (
+            vec!["--verify", "head", "--verify-keys", "/there/is/none"],
+            "can't be read",
+        ),
+        (
+            vec!["--verify", "head", "--verify-keys", &keys],
+            "keys/ed25519:1: ",
+        ),
+    ] {
+        let ran = stage.invocation().args(&flags).run();
+        assert_eq!(ran.code, Some(2), "{flags:?}");
+        assert!(ran.stderr.contains(says), "{flags:?}: {}", ran.stderr);
+    }
+}
