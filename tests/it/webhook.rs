@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use crate::support::agent::Agent;
 use crate::support::git_http::GitHttp;
+use crate::support::gitea::Gitea;
 use crate::support::hook::{Answer, Hook, gitea_push, sign};
 use crate::support::stage::Stage;
 
@@ -150,6 +151,58 @@ fn a_push_is_live_without_a_poll() {
     for secret in [SECRET, "old secret", "new secret"] {
         assert!(!log.contains(secret), "{log}");
     }
+}
+
+#[test]
+fn gitea_delivers_and_the_merge_is_live() {
+    let mut stage = Stage::new("gitea-hook", env!("CARGO_BIN_EXE_agent"));
+    let gitea = Gitea::shared();
+    let owner = gitea.user("hook");
+    let forged = gitea.repository(&owner, "deploy");
+    let address = free_address();
+    let configuration = stage.configuration(&[("shop", "")]);
+    let revision = forged.repository.commit(
+        "Start",
+        &[
+            ("agent.yaml", &configuration),
+            ("shop/settings.yaml", &settings("0")),
+        ],
+    );
+    forged.hook(&format!("http://{address}/webhook"), SECRET);
+    let url = format!("{}/{}/deploy", gitea.url(), owner.name);
+    let agent = stage
+        .agent(&["run", "--repo", &url, "--poll-interval", "1h"])
+        .args(["--environment", &stage.environment])
+        .args(["--webhook-addr", &address]);
+    let [token, secret] = [("token", &*owner.token), ("secret", SECRET)].map(|(name, text)| {
+        let file = agent.home().join(name);
+        fs::write(&file, text).unwrap();
+        file.display().to_string()
+    });
+    let agent = agent.args(["--git-token-file", &token, "--webhook-secret-file", &secret]);
+    stage.start_as(in_its_home(agent));
+    // Where the record is read.
+    stage.repository = forged.repository;
+    stage.until_synced("shop", &revision);
+    let forged = gitea.forged(&owner, "deploy");
+    forged
+        .repository
+        .git(&["pull", "--quiet", "origin", "main"]);
+
+    let pushed = forged
+        .repository
+        .commit("Push", &[("shop/settings.yaml", &settings("1"))]);
+    let begun = Instant::now();
+    stage.until_synced("shop", &pushed);
+    println!("recorded {:?} after the push", begun.elapsed());
+
+    forged.branch("more", "Propose", &[("shop/settings.yaml", &settings("2"))]);
+    let number = forged.open(&owner, "Propose", "more");
+    let merged = forged.merge(number);
+    let begun = Instant::now();
+    stage.until_synced("shop", &merged);
+    println!("recorded {:?} after the merge", begun.elapsed());
+    assert_eq!(stage.get("configmap", "settings")["data"]["a"], "2");
 }
 
 #[test]
