@@ -6,6 +6,7 @@ mod diff;
 mod health;
 mod history;
 mod output;
+mod record;
 mod records;
 mod render;
 mod run;
@@ -51,6 +52,9 @@ enum Command {
     History(history::HistoryArgs),
     /// Tell which line of which file sets a field of an object, and who changed it live
     Why(why::WhyArgs),
+    /// Work on the record itself
+    #[command(subcommand)]
+    Record(record::RecordCommand),
     /// Print the objects that the repository declares
     Render(render::RenderArgs),
     /// Tell the health of the objects in a file, by the agent's rules
@@ -85,6 +89,7 @@ impl Cli {
             Command::Status(args) => status::run(args).await?,
             Command::History(args) => history::run(args).await?,
             Command::Why(args) => why::run(args).await?,
+            Command::Record(command) => record::run(command).await?,
             Command::Render(args) => render::run(args).await?,
             Command::Health(args) => health::run(&args)?,
             Command::Validate(args) => validate::run(args).await?,

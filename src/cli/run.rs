@@ -377,6 +377,7 @@ impl Start<'_> {
                 &opened,
                 JournalOptions {
                     data_dir: &data_dir,
+                    source: remote.clone(),
                     remote,
                     metrics,
                 },

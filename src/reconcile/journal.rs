@@ -12,6 +12,7 @@ use git2::Oid;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use super::noting::Noting;
 use crate::model::{Digest, EnvironmentName, ObjectId, Revision, UnitName};
 use crate::record::foreign::ForeignFile;
 use crate::record::status::StatusFile;
@@ -62,6 +63,8 @@ pub struct JournalOptions<'a> {
     pub data_dir: &'a Path,
     /// The repository that has the branch.
     pub remote: Remote,
+    /// The environment repository, whose commits get notes.
+    pub source: Remote,
     /// Told how many entries wait.
     pub metrics: Metrics,
 }
@@ -80,6 +83,7 @@ impl Journal {
         if let Err(error) = branch.refresh() {
             warn!(%environment, error = %chain(&error), "the remote's record cannot be read, going on with what is here");
         }
+        let noting = Noting::start(environment, branch.notes(options.data_dir, options.source))?;
         let files = branch.files()?;
         let status = read_status(environment, &branch, &files)?;
         let foreign = read_foreign(&branch, &files)?;
@@ -102,7 +106,8 @@ impl Journal {
                     gauge.set(i64::try_from(queued).unwrap_or(i64::MAX));
                     count.send_replace(queued);
                 };
-                write(&name, branch, &inbox, told, &reached);
+                write(&name, branch, &inbox, (&noting, &reached), told);
+                noting.end();
             })?;
         Ok(Self {
             environment: environment.clone(),
@@ -310,9 +315,11 @@ fn write(
     environment: &EnvironmentName,
     mut branch: RecordBranch,
     inbox: &Receiver<Entry>,
+    (noting, reached): (&Noting, &watch::Sender<InRemote>),
     told: impl Fn(usize),
-    reached: &watch::Sender<InRemote>,
 ) {
+    // What the last process pushed may lack its notes.
+    noting.wake();
     let (mut failures, mut entries) = (0_u32, 0_u64);
     let mut next = Instant::now();
     loop {
@@ -338,7 +345,9 @@ fn write(
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
-                let _ = push(environment, &mut branch, failures);
+                if push(environment, &mut branch, failures).is_ok() {
+                    noting.wake();
+                }
                 told(branch.queued());
                 return;
             }
@@ -348,6 +357,7 @@ fn write(
         }
         told(branch.queued());
         if push(environment, &mut branch, failures).is_ok() {
+            noting.wake();
             failures = 0;
             next = Instant::now();
         } else {
@@ -390,7 +400,7 @@ fn push(
     }
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

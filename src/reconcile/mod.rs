@@ -8,6 +8,7 @@ mod dry_run;
 mod environment;
 mod execute;
 mod journal;
+mod noting;
 mod observe;
 mod pass;
 mod planned;

@@ -19,6 +19,7 @@ use crate::plan::{Baseline, Blocked, Dependencies, Granted, Refusal, Standing, S
 use crate::record::foreign::ForeignFile;
 use crate::record::status::State;
 use crate::record::story::Told;
+use crate::runtime::clock;
 
 /// The wait after a first failure, and the longest one.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
@@ -33,6 +34,8 @@ pub(super) struct UnitState {
     pub(super) desired: Option<Arc<UnitDesired>>,
     /// The commit that it was rendered from when it last changed.
     pub(super) source: Option<SourceCommit>,
+    /// When it was first on its way to what it declares; `None` once it was there.
+    pub(super) began: Option<Timestamp>,
     /// Why the newest revision could not be rendered.
     pub(super) unrendered: Option<String>,
     /// Whether it has left the configuration.
@@ -97,6 +100,7 @@ impl UnitState {
             apply_set,
             desired: None,
             source: None,
+            began: None,
             unrendered: None,
             retired: false,
             inventory,
@@ -146,6 +150,7 @@ impl UnitState {
             .retain(|id| desired.objects.get(id).map(|object| object.digest));
         self.desired = Some(desired);
         self.source = Some(source.clone());
+        self.began = Some(clock::now());
         self.dirty = true;
         if let Some(running) = &self.running {
             running.cancel();

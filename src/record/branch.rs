@@ -65,6 +65,11 @@ impl RecordBranch {
         })
     }
 
+    /// The environment.
+    pub fn environment(&self) -> &EnvironmentName {
+        &self.environment
+    }
+
     /// Takes in what the remote has; what is queued here goes on top of it.
     pub fn refresh(&mut self) -> Result<(), PushError> {
         self.take_theirs().map(|_| ())

@@ -81,6 +81,11 @@ impl Event {
         matches!(self, Self::Sync | Self::Adopt | Self::Prune)
     }
 
+    /// Whether it may tell that a unit has come to where it was on its way to.
+    pub fn arrives(self) -> bool {
+        self.deploys() || matches!(self, Self::Healthy | Self::Failed | Self::Drifted)
+    }
+
     fn words(self) -> (&'static str, &'static str) {
         let found = ALL.iter().find(|(event, ..)| *event == self);
         let (_, word, cause) = found.expect("the table has every event");

@@ -11,7 +11,7 @@ use super::path;
 use super::recorded::Recorded;
 use super::select::ObjectPattern;
 use super::view::{RecordView, ViewError};
-use crate::model::{ObjectId, Revision, Signature};
+use crate::model::{EnvironmentName, ObjectId, Revision, Signature};
 
 /// The entries of a record, newest first. Each is read when it is asked for.
 pub struct History<'r> {
@@ -38,6 +38,48 @@ impl RecordView {
     }
 }
 
+impl RecordView {
+    /// The entries since one, newest first, and whether that one is there.
+    pub(super) fn since(
+        &self,
+        last: Option<&Revision>,
+    ) -> Result<(Vec<Revision>, bool), ViewError> {
+        let mut entries = Vec::new();
+        let mut next = Some(self.tip);
+        while let Some(id) = next {
+            let entry = revision(id);
+            if Some(&entry) == last {
+                return Ok((entries, true));
+            }
+            entries.push(entry);
+            let commit = self.repository.find_commit(id);
+            next = commit
+                .map_err(|error| self.failed(error))?
+                .parent_id(0)
+                .ok();
+        }
+        Ok((entries, false))
+    }
+
+    /// One entry.
+    pub(super) fn entry(&self, entry: &Revision) -> Result<Recorded, ViewError> {
+        let id = Oid::from_str(entry.as_str());
+        let found = id.and_then(|id| self.repository.find_commit(id));
+        let found = found.map(|commit| recorded(&self.environment, &commit));
+        found.map_err(|error| self.failed(error))
+    }
+}
+
+fn recorded(environment: &EnvironmentName, commit: &Commit<'_>) -> Recorded {
+    Recorded::read(
+        environment,
+        revision(commit.id()),
+        &signature(&commit.author()),
+        instant(commit.committer().when()),
+        &String::from_utf8_lossy(commit.message_bytes()),
+    )
+}
+
 impl Iterator for History<'_> {
     type Item = Result<Recorded, ViewError>;
 
@@ -58,13 +100,7 @@ impl History<'_> {
         let commit = self.view.repository.find_commit(id)?;
         self.next = commit.parent_id(0).ok();
         self.cut = self.next.is_none() && is_cut(&self.view.repository, id);
-        Ok(Recorded::read(
-            &self.view.environment,
-            revision(id),
-            &signature(&commit.author()),
-            instant(commit.committer().when()),
-            &String::from_utf8_lossy(commit.message_bytes()),
-        ))
+        Ok(recorded(&self.view.environment, &commit))
     }
 }
 

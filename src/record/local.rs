@@ -17,6 +17,25 @@ pub(super) fn push(
     send(from, to, reference, tip).map_err(|error| explain(to, &error, None))
 }
 
+/// Makes a ref there `tip`, whatever it was.
+pub(super) fn put(
+    from: &Repository,
+    to: &RepoUrl,
+    reference: &str,
+    tip: Oid,
+) -> Result<Sent, SourceProblem> {
+    let put = || {
+        let there = Repository::open(to.connect_text())?;
+        let current = there.refname_to_id(reference).ok();
+        // What we don't have can't be left out.
+        let known = current.filter(|id| from.find_commit(*id).is_ok());
+        copy(from, &there, tip, known)?;
+        there.reference(reference, tip, true, "put by gitops-agent")?;
+        Ok(Sent::Taken)
+    };
+    put().map_err(|error: git2::Error| explain(to, &error, None))
+}
+
 fn send(from: &Repository, to: &RepoUrl, reference: &str, tip: Oid) -> Result<Sent, git2::Error> {
     let there = Repository::open(to.connect_text())?;
     if checked_out(&there, reference) {

@@ -12,7 +12,7 @@ use super::status::State;
 use crate::model::{Digest, EnvironmentName, Revision, Signature, UnitName};
 
 /// One commit of a record.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Recorded {
     /// The commit.
     pub entry: Revision,
@@ -29,7 +29,7 @@ pub struct Recorded {
 }
 
 /// An entry's trailers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Facts {
     /// What happened; `None` if this agent doesn't know the word.
@@ -46,6 +46,8 @@ pub struct Facts {
     pub revision: Option<Revision>,
     /// When that was committed, where the entry deploys it.
     pub committed: Option<Timestamp>,
+    /// In seconds, how long the unit took from the revision to that state.
+    pub took: Option<f64>,
     /// The plan that was followed.
     pub plan: Option<Digest>,
 }
@@ -125,6 +127,7 @@ fn facts(environment: &EnvironmentName, rest: &str) -> Option<Facts> {
         actor: text("Actor").map(str::to_owned),
         revision: text("Revision").and_then(|hash| hash.parse().ok()),
         committed: text("Committed").and_then(|time| time.parse().ok()),
+        took: text("Took").and_then(|took| took.strip_suffix('s')?.parse().ok()),
         plan: text("Plan").and_then(|digest| Digest::try_from(digest.to_owned()).ok()),
     })
 }

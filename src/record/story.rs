@@ -2,6 +2,7 @@
 //! Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -29,6 +30,8 @@ pub struct Scene<'a> {
     pub source: Option<&'a SourceCommit>,
     /// How the unit stands with it; `None` where that isn't known yet.
     pub state: Option<State>,
+    /// How long it took the unit to come to that state, if it was on its way there.
+    pub took: Option<Duration>,
     /// The plan that was followed.
     pub plan: Option<Digest>,
     /// When.
@@ -336,6 +339,8 @@ fn entry(
     );
     let committed = scene.source.filter(|_| event.deploys());
     trailers.extend(committed.map(|source| pair("Committed", &source.committed)));
+    let took = scene.took.filter(|_| event.arrives());
+    trailers.extend(took.map(|took| pair("Took", &format!("{:.1}s", took.as_secs_f64()))));
     trailers.extend(scene.plan.map(|plan| pair("Plan", &plan)));
     Entry {
         subject: format!("{}: {subject}", scene.environment),

@@ -39,6 +39,7 @@ mod moving_an_object_is_a_hand_over;
 mod never_drift;
 mod newer_revision_ends_a_wait;
 mod nobodys_fields;
+mod notes;
 mod nothing_is_pruned_by_accident;
 mod once_tells_the_truth;
 mod one_bad_object;

@@ -35,6 +35,7 @@ const PURE: &[&str] = &[
     "record/entry.rs",
     "record/event.rs",
     "record/lines.rs",
+    "record/notes.rs",
     "record/path.rs",
     "record/recorded.rs",
     "record/select.rs",

@@ -78,8 +78,21 @@ impl Environment {
             std::mem::take(&mut unit.reverted),
         );
         let fights = unit.fights.take_news();
+        let state = unit.standing.state;
+        let took = match (unit.began, state) {
+            (Some(began), State::Synced | State::Drifted | State::Failed) => {
+                now.duration_since(began).try_into().ok()
+            }
+            _ => None,
+        };
+        if state != State::Failed && state.rests() && state != State::Blocked {
+            unit.began = None;
+        }
         let unit = &self.units[name];
-        let scene = scene(&self.context.environment, name, unit, now);
+        let scene = Scene {
+            took,
+            ..scene(&self.context.environment, name, unit, now)
+        };
         let mut differing = files
             .as_ref()
             .map(|files| {
@@ -104,7 +117,7 @@ impl Environment {
             (Some(before), Some(after)) => !before.same(after),
             (before, after) => before != after,
         };
-        let (state, message) = (unit.standing.state, unit.standing.message.as_str());
+        let message = unit.standing.message.as_str();
         if !fights.is_empty() {
             let mut entries = Vec::new();
             if !reverted.is_empty() {
@@ -266,6 +279,7 @@ pub(super) fn scene<'a>(
         unit: name,
         source: unit.source.as_ref(),
         state: Some(unit.standing.state),
+        took: None,
         plan: unit.plan,
         now,
     }

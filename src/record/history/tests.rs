@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::model::EnvironmentName;
 use crate::record::{Entry, Event, RecordBranch};
 use crate::source::scratch::{Scratch, commit_on, git};
 

@@ -73,6 +73,7 @@ fn what_was_written_is_read_back() {
         unit: &unit,
         source: Some(&source),
         state: Some(State::Synced),
+        took: Some(std::time::Duration::from_millis(1_250)),
         plan: Some(Digest::of_bytes(b"plan")),
         now: "2026-11-21T10:02:12Z".parse().unwrap(),
     };
@@ -100,6 +101,7 @@ fn what_was_written_is_read_back() {
             actor: Some("kubectl-scale".to_owned()),
             revision: Some(revision('a')),
             committed: None,
+            took: None,
             plan: scene.plan,
         }
     );
@@ -130,6 +132,7 @@ fn what_was_written_is_read_back() {
         (Some(Event::Sync), Some(State::Synced))
     );
     assert_eq!(facts.committed, Some(source.committed));
+    assert_eq!(facts.took, Some(1.2));
     for (action, event) in [(Action::Adopt, Event::Adopt), (Action::Prune, Event::Prune)] {
         let entry = story::synced(
             &scene,
@@ -161,6 +164,7 @@ fn git_reads_the_trailers_of_every_event_whatever_the_names() {
             unit: &unit,
             source: Some(&source),
             state: Some(State::Failed),
+            took: Some(std::time::Duration::from_secs(3)),
             plan: None,
             now: Timestamp::UNIX_EPOCH,
         };

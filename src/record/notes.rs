@@ -1,0 +1,245 @@
+//! Notes on source commits: when each was deployed to an environment, and how that went.
+//! They are made from the record's entries alone, oldest first, and the same entries make
+//! the same notes. Pure.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+
+use super::event::Event;
+use super::recorded::{Facts, Recorded};
+use super::status::State;
+use crate::model::{EnvironmentName, Revision, UnitName};
+
+/// How many units a note names.
+const NAMED: usize = 50;
+
+/// What the entries so far make of each source commit.
+#[derive(Debug)]
+pub struct Notes {
+    environment: EnvironmentName,
+    revisions: BTreeMap<Revision, Note>,
+    /// The revision that a unit is on its way to.
+    under_way: BTreeMap<UnitName, Revision>,
+}
+
+#[derive(Debug, Default)]
+struct Note {
+    units: BTreeMap<UnitName, Deployed>,
+    /// When and by which entry it was found to change nothing.
+    nothing: Option<(Timestamp, Revision)>,
+}
+
+/// A revision as one unit came to it.
+#[derive(Debug)]
+struct Deployed {
+    at: Timestamp,
+    how: How,
+    entry: Revision,
+}
+
+#[derive(Debug)]
+enum How {
+    UnderWay,
+    Healthy(Option<f64>),
+    Drifted(Option<f64>),
+    Failed(Option<f64>),
+    Blocked,
+    Superseded(Revision),
+    Left,
+}
+
+impl Notes {
+    /// Before any entry.
+    pub fn new(environment: &EnvironmentName) -> Self {
+        Self {
+            environment: environment.clone(),
+            revisions: BTreeMap::new(),
+            under_way: BTreeMap::new(),
+        }
+    }
+
+    /// How many commits have a note.
+    pub fn count(&self) -> usize {
+        self.revisions.len()
+    }
+
+    /// Takes the next entry in. Gives the commits whose notes it changes, and their text.
+    pub fn take(&mut self, entry: &Recorded) -> BTreeMap<Revision, String> {
+        let changed = entry
+            .facts
+            .as_ref()
+            .map(|facts| self.changed(entry, facts))
+            .unwrap_or_default();
+        let text = |revision: Revision| {
+            let text = self.text(&revision);
+            (revision, text)
+        };
+        changed.into_iter().map(text).collect()
+    }
+
+    fn changed(&mut self, entry: &Recorded, facts: &Facts) -> Vec<Revision> {
+        let (Some(event), Some(revision)) = (facts.event, &facts.revision) else {
+            return Vec::new();
+        };
+        let Some(unit) = &facts.unit else {
+            return self.nothing(entry, event, revision);
+        };
+        if event.deploys() || event == Event::Left {
+            return self.deployed(entry, facts, event, unit, revision);
+        }
+        if self.under_way.get(unit) != Some(revision) {
+            return Vec::new();
+        }
+        let how = facts.state.map(|state| how(state, facts.took));
+        let deployed = self.revisions.get_mut(revision);
+        let deployed = deployed.and_then(|note| note.units.get_mut(unit));
+        let (Some(deployed), Some(how)) = (deployed, how) else {
+            return Vec::new();
+        };
+        let before = line(&self.environment, unit, deployed);
+        deployed.how = how;
+        if deployed.how.is_settled() {
+            self.under_way.remove(unit);
+        }
+        if before == line(&self.environment, unit, deployed) {
+            Vec::new()
+        } else {
+            vec![revision.clone()]
+        }
+    }
+
+    fn nothing(&mut self, entry: &Recorded, event: Event, revision: &Revision) -> Vec<Revision> {
+        if event != Event::Nothing {
+            return Vec::new();
+        }
+        let note = self.revisions.entry(revision.clone()).or_default();
+        note.nothing = Some((entry.time, entry.entry.clone()));
+        vec![revision.clone()]
+    }
+
+    fn deployed(
+        &mut self,
+        entry: &Recorded,
+        facts: &Facts,
+        event: Event,
+        unit: &UnitName,
+        revision: &Revision,
+    ) -> Vec<Revision> {
+        let how = match (event, facts.state) {
+            (Event::Left, _) => How::Left,
+            (_, Some(state)) => how(state, facts.took),
+            (_, None) => How::UnderWay,
+        };
+        let before = self.under_way.remove(unit);
+        if !how.is_settled() {
+            self.under_way.insert(unit.clone(), revision.clone());
+        }
+        let note = self.revisions.entry(revision.clone()).or_default();
+        match note.units.get_mut(unit) {
+            // It goes on with what it began.
+            Some(deployed) if before.as_ref() == Some(revision) => deployed.how = how,
+            _ => {
+                let deployed = Deployed {
+                    at: entry.time,
+                    how,
+                    entry: entry.entry.clone(),
+                };
+                note.units.insert(unit.clone(), deployed);
+            }
+        }
+        let mut changed = vec![revision.clone()];
+        let before = before.filter(|before| before != revision);
+        changed.extend(before.filter(|before| self.superseded(before, unit, revision)));
+        changed
+    }
+
+    /// A unit that was on its way to one revision goes to another.
+    fn superseded(&mut self, before: &Revision, unit: &UnitName, by: &Revision) -> bool {
+        let note = self.revisions.get_mut(before);
+        let Some(deployed) = note.and_then(|note| note.units.get_mut(unit)) else {
+            return false;
+        };
+        if !matches!(deployed.how, How::UnderWay) {
+            return false;
+        }
+        deployed.how = How::Superseded(by.clone());
+        true
+    }
+
+    /// The note on a commit.
+    fn text(&self, revision: &Revision) -> String {
+        let mut text = String::new();
+        let Some(note) = self.revisions.get(revision) else {
+            return text;
+        };
+        if let (Some((at, entry)), true) = (&note.nothing, note.units.is_empty()) {
+            let (name, entry) = (&self.environment, entry.short());
+            let _ = writeln!(text, "seen {at}: nothing to change (live/{name} {entry})");
+        }
+        for (unit, deployed) in note.units.iter().take(NAMED) {
+            text.push_str(&line(&self.environment, unit, deployed));
+        }
+        if note.units.len() > NAMED {
+            let _ = writeln!(text, "and {} more units", note.units.len() - NAMED);
+        }
+        text
+    }
+}
+
+impl How {
+    /// Whether nothing more is to be told of it.
+    fn is_settled(&self) -> bool {
+        !matches!(self, Self::UnderWay | Self::Failed(_) | Self::Blocked)
+    }
+}
+
+fn how(state: State, took: Option<f64>) -> How {
+    match state {
+        State::Synced | State::Suspended => How::Healthy(took),
+        State::Drifted => How::Drifted(took),
+        State::Failed => How::Failed(took),
+        State::Blocked => How::Blocked,
+        State::Progressing | State::Waiting => How::UnderWay,
+    }
+}
+
+/// `web: deployed 2026-11-21T10:02:11Z, healthy after 12.3s (live/staging 1a2b3c4d)`
+fn line(environment: &EnvironmentName, unit: &UnitName, deployed: &Deployed) -> String {
+    let Deployed { at, how, entry } = deployed;
+    let after = |took: &Option<f64>| match took {
+        Some(took) => format!(" after {}", span(*took)),
+        None => String::new(),
+    };
+    let how = match how {
+        How::UnderWay => "on its way".to_owned(),
+        How::Healthy(took) => format!("healthy{}", after(took)),
+        How::Drifted(took) => format!("healthy{}, with drift left", after(took)),
+        How::Failed(took) => format!("failed{}", after(took)),
+        How::Blocked => "blocked".to_owned(),
+        How::Superseded(by) => format!("superseded by {}", by.short()),
+        How::Left => "left the environment".to_owned(),
+    };
+    let entry = entry.short();
+    format!("{unit}: deployed {at}, {how} (live/{environment} {entry})\n")
+}
+
+/// `12.3s`, `4m 12s`, `2h 5m`
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a span is positive, and one beyond u64 is shown as that"
+)]
+pub fn span(seconds: f64) -> String {
+    let whole = seconds.max(0.0) as u64;
+    match whole {
+        ..60 => format!("{seconds:.1}s"),
+        60..3_600 => format!("{}m {}s", whole / 60, whole % 60),
+        3_600..172_800 => format!("{}h {}m", whole / 3_600, whole % 3_600 / 60),
+        _ => format!("{}d {}h", whole / 86_400, whole % 86_400 / 3_600),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use super::*;
+use crate::model::Signature;
+
+fn revision(digit: char) -> Revision {
+    digit.to_string().repeat(40).parse().unwrap()
+}
+
+/// An entry at a second: event, unit, state, source commit, how long it took.
+fn entry(
+    second: i64,
+    event: Event,
+    unit: Option<&str>,
+    state: Option<State>,
+    source: char,
+    took: Option<f64>,
+) -> Recorded {
+    let time = Timestamp::from_second(1_790_000_000 + second).unwrap();
+    Recorded {
+        entry: revision('e'),
+        time,
+        author: Signature {
+            name: String::new(),
+            email: String::new(),
+            time,
+        },
+        subject: String::new(),
+        body: String::new(),
+        facts: Some(Facts {
+            event: Some(event),
+            cause: event.cause().to_owned(),
+            unit: unit.map(|unit| unit.parse().unwrap()),
+            state,
+            actor: None,
+            revision: Some(revision(source)),
+            committed: None,
+            took,
+            plan: None,
+        }),
+    }
+}
+
+/// What each entry makes of the notes, as `<source>: <note>`.
+fn told(entries: &[Recorded]) -> Vec<String> {
+    let mut notes = Notes::new(&"staging".parse().unwrap());
+    let changes = entries.iter().map(|entry| {
+        let changed = notes.take(entry).into_iter();
+        let changed =
+            changed.map(|(revision, text)| format!("{}: {text}", &revision.as_str()[..1]));
+        changed.collect::<String>()
+    });
+    changes.collect()
+}
+
+#[test]
+fn a_note_tells_when_each_unit_got_there_and_how() {
+    use State::{Blocked, Failed, Progressing, Synced};
+    let (web, db) = (Some("web"), Some("db"));
+    let told = told(&[
+        entry(0, Event::Sync, web, Some(Synced), 'a', Some(1.24)),
+        entry(1, Event::Sync, db, Some(Progressing), 'a', None),
+        entry(2, Event::Waits, db, Some(Progressing), 'a', None),
+        entry(300, Event::Failed, db, Some(Failed), 'a', Some(300.0)),
+        entry(400, Event::Healthy, db, Some(Synced), 'a', Some(8000.0)),
+        // What comes after that is no news of the deployment.
+        entry(500, Event::Failed, db, Some(Failed), 'a', None),
+        entry(600, Event::Drift, web, None, 'a', None),
+        entry(601, Event::Revert, web, Some(Synced), 'a', None),
+        entry(700, Event::Sync, web, Some(Progressing), 'b', None),
+        entry(710, Event::Sync, web, Some(Blocked), 'c', None),
+        entry(720, Event::Nothing, None, None, 'd', None),
+        entry(730, Event::Stuck, None, None, 'd', None),
+        entry(740, Event::Left, db, Some(Synced), 'd', None),
+    ]);
+    insta::assert_snapshot!(told.join("--\n"), @r"
+    a: web: deployed 2026-09-21T14:13:20Z, healthy after 1.2s (live/staging eeeeeeee)
+    --
+    a: db: deployed 2026-09-21T14:13:21Z, on its way (live/staging eeeeeeee)
+    web: deployed 2026-09-21T14:13:20Z, healthy after 1.2s (live/staging eeeeeeee)
+    --
+    --
+    a: db: deployed 2026-09-21T14:13:21Z, failed after 5m 0s (live/staging eeeeeeee)
+    web: deployed 2026-09-21T14:13:20Z, healthy after 1.2s (live/staging eeeeeeee)
+    --
+    a: db: deployed 2026-09-21T14:13:21Z, healthy after 2h 13m (live/staging eeeeeeee)
+    web: deployed 2026-09-21T14:13:20Z, healthy after 1.2s (live/staging eeeeeeee)
+    --
+    --
+    --
+    --
+    b: web: deployed 2026-09-21T14:25:00Z, on its way (live/staging eeeeeeee)
+    --
+    b: web: deployed 2026-09-21T14:25:00Z, superseded by cccccccc (live/staging eeeeeeee)
+    c: web: deployed 2026-09-21T14:25:10Z, blocked (live/staging eeeeeeee)
+    --
+    d: seen 2026-09-21T14:25:20Z: nothing to change (live/staging eeeeeeee)
+    --
+    --
+    d: db: deployed 2026-09-21T14:25:40Z, left the environment (live/staging eeeeeeee)
+    ");
+}
+
+#[test]
+fn a_note_of_many_units_is_bounded() {
+    let mut notes = Notes::new(&"staging".parse().unwrap());
+    let mut text = String::new();
+    for unit in 0..60 {
+        let name = format!("u{unit}");
+        let entry = entry(0, Event::Sync, Some(&name), Some(State::Synced), 'a', None);
+        text = notes.take(&entry).into_values().next().unwrap();
+    }
+    assert_eq!(text.lines().count(), 51);
+    assert!(text.ends_with("and 10 more units\n"), "{text}");
+    assert_eq!(notes.count(), 1);
+}

@@ -1,0 +1,188 @@
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use jiff::Timestamp;
+
+use super::*;
+use crate::model::Signature as Author;
+use crate::record::{Entry, RecordBranch};
+use crate::source::scratch::{Scratch, git};
+
+fn staging() -> EnvironmentName {
+    "staging".parse().unwrap()
+}
+
+fn entry(number: usize, source: &Revision) -> Entry {
+    let time = Timestamp::from_second(1_790_000_000 + i64::try_from(number).unwrap()).unwrap();
+    let trailers = [
+        ("Environment", "staging"),
+        ("Unit", "web"),
+        ("Event", "sync"),
+        ("Cause", "revision"),
+        ("State", "Synced"),
+        ("Revision", source.as_str()),
+        ("Took", "1.5s"),
+    ];
+    let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+    Entry {
+        subject: format!("staging: sync web, the {number}th"),
+        body: String::new(),
+        trailers: trailers.into_iter().map(owned).collect(),
+        author: Author {
+            name: "Ada".to_owned(),
+            email: String::new(),
+            time,
+        },
+        time,
+        changes: BTreeMap::new(),
+    }
+}
+
+struct Story {
+    scratch: Scratch,
+    record: RecordBranch,
+    sources: Vec<Revision>,
+}
+
+impl Story {
+    fn new() -> Self {
+        let scratch = Scratch::bare();
+        let record = RecordBranch::open(&scratch.data(), scratch.remote(), &staging()).unwrap();
+        Self {
+            scratch,
+            record,
+            sources: Vec::new(),
+        }
+    }
+
+    fn goes_on(&mut self, entries: usize) {
+        for _ in 0..entries {
+            let number = self.sources.len();
+            let source = self.scratch.commit("file", &number.to_string());
+            self.record.append(&entry(number, &source)).unwrap();
+            self.sources.push(source);
+        }
+        self.record.push().unwrap();
+    }
+
+    fn view(&self) -> RecordView {
+        let view = RecordView::in_repository(&self.scratch.repository, &staging());
+        view.unwrap().unwrap()
+    }
+
+    fn notes_of(&self, source: &Revision) -> String {
+        let shown = [
+            "notes",
+            "--ref=refs/notes/agent/staging",
+            "show",
+            source.as_str(),
+        ];
+        self.scratch.git(&shown)
+    }
+
+    fn notes_tip(&self) -> Oid {
+        let tip = self.scratch.git(&["rev-parse", "refs/notes/agent/staging"]);
+        Oid::from_str(tip.trim()).unwrap()
+    }
+}
+
+#[test]
+fn they_are_the_same_commits_however_they_are_made() {
+    let mut story = Story::new();
+    let data = story.scratch.data();
+    let mut pushed = story.record.notes(&data, story.scratch.remote());
+    story.goes_on(3);
+    pushed.push().unwrap();
+    let first = story.notes_tip();
+    story.goes_on(2);
+    pushed.push().unwrap();
+    let tip = story.notes_tip();
+    let ancestor = [first, tip].map(|id| id.to_string());
+    story
+        .scratch
+        .git(&["merge-base", "--is-ancestor", &ancestor[0], &ancestor[1]]);
+    let told = story.notes_of(&story.sources[1]);
+    assert!(
+        told.starts_with("web: deployed 2026-09-21T14:13:21Z, healthy after 1.5s"),
+        "{told}"
+    );
+
+    // In one go, and from the record alone.
+    let rebuilt = story.view().rebuild_notes().unwrap().unwrap();
+    assert_eq!(rebuilt, (tip, true, 5));
+    // By a process that has nothing but what the remote has.
+    let elsewhere = story.scratch.directory.path().join("elsewhere");
+    let mut fresh = story.record.notes(&elsewhere, story.scratch.remote());
+    fresh.push().unwrap();
+    story.goes_on(1);
+    fresh.push().unwrap();
+    assert_eq!(
+        story.view().rebuild_notes().unwrap().unwrap(),
+        (story.notes_tip(), true, 6)
+    );
+    // It has not made the old ones again.
+    let objects = git(
+        &elsewhere
+            .join("notes")
+            .read_dir()
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path(),
+        &["rev-list", "--count", "refs/notes/agent/staging"],
+    );
+    assert_eq!(objects.trim(), "6");
+}
+
+#[test]
+fn what_somebody_else_puts_there_goes_and_what_is_gone_comes_back() {
+    let mut story = Story::new();
+    let data = story.scratch.data();
+    let mut pushed = story.record.notes(&data, story.scratch.remote());
+    story.goes_on(2);
+    pushed.push().unwrap();
+    let tip = story.notes_tip();
+    let by_hand = [
+        "notes",
+        "--ref=refs/notes/agent/staging",
+        "add",
+        "-f",
+        "-m",
+        "mine",
+    ];
+    story
+        .scratch
+        .git(&[&by_hand[..], &[story.sources[0].as_str()]].concat());
+    story.goes_on(1);
+    pushed.push().unwrap();
+    assert!(
+        story
+            .notes_of(&story.sources[0])
+            .starts_with("web: deployed")
+    );
+    story
+        .scratch
+        .git(&["update-ref", "-d", "refs/notes/agent/staging"]);
+    let mut again = story.record.notes(&data, story.scratch.remote());
+    again.push().unwrap();
+    let told = ["rev-list", "--count", "refs/notes/agent/staging"];
+    assert_eq!(story.scratch.git(&told).trim(), "3");
+    assert_ne!(story.notes_tip(), tip);
+}
+
+#[test]
+fn a_record_without_source_commits_makes_none() {
+    let story = Story::new();
+    let data = story.scratch.data();
+    story
+        .record
+        .notes(&data, story.scratch.remote())
+        .push()
+        .unwrap();
+    assert!(
+        story
+            .scratch
+            .git(&["for-each-ref", "refs/notes"])
+            .is_empty()
+    );
+}
