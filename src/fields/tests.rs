@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::model::{Desired, FIELD_MANAGER, GroupKind, Live, ObjectId, Origin};
 
+mod kept;
 mod others;
+mod people;
 mod properties;
 
 #[derive(Deserialize)]

@@ -40,6 +40,14 @@ pub fn inputs(
     })
 }
 
+/// The files and directories that a unit is rendered from.
+pub fn places(tree: &dyn Tree, unit: &Unit) -> Result<Vec<String>, RenderErrors> {
+    match unit.kind {
+        UnitType::Manifests => Ok(vec![unit.path.clone()]),
+        UnitType::Kustomize => Ok(kustomize::places(tree, unit)?.0),
+    }
+}
+
 fn settings(unit: &Unit) -> Digest {
     Digest::of_json(&serde_json::json!({
         "type": unit.kind,

@@ -22,7 +22,7 @@ use crate::config::{Problems, Unit, UnitType};
 use crate::model::{GroupKind, Origin, Tree, TreeError};
 
 pub use error::RenderErrors;
-pub use inputs::{Inputs, inputs};
+pub use inputs::{Inputs, inputs, places};
 pub use scope::{DesiredSet, Scope, builtin_scope, resolve_scope, scopes_of_crds};
 pub use site::{SetBy, Site, site};
 

@@ -25,6 +25,7 @@ mod contended;
 mod crash_at_any_moment;
 mod diff_agrees_with_daemon;
 mod drift;
+mod edited_sources;
 mod fields_agree_with_dry_run;
 mod fixture;
 mod foreign_fields;

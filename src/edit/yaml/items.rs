@@ -1,6 +1,6 @@
 //! Which items of a list become which.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::fields::same;
 
@@ -20,11 +20,11 @@ const IDENTITIES: [&[&str]; 9] = [
 /// So many pairs of items are lined up; a longer list only where its ends are the same.
 const MAX_PAIRS: usize = 250_000;
 
-pub(super) type Pair = (Option<usize>, Option<usize>);
+pub(in crate::edit) type Pair = (Option<usize>, Option<usize>);
 
 /// Which item becomes which, in the order of what is to be: with an index of what is, of
 /// what is to be, or of both.
-pub(super) fn lined_up(old: &[Value], new: &[Value]) -> Vec<Pair> {
+pub(in crate::edit) fn lined_up(old: &[Value], new: &[Value]) -> Vec<Pair> {
     let alike = |was: &Value, is: &Value| same(was, is) || identified(was, is);
     let head = old
         .iter()
@@ -95,7 +95,7 @@ fn longest_common(
 }
 
 /// Whether two items are two states of the same.
-fn identified(was: &Value, is: &Value) -> bool {
+pub(in crate::edit) fn identified(was: &Value, is: &Value) -> bool {
     let (Some(was), Some(is)) = (was.as_object(), is.as_object()) else {
         return false;
     };
@@ -103,4 +103,16 @@ fn identified(was: &Value, is: &Value) -> bool {
         .iter()
         .find(|names| was.contains_key(names[0]) || is.contains_key(names[0]));
     by.is_some_and(|names| names.iter().all(|name| was.get(*name) == is.get(*name)))
+}
+
+/// The fields of an item that tell it from others.
+pub(in crate::edit) fn identity(item: &Value) -> Option<Map<String, Value>> {
+    let item = item.as_object()?;
+    let names = IDENTITIES
+        .iter()
+        .find(|names| item.contains_key(names[0]))?;
+    let fields = names
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), item.get(*name)?.clone())));
+    Some(fields.collect())
 }

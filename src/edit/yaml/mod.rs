@@ -25,6 +25,8 @@ use self::style::Style;
 use crate::fields::same;
 use crate::render::yaml::{self, Document, YamlError};
 
+pub(super) use self::items::{identified, identity, lined_up};
+
 /// One step from a value to one in it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
@@ -174,6 +176,18 @@ pub fn append(text: &str, value: &Value) -> Result<String, EditError> {
     } else {
         Err(EditError::Unfaithful("the new document".to_owned()))
     }
+}
+
+/// A value as text of its own, in the way of kubectl and kustomize.
+pub fn text(value: &Value) -> String {
+    let style = Style::of("", &[]);
+    let mut text = if write::is_inline(value) {
+        write::inline(value, style)
+    } else {
+        write::block(value, 0, style)
+    };
+    text.push('\n');
+    text
 }
 
 /// Does one change, and looks whether that is what came of it.

@@ -61,7 +61,15 @@ impl File<'_> {
             return vec![self.empty_out(whole, start, end, empty)];
         }
         if begins_line(self.text, start) {
-            return vec![self.without_lines(start, end)];
+            // Blank lines behind it would become part of a block scalar before it that
+            // keeps such.
+            let behind = next_line(self.text, end);
+            let blank = self.text[behind..].len() - self.text[behind..].trim_start().len();
+            let more = self.text[behind..behind + blank].trim_end_matches([' ', '\t']);
+            return vec![
+                self.without_lines(start, end),
+                self.without_lines(start, end.max(behind + more.len().saturating_sub(1))),
+            ];
         }
         // It shares its line with the dash that leads to all of them.
         let end_of_line = line_end(self.text, end);

@@ -112,7 +112,13 @@ pub(super) fn literal(text: &str, indicator: &str, column: usize, newline: &str)
     let body = text.trim_end_matches('\n');
     let odd = |c: char| c != '\n' && c != '\t' && (c.is_control() || special(c));
     let blank_start = body.starts_with(['\n', ' ', '\t']);
-    if body.is_empty() || blank_start || column == 0 || text.chars().any(odd) {
+    let blanks = |line: &str| !line.is_empty() && line.trim().is_empty();
+    if body.is_empty()
+        || blank_start
+        || body.split('\n').any(blanks)
+        || column == 0
+        || text.chars().any(odd)
+    {
         return None;
     }
     let chomping = match text.len() - body.len() {

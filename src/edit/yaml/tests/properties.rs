@@ -174,7 +174,8 @@ proptest! {
         let gone = take(&mut wanted, &path).unwrap();
         let edited = remove(&file, document, &path);
         check(&file, document, &wanted, &edited);
-        let alone = !gone.is_object() && !gone.is_array() && !gone.to_string().contains("first");
+        // Behind a block scalar that keeps them, blank lines are part of a value.
+        let alone = !file.contains("|+") && !gone.is_object() && !gone.is_array() && !gone.to_string().contains("first");
         if let Ok(edited) = edited && alone {
             prop_assert!(within(asides(&file).into_iter(), &asides(&edited)), "{file}\n=>\n{edited}");
         }

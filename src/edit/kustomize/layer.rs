@@ -1,0 +1,136 @@
+//! A kustomization and those that it builds on.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::edit::manifests::read;
+use crate::edit::source::Why;
+use crate::edit::tree::EditedTree;
+use crate::model::{EntryKind, Tree};
+use crate::render::yaml::documents;
+
+const FILES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+
+/// One kustomization.
+pub(in crate::edit) struct Layer {
+    /// Its directory.
+    pub(super) directory: String,
+    /// Its file, and the text of that.
+    pub(super) file: String,
+    pub(super) text: String,
+    /// What it says; null where that is nothing.
+    pub(super) value: Value,
+    /// The files that it names as resources.
+    pub(super) resources: Vec<String>,
+}
+
+impl Layer {
+    /// The kustomization in a directory, then what it builds on, layer by layer.
+    pub(in crate::edit) fn all(tree: &EditedTree, directory: &str) -> Result<Vec<Self>, Why> {
+        let mut todo = vec![directory.to_owned()];
+        let mut seen: BTreeSet<String> = todo.iter().cloned().collect();
+        let mut layers = Vec::new();
+        while !todo.is_empty() {
+            let mut next = Vec::new();
+            for directory in todo {
+                let Some((layer, below)) = Self::read(tree, &directory)? else {
+                    continue;
+                };
+                layers.push(layer);
+                next.extend(below.into_iter().filter(|below| seen.insert(below.clone())));
+            }
+            todo = next;
+        }
+        Ok(layers)
+    }
+
+    fn read(tree: &EditedTree, directory: &str) -> Result<Option<(Self, Vec<String>)>, Why> {
+        let files = FILES.iter().map(|name| join(directory, name));
+        let is_file = |path: &String| matches!(tree.kind(path), Ok(Some(EntryKind::File)));
+        let Some(file) = files.into_iter().find(is_file) else {
+            return Ok(None);
+        };
+        let text = read(tree, &file)?;
+        let found = documents(&text).map_err(|error| Why::Unreadable {
+            path: file.clone(),
+            message: error.message,
+        })?;
+        let value = found
+            .into_iter()
+            .next()
+            .map(|it| it.value)
+            .unwrap_or_default();
+        let mut layer = Self {
+            directory: directory.to_owned(),
+            file,
+            text,
+            value,
+            resources: Vec::new(),
+        };
+        let mut below = Vec::new();
+        for field in ["resources", "bases", "components"] {
+            for name in layer.texts(field) {
+                let Some(path) = normal(directory, &name) else {
+                    continue;
+                };
+                match tree.resolve(&path) {
+                    Ok(Some((real, EntryKind::Directory))) => below.push(real),
+                    Ok(Some((_, EntryKind::File))) => layer.resources.push(path),
+                    _ => {}
+                }
+            }
+        }
+        Ok(Some((layer, below)))
+    }
+
+    /// The texts of a list.
+    fn texts(&self, field: &str) -> Vec<String> {
+        let items = self.items(field);
+        items
+            .filter_map(|item| Some(item.as_str()?.to_owned()))
+            .collect()
+    }
+
+    /// The items of a list.
+    pub(super) fn items(&self, field: &str) -> impl Iterator<Item = &Value> {
+        self.value
+            .get(field)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+    }
+
+    /// A path that it names.
+    pub(super) fn path(&self, name: &str) -> Option<String> {
+        normal(&self.directory, name)
+    }
+}
+
+fn join(directory: &str, name: &str) -> String {
+    if directory.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{directory}/{name}")
+    }
+}
+
+/// A path relative to a directory, without `.` and `..`; `None` where it leads outside or
+/// is none.
+pub(super) fn normal(directory: &str, path: &str) -> Option<String> {
+    let mut parts: Vec<&str> = directory
+        .split('/')
+        .filter(|part| !part.is_empty())
+        .collect();
+    if path.starts_with('/') || path.contains("://") || path.contains('\n') {
+        return None;
+    }
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()?),
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
+}

@@ -1,0 +1,324 @@
+//! What is live is written into the source file that sets it, so that rendering gives
+//! just that: by the real kustomize, line by line.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::sync::Arc;
+
+use agent::config::{Unit, UnitType};
+use agent::edit::{LiveObject, adopt_changes};
+use agent::model::{GroupKind, ObjectId, Origin, Tree};
+use agent::render::{Tools, render};
+use agent::source::tree::DirTree;
+use serde_json::{Value, json};
+use similar::{ChangeTag, TextDiff};
+use tempfile::TempDir;
+
+use crate::support::programs::{Program, Programs};
+
+fn unit(name: &str, path: &str, kind: UnitType) -> Unit {
+    let origin = Origin {
+        path: "agent.yaml".to_owned(),
+        line: 1,
+    };
+    Unit::new(name.parse().unwrap(), path.to_owned(), kind, origin)
+}
+
+/// Sets fields (JSON pointers; null takes one away) of what a unit renders as if they
+/// were live, and gives the lines of its files that change.
+async fn adopted(
+    files: &[(&str, &str)],
+    kind: UnitType,
+    others: &[&str],
+    object: (&str, &str),
+    changes: &[(&str, Value)],
+) -> String {
+    let programs = tokio::task::spawn_blocking(|| Programs::build(&[Program::Kustomize]));
+    let programs = programs.await.unwrap().unwrap();
+    let tools = Tools {
+        kustomize: Some(programs.path(Program::Kustomize).to_owned()),
+    };
+    let directory = TempDir::new().unwrap();
+    for (path, content) in files {
+        let on_disk = directory.path().join(path);
+        fs::create_dir_all(on_disk.parent().unwrap()).unwrap();
+        fs::write(on_disk, content).unwrap();
+    }
+    let tree: Arc<dyn Tree> = Arc::new(DirTree::open(directory.path()).unwrap());
+    let unit_of = |path: &str| unit("shop", path, kind);
+    let rendered = render(&tree, &unit_of("o"), &tools).await.unwrap();
+    let manifest = rendered
+        .manifests()
+        .iter()
+        .find(|it| it.kind.kind == object.0 && it.name.starts_with(object.1))
+        .unwrap_or_else(|| panic!("{:#?}", rendered.manifests()));
+    let mut wanted = manifest.body.clone();
+    wanted["metadata"]["namespace"] = "default".into();
+    wanted["metadata"]["labels"]["applyset.kubernetes.io/part-of"] = "applyset-x-v1".into();
+    for (pointer, value) in changes {
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        let key = key.replace("~1", "/");
+        match wanted.pointer_mut(parent).unwrap() {
+            Value::Object(map) if value.is_null() => drop(map.remove(&key).unwrap()),
+            Value::Object(map) => drop(map.insert(key, value.clone())),
+            Value::Array(items) if value.is_null() => drop(items.remove(key.parse().unwrap())),
+            Value::Array(items) => items.insert(key.parse().unwrap(), value.clone()),
+            other => panic!("{other} has no fields"),
+        }
+    }
+    let id = ObjectId::new(
+        GroupKind::new(manifest.kind.group.clone(), manifest.kind.kind.clone()),
+        Some("default".to_owned()),
+        manifest.name.clone(),
+    );
+    let others = others
+        .iter()
+        .map(|path| (format!("production/{path}"), unit_of(path)))
+        .collect();
+    let objects = [LiveObject { id, wanted }];
+    let done = adopt_changes(&tree, &unit_of("o"), &others, &tools, &objects).await;
+    let mut shown = String::new();
+    for (path, content) in done.tree.files() {
+        let before = done.tree.before(path).unwrap_or_default();
+        let (before, after) = (
+            String::from_utf8(before).unwrap(),
+            String::from_utf8(content.clone()).unwrap(),
+        );
+        let _ = writeln!(shown, "{path}");
+        for change in TextDiff::from_lines(&before, &after).iter_all_changes() {
+            match change.tag() {
+                ChangeTag::Equal => {}
+                ChangeTag::Delete => drop(write!(shown, "-{change}")),
+                ChangeTag::Insert => drop(write!(shown, "+{change}")),
+            }
+        }
+    }
+    for left in done.left {
+        let _ = writeln!(
+            shown,
+            "{}: {}\n{}",
+            left.object,
+            left.why,
+            left.patch.unwrap_or_default()
+        );
+    }
+    for also in done.also {
+        let _ = writeln!(shown, "also {also}");
+    }
+    shown
+}
+
+const WEB: &str = "# The shop's front.
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: web   # as the service has it
+spec:
+  replicas: 2  # two are enough
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+        - name: sidecar
+          image: proxy:1
+        - name: main
+          image: 'web:1.0'
+          env:
+            - {name: A, value: one}
+            # what B is for
+            - {name: B, value: two}
+";
+
+async fn plain(object: (&str, &str), changes: &[(&str, Value)]) -> String {
+    let files = [("o/web.yaml", WEB), ("o/list.yaml", LIST)];
+    adopted(&files, UnitType::Manifests, &[], object, changes).await
+}
+
+const LIST: &str = "apiVersion: v1
+kind: List
+items:
+- apiVersion: v1
+  kind: ConfigMap
+  metadata: {name: one}
+  data: {a: x}   # first
+- apiVersion: v1
+  kind: ConfigMap
+  metadata: {name: two}
+  data: &shared
+    a: x
+- apiVersion: v1
+  kind: ConfigMap
+  metadata: {name: three}
+  data: *shared
+";
+
+#[tokio::test]
+async fn a_field_of_a_manifest_changes_on_its_line() {
+    let image = ("/spec/template/spec/containers/1/image", json!("web:1.1"));
+    let replicas = ("/spec/replicas", json!(5));
+    let both = plain(("Deployment", "web"), &[image, replicas]).await;
+    assert_eq!(
+        both,
+        "o/web.yaml\n-  replicas: 2  # two are enough\n+  replicas: 5  # two are enough\n\
+         -          image: 'web:1.0'\n+          image: 'web:1.1'\n"
+    );
+    let gone = ("/spec/template/spec/containers/1/env/0", Value::Null);
+    let added = ("/metadata/annotations", json!({"note": "on"}));
+    assert_eq!(
+        plain(("Deployment", "web"), &[gone, added]).await,
+        "o/web.yaml\n+  annotations:\n+    note: 'on'\n-            - {name: A, value: one}\n"
+    );
+}
+
+#[tokio::test]
+async fn an_item_of_a_list_is_edited_alone_or_not_at_all() {
+    let change = ("/data/a", json!("0644"));
+    assert_eq!(
+        plain(("ConfigMap", "one"), std::slice::from_ref(&change)).await,
+        "o/list.yaml\n-  data: {a: x}   # first\n+  data: {a: \"0644\"}   # first\n"
+    );
+    let refused = plain(("ConfigMap", "two"), std::slice::from_ref(&change)).await;
+    assert!(
+        refused.contains("is shared with others by the anchor on line 11"),
+        "{refused}"
+    );
+    assert!(refused.contains("data:\n  a: \"0644\"\n"), "{refused}");
+    assert_eq!(
+        plain(("ConfigMap", "three"), &[change]).await,
+        "o/list.yaml\n-  data: *shared\n+  data:\n+    a: \"0644\"\n"
+    );
+}
+
+const BASE: &str = "resources: [web.yaml]\n";
+const REPLICAS: &str = "apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  template:
+    spec:
+      containers:
+      - name: main
+        env:
+        - name: B
+          value: patched # by hand
+";
+const OVERLAY: &str = "# staging
+resources:
+- ../base
+namePrefix: my-
+images:
+- name: web
+  newTag: \"2.0\" # never latest
+patches:
+- path: env.yaml
+- target: {kind: Deployment}
+  patch: |-
+    # how many
+    - op: replace
+      path: /spec/replicas
+      value: 3
+configMapGenerator:
+- name: settings
+  literals:
+  - a=one
+  - b=two
+  options: {disableNameSuffixHash: true}
+- name: hashed
+  literals: [a=one]
+";
+
+async fn overlaid(others: &[&str], object: (&str, &str), changes: &[(&str, Value)]) -> String {
+    let files = [
+        ("o/kustomization.yaml", OVERLAY),
+        ("o/env.yaml", REPLICAS),
+        ("base/kustomization.yaml", BASE),
+        ("base/web.yaml", WEB),
+        ("p/kustomization.yaml", "resources: [../base]\n"),
+    ];
+    adopted(&files, UnitType::Kustomize, others, object, changes).await
+}
+
+/// What a patch names comes first.
+const MAIN: &str = "/spec/template/spec/containers/0";
+
+fn of_main(field: &str) -> String {
+    format!("{MAIN}/{field}")
+}
+
+#[tokio::test]
+async fn of_a_kustomization_the_file_that_sets_a_field_is_edited() {
+    let web = ("Deployment", "my-web");
+    let image = of_main("image");
+    assert_eq!(
+        overlaid(&[], web, &[(&image, json!("web:2.10"))]).await,
+        "o/kustomization.yaml\n-  newTag: \"2.0\" # never latest\n+  newTag: \"2.10\" # never latest\n"
+    );
+    assert_eq!(
+        overlaid(&[], web, &[("/spec/replicas", json!(9))]).await,
+        "o/kustomization.yaml\n-      value: 3\n+      value: 9\n"
+    );
+    let env = of_main("env/0/value");
+    assert_eq!(
+        overlaid(&[], web, &[(&env, json!("other"))]).await,
+        "o/env.yaml\n-          value: patched # by hand\n+          value: other # by hand\n"
+    );
+    let env = of_main("env/1/value");
+    assert_eq!(
+        overlaid(&[], web, &[(&env, json!("other"))]).await,
+        "base/web.yaml\n-            - {name: A, value: one}\n+            - {name: A, value: other}\n"
+    );
+    assert_eq!(
+        overlaid(
+            &[],
+            ("ConfigMap", "my-settings"),
+            &[("/data/b", json!("three"))]
+        )
+        .await,
+        "o/kustomization.yaml\n-  - b=two\n+  - b=three\n"
+    );
+}
+
+#[tokio::test]
+async fn what_others_build_on_is_patched_in_the_overlay() {
+    let sidecar = "/spec/template/spec/containers/1/image";
+    let patched = overlaid(
+        &["p"],
+        ("Deployment", "my-web"),
+        &[(sidecar, json!("proxy:2")), ("/spec/paused", json!(true))],
+    )
+    .await;
+    assert_eq!(
+        patched,
+        "o/kustomization.yaml
++- patch: |
++    apiVersion: apps/v1
++    kind: Deployment
++    metadata:
++      name: web
++    spec:
++      paused: true
++      template:
++        spec:
++          containers:
++          - name: main
++          - name: sidecar
++            image: proxy:2
+"
+    );
+}
+
+#[tokio::test]
+async fn where_no_edit_does_it_the_patch_is_given() {
+    let all = overlaid(
+        &[],
+        ("ConfigMap", "my-hashed-"),
+        &[("/data/a", json!("two"))],
+    )
+    .await;
+    assert!(
+        all.contains("no edit of its files makes rendering give exactly this: data.a"),
+        "{all}"
+    );
+    assert!(all.contains("data:\n  a: two\n"), "{all}");
+}
