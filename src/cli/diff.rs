@@ -13,13 +13,14 @@ use tokio::sync::mpsc;
 use super::access::{ClusterArgs, ToolArgs};
 use super::exit;
 use super::output::{BOLD, DIM, Format, GREEN, RED, YELLOW, progress};
+use super::records::NameArgs;
 use super::tree::TreeArgs;
 use crate::config;
 use crate::kube::{self, Cluster};
 use crate::model::{Digest, DigestKey, EnvironmentName, UnitName};
 use crate::plan::{self, Action, Blocked, Checked, ForeignField, Plan, Standing, Step};
 use crate::reconcile::{self, AtHand, PlannedEnvironment};
-use crate::record::RecordView;
+use crate::record::{BranchPattern, RecordView};
 use crate::runtime::random;
 use crate::source::Checkout;
 
@@ -50,6 +51,8 @@ pub struct DiffArgs {
     /// How to print it
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
+    #[command(flatten)]
+    record: NameArgs,
     #[command(flatten)]
     cluster: ClusterArgs,
     #[command(flatten)]
@@ -99,7 +102,7 @@ async fn once(args: &DiffArgs, cluster: &Arc<Cluster>) -> anyhow::Result<u8> {
             namespace: &args.cluster.namespace,
             tools: &tools,
             key,
-            recorded: recorded(&tree.root, &environment.name),
+            recorded: recorded(&tree.root, &environment.name, &args.record.names),
             at_hand: &mut at_hand,
         });
         let mut plan = plan
@@ -136,9 +139,14 @@ async fn once(args: &DiffArgs, cluster: &Arc<Cluster>) -> anyhow::Result<u8> {
 
 /// What the record says that each unit declared when it was last synced. Without a
 /// record at hand, nothing.
-fn recorded(root: &Path, environment: &EnvironmentName) -> BTreeMap<UnitName, Digest> {
-    let view = Checkout::discover(root)
-        .and_then(|checkout| RecordView::in_repository(&checkout.repository, environment).ok()?);
+fn recorded(
+    root: &Path,
+    environment: &EnvironmentName,
+    names: &BranchPattern,
+) -> BTreeMap<UnitName, Digest> {
+    let view = Checkout::discover(root).and_then(|checkout| {
+        RecordView::in_repository(&checkout.repository, environment, names).ok()?
+    });
     let status = view.and_then(|view| view.status().ok()?);
     let units = status.into_iter().flat_map(|status| status.units);
     units

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use super::access::RepositoryArgs;
 use super::exit;
 use super::output::{print, progress};
-use super::records::RecordArgs;
+use super::records::{NameArgs, RecordArgs};
 use crate::model::EnvironmentName;
 use crate::record::notes_ref;
 use crate::source::Checkout;
@@ -45,6 +45,8 @@ pub struct RebuildArgs {
     #[arg(long)]
     push: bool,
     #[command(flatten)]
+    names: NameArgs,
+    #[command(flatten)]
     repository: RepositoryArgs,
 }
 
@@ -70,6 +72,7 @@ fn rebuild(args: RebuildArgs) -> anyhow::Result<String> {
     let records = RecordArgs {
         environment: args.environment,
         repo: None,
+        names: args.names,
         repository: args.repository,
     };
     let records = records.of_checkout(&checkout)?;

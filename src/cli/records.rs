@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::access::RepositoryArgs;
 use super::output::warn;
 use crate::model::EnvironmentName;
-use crate::record::{self, RecordView, branch_name};
+use crate::record::{self, BranchPattern, RecordView};
 use crate::source::{Checkout, Remote};
 
 /// Whose records, and where they are.
@@ -29,7 +29,22 @@ pub struct RecordArgs {
     #[arg(long, env = "AGENT_REPO", hide_env_values = true, value_name = "URL")]
     pub repo: Option<String>,
     #[command(flatten)]
+    pub names: NameArgs,
+    #[command(flatten)]
     pub repository: RepositoryArgs,
+}
+
+/// Where the records are.
+#[derive(Debug, Clone, Args)]
+pub struct NameArgs {
+    /// The branch of each environment's record, with {environment} for its name
+    #[arg(
+        long = "record-branch",
+        env = "AGENT_RECORD_BRANCH",
+        value_name = "PATTERN",
+        default_value_t
+    )]
+    pub names: BranchPattern,
 }
 
 /// The records of environments, by name.
@@ -49,7 +64,8 @@ impl RecordArgs {
     /// When there is none, or not the one that was asked for.
     pub fn open(&self) -> anyhow::Result<Records> {
         if let Some(address) = &self.repo {
-            return of_remote(&self.repository.remote(address)?, &self.environment);
+            let remote = self.repository.remote(address)?;
+            return of_remote(&remote, &self.environment, &self.names.names);
         }
         let Some(checkout) = Checkout::discover(Path::new(".")) else {
             bail!(
@@ -65,14 +81,16 @@ impl RecordArgs {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn of_checkout(&self, checkout: &Checkout) -> anyhow::Result<Records> {
-        let stale = freshen(checkout, &self.repository)
+        let names = &self.names.names;
+        let stale = freshen(checkout, &self.repository, names)
             .err()
             .map(|error| format!("origin could not be asked: {error:#}"));
-        let known = record::environments_in_repository(&checkout.repository)?;
+        let known = record::environments_in_repository(&checkout.repository, names)?;
         let place = checkout.root.display().to_string();
-        let names = chosen(&self.environment, known, &place, stale.as_deref())?;
-        let views = names.iter().map(|name| {
-            RecordView::in_repository(&checkout.repository, name)?.with_context(|| gone(name))
+        let chosen = chosen(&self.environment, known, &place, stale.as_deref(), names)?;
+        let views = chosen.iter().map(|name| {
+            let view = RecordView::in_repository(&checkout.repository, name, names)?;
+            view.with_context(|| gone(name, names))
         });
         Ok(Records {
             views: views.collect::<anyhow::Result<_>>()?,
@@ -94,21 +112,31 @@ impl Records {
 }
 
 /// Asks the checkout's origin, if it has one, for what is new.
-fn freshen(checkout: &Checkout, access: &RepositoryArgs) -> anyhow::Result<()> {
+fn freshen(
+    checkout: &Checkout,
+    access: &RepositoryArgs,
+    names: &BranchPattern,
+) -> anyhow::Result<()> {
     if let Some(address) = checkout.origin() {
-        record::fetch(&checkout.repository, &access.remote(address.expose())?)?;
+        let origin = access.remote(address.expose())?;
+        record::fetch(&checkout.repository, &origin, names)?;
     }
     Ok(())
 }
 
-fn of_remote(remote: &Remote, wanted: &[EnvironmentName]) -> anyhow::Result<Records> {
-    let known = record::environments_of_remote(remote)?;
-    let names = chosen(wanted, known, &remote.url.to_string(), None)?;
+fn of_remote(
+    remote: &Remote,
+    wanted: &[EnvironmentName],
+    names: &BranchPattern,
+) -> anyhow::Result<Records> {
+    let known = record::environments_of_remote(remote, names)?;
+    let chosen = chosen(wanted, known, &remote.url.to_string(), None, names)?;
     let scratch =
         tempfile::tempdir().context("a temporary directory is needed to fetch the record into")?;
-    let views = names.iter().map(|name| {
+    let views = chosen.iter().map(|name| {
         let copy = scratch.path().join(name.as_str());
-        RecordView::of_remote(remote, name, &copy)?.with_context(|| gone(name))
+        let view = RecordView::of_remote(remote, name, names, &copy)?;
+        view.with_context(|| gone(name, names))
     });
     Ok(Records {
         views: views.collect::<anyhow::Result<_>>()?,
@@ -124,15 +152,18 @@ fn chosen(
     known: BTreeSet<EnvironmentName>,
     place: &str,
     stale: Option<&str>,
+    names: &BranchPattern,
 ) -> anyhow::Result<BTreeSet<EnvironmentName>> {
-    let fetch = "`git fetch origin '+refs/heads/live/*:refs/remotes/origin/live/*'` brings it, where you can reach it";
-    let stale = stale
-        .map(|why| format!(" ({why}; {fetch})"))
-        .unwrap_or_default();
+    let stale = stale.map(|why| {
+        let branches = names.to_string().replace("{environment}", "*");
+        format!(" ({why}; `git fetch origin '+refs/heads/{branches}:refs/remotes/origin/{branches}'` brings it, where you can reach it)")
+    });
+    let stale = stale.unwrap_or_default();
     if known.is_empty() {
         bail!(
             "{place} holds no record of any environment{stale}; \
-             `agent run --repo URL --environment NAME` writes one, to its branch live/NAME"
+             `agent run --repo URL --environment NAME` writes one, to its branch {}",
+            names.to_string().replace("{environment}", "NAME")
         );
     }
     match wanted.iter().find(|name| !known.contains(name)) {
@@ -148,6 +179,6 @@ fn chosen(
     }
 }
 
-fn gone(name: &EnvironmentName) -> String {
-    format!("the branch {} is gone", branch_name(name))
+fn gone(name: &EnvironmentName, names: &BranchPattern) -> String {
+    format!("the branch {} is gone", names.of(name))
 }

@@ -19,6 +19,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::access::{ClusterArgs, ForgeArgs, RepositoryArgs, ToolArgs};
 use super::exit;
+use super::records::NameArgs;
 use super::serving::{Serving, holder, term};
 use super::verify::VerifyArgs;
 use super::webhook::{Listeners, WebhookArgs};
@@ -75,6 +76,16 @@ pub struct RunArgs {
     /// Where the mirror of the repository and the record are kept [default: a directory of the user's cache]
     #[arg(long, env = "AGENT_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// The repository that the record goes to [default: the environment repository]
+    #[arg(
+        long,
+        env = "AGENT_RECORD_REPO",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    record_repo: Option<String>,
+    #[command(flatten)]
+    record: NameArgs,
     /// Where to serve /livez, /readyz and /metrics, such as 127.0.0.1:8080
     #[arg(long, env = "AGENT_ADMIN_ADDR", value_name = "ADDRESS")]
     admin_addr: Option<SocketAddr>,
@@ -366,19 +377,21 @@ impl Start<'_> {
         name: &EnvironmentName,
         key: DigestKey,
     ) -> anyhow::Result<Environment> {
-        let (data_dir, remote, metrics, opened) = (
-            self.data_dir.clone(),
-            self.remote.clone(),
-            self.metrics.clone(),
-            name.clone(),
-        );
+        let (data_dir, metrics, opened) =
+            (self.data_dir.clone(), self.metrics.clone(), name.clone());
+        let (source, names) = (self.remote.clone(), self.args.record.names.clone());
+        let remote = match &self.args.record_repo {
+            Some(address) => self.args.repository.remote(address)?,
+            None => source.clone(),
+        };
         let journal = tokio::task::spawn_blocking(move || {
             Journal::open(
                 &opened,
                 JournalOptions {
                     data_dir: &data_dir,
-                    source: remote.clone(),
                     remote,
+                    names: &names,
+                    source,
                     metrics,
                 },
             )

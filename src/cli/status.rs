@@ -13,9 +13,9 @@ use super::output::{
     BOLD, Cell, DIM, Format, GREEN, PLAIN, RED, YELLOW, ago, columns, print, progress, warn,
 };
 use super::records::RecordArgs;
-use crate::model::{EnvironmentName, Revision, UnitName};
+use crate::model::{Revision, UnitName};
+use crate::record::RecordView;
 use crate::record::status::{State, StatusFile, UnitStatus};
-use crate::record::{RecordView, branch_name};
 use crate::runtime::clock;
 
 const EXAMPLES: &str = "Examples:
@@ -85,16 +85,12 @@ fn read(args: &StatusArgs) -> anyhow::Result<Vec<Recorded>> {
     let records = args.records.open()?;
     let views = records.views.iter();
     views
-        .map(|view| recorded(view.environment(), view, records.stale.clone()))
+        .map(|view| recorded(view, records.stale.clone()))
         .collect()
 }
 
-fn recorded(
-    name: &EnvironmentName,
-    view: &RecordView,
-    stale: Option<String>,
-) -> anyhow::Result<Recorded> {
-    let branch = branch_name(name);
+fn recorded(view: &RecordView, stale: Option<String>) -> anyhow::Result<Recorded> {
+    let branch = view.branch();
     let status = view.status()?.with_context(|| {
         format!("the branch {branch} has no status.yaml; an agent did not write it")
     })?;

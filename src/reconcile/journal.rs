@@ -18,7 +18,7 @@ use crate::record::foreign::ForeignFile;
 use crate::record::status::StatusFile;
 use crate::record::status_files::{self, STATUS, StatusError};
 use crate::record::story::Changes;
-use crate::record::{self, Entry, PushError, RecordBranch, content_id, path, text};
+use crate::record::{BranchPattern, Entry, PushError, RecordBranch, content_id, path, text};
 use crate::runtime::metrics::{EnvironmentLabels, Metrics};
 use crate::source::Remote;
 
@@ -31,6 +31,7 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::fro
 /// An environment's record, from the side of its task.
 pub struct Journal {
     environment: EnvironmentName,
+    branch: String,
     /// Content of the recorded tree, by path.
     files: BTreeMap<String, Oid>,
     /// How everything stands, as recorded.
@@ -63,6 +64,8 @@ pub struct JournalOptions<'a> {
     pub data_dir: &'a Path,
     /// The repository that has the branch.
     pub remote: Remote,
+    /// What the branches are called.
+    pub names: &'a BranchPattern,
     /// The environment repository, whose commits get notes.
     pub source: Remote,
     /// Told how many entries wait.
@@ -79,7 +82,8 @@ impl Journal {
         environment: &EnvironmentName,
         options: JournalOptions<'_>,
     ) -> anyhow::Result<Self> {
-        let mut branch = RecordBranch::open(options.data_dir, options.remote, environment)?;
+        let mut branch =
+            RecordBranch::open(options.data_dir, options.remote, environment, options.names)?;
         if let Err(error) = branch.refresh() {
             warn!(%environment, error = %chain(&error), "the remote's record cannot be read, going on with what is here");
         }
@@ -98,7 +102,7 @@ impl Journal {
             .clone();
         let (reached, pushed) = watch::channel(InRemote::default());
         let desired = watch::Sender::new(Arc::new(owned(desired(&status))));
-        let name = environment.clone();
+        let (name, branch_name) = (environment.clone(), branch.name().to_owned());
         let writer = std::thread::Builder::new()
             .name(format!("record-{environment}"))
             .spawn(move || {
@@ -111,6 +115,7 @@ impl Journal {
             })?;
         Ok(Self {
             environment: environment.clone(),
+            branch: branch_name,
             files,
             status,
             foreign,
@@ -121,6 +126,11 @@ impl Journal {
             desired,
             writer: Some(writer),
         })
+    }
+
+    /// The branch, for messages.
+    pub(super) fn branch(&self) -> &str {
+        &self.branch
     }
 
     /// What the record says now.
@@ -203,7 +213,7 @@ impl Journal {
         if !self.files.contains_key(text::README) {
             entry.changes.insert(
                 text::README.to_owned(),
-                Some(text::readme(&self.environment).into_bytes()),
+                Some(text::readme(&self.environment, &self.branch).into_bytes()),
             );
         }
         for (path, content) in &entry.changes {
@@ -408,9 +418,4 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
         cause = inner.source();
     }
     text
-}
-
-/// An environment's branch, for messages.
-pub(super) fn branch_of(environment: &EnvironmentName) -> String {
-    record::branch_name(environment)
 }

@@ -15,11 +15,12 @@ use git2::build::TreeUpdateBuilder;
 use git2::{Commit, FileMode, Oid, Repository, Sort, Tree};
 use tracing::warn;
 
+use super::names::BranchPattern;
 use super::outcome::{Below, PushError, Pushed, RecordError};
 use super::signature::{author, committer};
 use super::store::Lock;
 use super::theirs::Theirs;
-use super::{Entry, branch_name, compact, local, store, view};
+use super::{Entry, compact, local, store, view};
 use crate::model::{EnvironmentName, Revision};
 use crate::source::{Remote, Sent, SourceProblem, directory_name};
 
@@ -50,11 +51,12 @@ impl RecordBranch {
         data_dir: &Path,
         remote: Remote,
         environment: &EnvironmentName,
+        names: &BranchPattern,
     ) -> Result<Self, RecordError> {
         let name = format!("{environment}-{}", directory_name(&remote));
         let path = data_dir.join("record").join(name);
         let lock = store::lock(&path)?;
-        let branch = branch_name(environment);
+        let branch = names.of(environment);
         let repository = store::open(&path, &branch, environment)?;
         Ok(Self {
             repository,
@@ -73,6 +75,11 @@ impl RecordBranch {
     /// Takes in what the remote has; what is queued here goes on top of it.
     pub fn refresh(&mut self) -> Result<(), PushError> {
         self.take_theirs().map(|_| ())
+    }
+
+    /// The branch's name.
+    pub fn name(&self) -> &str {
+        &self.branch
     }
 
     /// The latest entry, pushed or not.

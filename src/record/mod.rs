@@ -9,6 +9,7 @@ pub mod foreign;
 pub mod history;
 pub mod lines;
 mod local;
+pub mod names;
 pub mod notes;
 mod notes_branch;
 mod notes_push;
@@ -29,6 +30,7 @@ pub use branch::{RecordBranch, content_id};
 pub use entry::Entry;
 pub use event::Event;
 pub use history::{FileChange, History, ObjectFiles};
+pub use names::{BranchPattern, PatternError};
 pub use notes_branch::{NotesBranch, notes_ref};
 pub use notes_push::{NotesError, PushedNotes};
 pub use outcome::{Below, PushError, Pushed, RecordError};
@@ -36,10 +38,3 @@ pub use recorded::{Facts, Recorded};
 pub use select::{ObjectPattern, Selection};
 pub use text::README;
 pub use view::{RecordView, ViewError, environments_in_repository, environments_of_remote, fetch};
-
-use crate::model::EnvironmentName;
-
-/// The branch that records an environment.
-pub fn branch_name(environment: &EnvironmentName) -> String {
-    format!("live/{environment}")
-}

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::event::Event;
 use super::recorded::{Facts, Recorded};
 use super::status::State;
-use crate::model::{EnvironmentName, Revision, UnitName};
+use crate::model::{Revision, UnitName};
 
 /// How many units a note names.
 const NAMED: usize = 50;
@@ -18,7 +18,7 @@ const NAMED: usize = 50;
 /// What the entries so far make of each source commit.
 #[derive(Debug)]
 pub struct Notes {
-    environment: EnvironmentName,
+    branch: String,
     revisions: BTreeMap<Revision, Note>,
     /// The revision that a unit is on its way to.
     under_way: BTreeMap<UnitName, Revision>,
@@ -51,10 +51,10 @@ enum How {
 }
 
 impl Notes {
-    /// Before any entry.
-    pub fn new(environment: &EnvironmentName) -> Self {
+    /// Before any entry of the record on a branch.
+    pub fn new(branch: &str) -> Self {
         Self {
-            environment: environment.clone(),
+            branch: branch.to_owned(),
             revisions: BTreeMap::new(),
             under_way: BTreeMap::new(),
         }
@@ -98,12 +98,12 @@ impl Notes {
         let (Some(deployed), Some(how)) = (deployed, how) else {
             return Vec::new();
         };
-        let before = line(&self.environment, unit, deployed);
+        let before = line(&self.branch, unit, deployed);
         deployed.how = how;
         if deployed.how.is_settled() {
             self.under_way.remove(unit);
         }
-        if before == line(&self.environment, unit, deployed) {
+        if before == line(&self.branch, unit, deployed) {
             Vec::new()
         } else {
             vec![revision.clone()]
@@ -175,11 +175,11 @@ impl Notes {
             return text;
         };
         if let (Some((at, entry)), true) = (&note.nothing, note.units.is_empty()) {
-            let (name, entry) = (&self.environment, entry.short());
-            let _ = writeln!(text, "seen {at}: nothing to change (live/{name} {entry})");
+            let (name, entry) = (&self.branch, entry.short());
+            let _ = writeln!(text, "seen {at}: nothing to change ({name} {entry})");
         }
         for (unit, deployed) in note.units.iter().take(NAMED) {
-            text.push_str(&line(&self.environment, unit, deployed));
+            text.push_str(&line(&self.branch, unit, deployed));
         }
         if note.units.len() > NAMED {
             let _ = writeln!(text, "and {} more units", note.units.len() - NAMED);
@@ -206,7 +206,7 @@ fn how(state: State, took: Option<f64>) -> How {
 }
 
 /// `web: deployed 2026-11-21T10:02:11Z, healthy after 12.3s (live/staging 1a2b3c4d)`
-fn line(environment: &EnvironmentName, unit: &UnitName, deployed: &Deployed) -> String {
+fn line(branch: &str, unit: &UnitName, deployed: &Deployed) -> String {
     let Deployed { at, how, entry } = deployed;
     let after = |took: &Option<f64>| match took {
         Some(took) => format!(" after {}", span(*took)),
@@ -222,7 +222,7 @@ fn line(environment: &EnvironmentName, unit: &UnitName, deployed: &Deployed) -> 
         How::Left => "left the environment".to_owned(),
     };
     let entry = entry.short();
-    format!("{unit}: deployed {at}, {how} (live/{environment} {entry})\n")
+    format!("{unit}: deployed {at}, {how} ({branch} {entry})\n")
 }
 
 /// `12.3s`, `4m 12s`, `2h 5m`

@@ -28,10 +28,10 @@ pub struct NotesBranch {
 }
 
 impl NotesBranch {
-    /// Before any entry.
-    pub fn new(environment: &EnvironmentName) -> Self {
+    /// Before any entry of the record on a branch.
+    pub fn new(branch: &str) -> Self {
         Self {
-            notes: Notes::new(environment),
+            notes: Notes::new(branch),
             entry: None,
             tip: None,
         }
@@ -62,7 +62,7 @@ impl NotesBranch {
     ) -> Result<(), ViewError> {
         let (news, found) = record.since(self.entry.as_ref())?;
         if !found && self.entry.is_some() {
-            *self = Self::new(record.environment());
+            *self = Self::new(record.branch());
         }
         // The newest entry first, and the first that a known commit tells of last.
         let told: Vec<(Revision, Oid)> = known

@@ -48,6 +48,7 @@ pub enum NotesError {
 /// Notes that are kept here and pushed from here. Blocks.
 pub struct PushedNotes {
     environment: EnvironmentName,
+    branch: String,
     remote: Remote,
     /// The repository of the record, and the ref of what was pushed of it.
     record: (PathBuf, String),
@@ -64,10 +65,11 @@ impl RecordBranch {
         let name = format!("{environment}-{}", directory_name(&remote));
         PushedNotes {
             environment: environment.clone(),
+            branch: self.name().to_owned(),
             remote,
             record: (self.repository.path().to_owned(), self.their_ref()),
             path: data_dir.join("notes").join(name),
-            notes: NotesBranch::new(environment),
+            notes: NotesBranch::new(self.name()),
             asked: false,
         }
     }
@@ -131,6 +133,7 @@ impl PushedNotes {
         Ok(Some(RecordView {
             repository: opened,
             environment: self.environment.clone(),
+            branch: self.branch.clone(),
             tip,
         }))
     }
@@ -163,7 +166,7 @@ impl RecordView {
     /// # Errors
     /// When the record can't be read or the notes not be written.
     pub fn rebuild_notes(&self) -> Result<Option<(Oid, bool, usize)>, ViewError> {
-        let mut notes = NotesBranch::new(&self.environment);
+        let mut notes = NotesBranch::new(&self.branch);
         notes.take(self, &self.repository, &[])?;
         let Some(tip) = notes.tip() else {
             return Ok(None);

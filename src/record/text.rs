@@ -14,7 +14,7 @@ pub const COMMITTER_EMAIL: &str = "gitops-agent@localhost";
 pub const README: &str = "README.md";
 
 /// The text of the branch's `README.md`.
-pub fn readme(environment: &EnvironmentName) -> String {
+pub fn readme(environment: &EnvironmentName, branch: &str) -> String {
     format!(
         "# What happened in `{environment}`\n\
          \n\
@@ -31,8 +31,8 @@ pub fn readme(environment: &EnvironmentName) -> String {
          To see who changed an object, when and why:\n\
          \n\
          ```\n\
-         git log -p live/{environment} -- <unit>/<namespace>/Deployment.apps/<name>.yaml\n\
-         git log --grep='Event: drift$' live/{environment}\n\
+         git log -p {branch} -- <unit>/<namespace>/Deployment.apps/<name>.yaml\n\
+         git log --grep='Event: drift$' {branch}\n\
          ```\n"
     )
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use git2::{ObjectType, Oid, Repository, TreeWalkMode, TreeWalkResult};
 use jiff::Timestamp;
 
-use super::branch_name;
+use super::names::BranchPattern;
 use super::status::StatusFile;
 use super::status_files::{self, StatusError};
 use crate::model::{EnvironmentName, Revision};
@@ -53,6 +53,7 @@ pub enum ViewError {
 pub struct RecordView {
     pub(super) repository: Repository,
     pub(super) environment: EnvironmentName,
+    pub(super) branch: String,
     pub(super) tip: Oid,
 }
 
@@ -62,6 +63,7 @@ impl RecordView {
     pub fn in_repository(
         path: &Path,
         environment: &EnvironmentName,
+        names: &BranchPattern,
     ) -> Result<Option<Self>, ViewError> {
         let failed = |source| ViewError::Read {
             environment: environment.clone(),
@@ -69,12 +71,14 @@ impl RecordView {
             source,
         };
         let repository = Repository::open(path).map_err(failed)?;
-        let Some(tip) = furthest(&repository, environment) else {
+        let branch = names.of(environment);
+        let Some(tip) = furthest(&repository, &branch) else {
             return Ok(None);
         };
         Ok(Some(Self {
             repository,
             environment: environment.clone(),
+            branch,
             tip,
         }))
     }
@@ -84,12 +88,13 @@ impl RecordView {
     pub fn of_remote(
         remote: &Remote,
         environment: &EnvironmentName,
+        names: &BranchPattern,
         scratch: &Path,
     ) -> Result<Option<Self>, ViewError> {
         if let Some(path) = remote.url.local_path() {
-            return Self::in_repository(path, environment);
+            return Self::in_repository(path, environment, names);
         }
-        let branch = branch_name(environment);
+        let branch = names.of(environment);
         if !remote.branches()?.contains_key(&branch) {
             return Ok(None);
         }
@@ -101,7 +106,7 @@ impl RecordView {
         let refspec = format!("+refs/heads/{branch}:refs/remotes/origin/{branch}");
         remote.fetch(&repository, &[refspec])?;
         drop(repository);
-        Self::in_repository(scratch, environment)
+        Self::in_repository(scratch, environment, names)
     }
 
     /// The commit that is read.
@@ -131,7 +136,7 @@ impl RecordView {
         found.map_err(|error| match error {
             StatusError::Read(error) => error,
             StatusError::Parse { path, source } => ViewError::Status {
-                file: format!("{}:{path}", branch_name(&self.environment)),
+                file: format!("{}:{path}", self.branch),
                 source,
             },
         })
@@ -140,6 +145,11 @@ impl RecordView {
     /// Every file's path and the hash of its content.
     pub fn files(&self) -> Result<BTreeMap<String, Oid>, ViewError> {
         files(&self.repository, self.tip).map_err(|error| self.failed(error))
+    }
+
+    /// The branch.
+    pub fn branch(&self) -> &str {
+        &self.branch
     }
 
     /// The environment.
@@ -157,7 +167,10 @@ impl RecordView {
 }
 
 /// The environments of which a repository on this disk knows a record.
-pub fn environments_in_repository(path: &Path) -> Result<BTreeSet<EnvironmentName>, ViewError> {
+pub fn environments_in_repository(
+    path: &Path,
+    names: &BranchPattern,
+) -> Result<BTreeSet<EnvironmentName>, ViewError> {
     let failed = |source| ViewError::Open {
         path: path.display().to_string(),
         source,
@@ -172,26 +185,29 @@ pub fn environments_in_repository(path: &Path) -> Result<BTreeSet<EnvironmentNam
         let branch = name
             .strip_prefix("refs/heads/")
             .or_else(|| name.strip_prefix("refs/remotes/origin/"));
-        found.extend(branch.and_then(environment_of));
+        found.extend(branch.and_then(|branch| names.environment(branch)));
     }
     Ok(found)
 }
 
 /// The environments of which a remote repository has a record.
-pub fn environments_of_remote(remote: &Remote) -> Result<BTreeSet<EnvironmentName>, ViewError> {
+pub fn environments_of_remote(
+    remote: &Remote,
+    names: &BranchPattern,
+) -> Result<BTreeSet<EnvironmentName>, ViewError> {
     if let Some(path) = remote.url.local_path() {
-        return environments_in_repository(path);
+        return environments_in_repository(path, names);
     }
     let branches = remote.branches()?;
     Ok(branches
         .keys()
-        .filter_map(|branch| environment_of(branch))
+        .filter_map(|branch| names.environment(branch))
         .collect())
 }
 
 /// Brings what a checkout knows of the records at its `origin` up to date, as
 /// `git fetch` would.
-pub fn fetch(repository: &Path, origin: &Remote) -> Result<(), ViewError> {
+pub fn fetch(repository: &Path, origin: &Remote, names: &BranchPattern) -> Result<(), ViewError> {
     let opened = Repository::open(repository).map_err(|source| ViewError::Open {
         path: repository.display().to_string(),
         source,
@@ -200,7 +216,7 @@ pub fn fetch(repository: &Path, origin: &Remote) -> Result<(), ViewError> {
     for (branch, tip) in origin.branches()? {
         let ours = format!("refs/remotes/origin/{branch}");
         let known = opened.refname_to_id(&ours).ok().map(|id| id.to_string());
-        if environment_of(&branch).is_some() && known.as_deref() != Some(tip.as_str()) {
+        if names.environment(&branch).is_some() && known.as_deref() != Some(tip.as_str()) {
             moved.push(format!("+refs/heads/{branch}:{ours}"));
         }
     }
@@ -210,13 +226,7 @@ pub fn fetch(repository: &Path, origin: &Remote) -> Result<(), ViewError> {
     Ok(())
 }
 
-/// The environment that a branch records, if it does.
-fn environment_of(branch: &str) -> Option<EnvironmentName> {
-    branch.strip_prefix("live/")?.parse().ok()
-}
-
-fn furthest(repository: &Repository, environment: &EnvironmentName) -> Option<Oid> {
-    let branch = branch_name(environment);
+fn furthest(repository: &Repository, branch: &str) -> Option<Oid> {
     let own = repository.refname_to_id(&format!("refs/heads/{branch}"));
     let fetched = repository.refname_to_id(&format!("refs/remotes/origin/{branch}"));
     match (own.ok(), fetched.ok()) {

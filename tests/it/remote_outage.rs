@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use crate::support::agent::Agent;
-use crate::support::git::git;
+use crate::support::git::{Repository, git};
 use crate::support::git_http::GitHttp;
 use crate::support::stage::{PATIENCE, Stage};
 use crate::support::wait::wait_seeing;
@@ -219,6 +219,86 @@ fn reverts(stage: &Stage) -> usize {
         .lines()
         .filter(|line| line.contains("revert drift on Deployment"))
         .count()
+}
+
+#[test]
+fn a_repository_that_may_not_be_written_is_enforced_and_the_record_kept() {
+    let mut stage = Stage::new("readonly", env!("CARGO_BIN_EXE_agent"));
+    let server = GitHttp::start(stage.repository.remote().parent().unwrap());
+    server.set_read_only(true);
+    commit(&stage, 1);
+    stage.start_as(over_http(&stage, &server));
+    until_logged(&stage, "the record waits to be pushed");
+    let entry = "sync shop to";
+    until_logged(&stage, entry);
+    scale_and_see_it_reverted(&mut stage, "6");
+    let said = stage.log().matches("the record waits to be pushed").count();
+    assert_eq!(said, 1, "{}", stage.log());
+    assert!(stage.log().contains("403"), "{}", stage.log());
+    assert!(!stage.repository.has_branch(&stage.branch()));
+
+    stage.daemon().restart();
+    scale_and_see_it_reverted(&mut stage, "7");
+    server.set_read_only(false);
+    stage.until("the record to be pushed", |stage| {
+        let told: Vec<String> = stage.entries().into_iter().map(|it| it.subject).collect();
+        let reverts = told.iter().filter(|it| it.contains("revert drift")).count();
+        if reverts == 2 {
+            Ok(())
+        } else {
+            Err(format!("{told:#?}"))
+        }
+    });
+    assert_eq!(stage.entries_on("sync shop to").len(), 1);
+    stage.assert_consistent();
+}
+
+#[test]
+fn the_record_may_lie_in_another_repository_under_another_name() {
+    let mut stage = Stage::new("elsewhere", env!("CARGO_BIN_EXE_agent"));
+    let other = Repository::with(&[("README.md", "")]);
+    let place = ["--record-branch", "journal/{environment}"];
+    let revision = commit(&stage, 1);
+    let invocation = stage.invocation().args(place);
+    stage.start_as(invocation.args(["--record-repo", other.url()]));
+    let branch = format!("journal/{}", stage.environment);
+    stage.until("the record to be in the other repository", |_| {
+        let seen = other.recorded_status(&branch);
+        let there = seen["units"]["shop"]["state"] == "Synced";
+        if there { Ok(()) } else { Err(seen.to_string()) }
+    });
+    stage.until("the commit to have its note", |stage| {
+        let notes = format!("--notes=agent/{}", stage.environment);
+        let log = git(
+            &stage.repository.remote(),
+            &["log", "-1", &notes, &revision],
+        );
+        if log.contains(&format!("({branch} ")) {
+            Ok(())
+        } else {
+            Err(log)
+        }
+    });
+    assert!(!stage.repository.has_branch(&stage.branch()));
+    assert!(!stage.repository.has_branch(&branch));
+
+    let shown = stage
+        .agent(&["status", "--repo", other.url()])
+        .args(place)
+        .run();
+    assert_eq!(shown.code, Some(0), "{shown:?}");
+    assert!(shown.stdout.contains("shop  Synced"), "{shown:?}");
+    let told = stage
+        .agent(&["history", "--repo", other.url()])
+        .args(place)
+        .run();
+    assert!(told.stdout.contains("sync shop"), "{told:?}");
+    let wrong = stage.agent(&["status", "--record-branch", "journal"]).run();
+    assert_eq!(wrong.code, Some(2), "{wrong:?}");
+    assert!(
+        wrong.stderr.contains("must have {environment} in it"),
+        "{wrong:?}"
+    );
 }
 
 /// Waits until exactly these entries follow on a commit of the record.

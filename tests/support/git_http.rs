@@ -40,6 +40,8 @@ struct Rules {
     status: Option<String>,
     /// Whether nothing is answered for now.
     hold: bool,
+    /// Whether pushes are refused.
+    read_only: bool,
 }
 
 struct Running {
@@ -84,6 +86,11 @@ impl GitHttp {
     /// From now on answers everything with a status; `None` serves again.
     pub fn answer_with(&self, status: Option<&str>) {
         self.shared.rules.lock().unwrap().status = status.map(str::to_owned);
+    }
+
+    /// From now on refuses pushes, or takes them again.
+    pub fn set_read_only(&self, read_only: bool) {
+        self.shared.rules.lock().unwrap().read_only = read_only;
     }
 
     /// From now on lets requests wait, until it is released.
@@ -175,7 +182,7 @@ fn serve(mut stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
             return reply(stream, "401 Unauthorized", challenge, b"");
         }
     }
-    let output = backend(&shared.root, &request)?;
+    let output = backend(&shared.root, &request, rules.read_only)?;
     let split = output.windows(4).position(|four| four == b"\r\n\r\n");
     let (head, body) = output.split_at(split.map_or(output.len(), |at| at + 4));
     let head = String::from_utf8_lossy(head);
@@ -240,9 +247,13 @@ fn read_body(reader: &mut impl BufRead, request: &Request) -> std::io::Result<Ve
     Ok(body)
 }
 
-fn backend(root: &Path, request: &Request) -> std::io::Result<Vec<u8>> {
+fn backend(root: &Path, request: &Request, read_only: bool) -> std::io::Result<Vec<u8>> {
     let mut child = Command::new("git")
-        .args(["-c", "http.receivepack=true", "http-backend"])
+        .args([
+            "-c",
+            &format!("http.receivepack={}", !read_only),
+            "http-backend",
+        ])
         .env("GIT_PROJECT_ROOT", root)
         .env("GIT_HTTP_EXPORT_ALL", "1")
         .env("GIT_CONFIG_GLOBAL", "/dev/null")

@@ -254,7 +254,7 @@ impl Environment {
     async fn end(mut self) -> anyhow::Result<Ending> {
         self.record_all();
         if let Err(count) = self.journal.pushed(Duration::from_secs(30)).await {
-            let branch = super::journal::branch_of(&self.context.environment);
+            let branch = self.journal.branch();
             warn!(
                 count,
                 branch, "entries could not be pushed; they are kept in the data directory"

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::model::Signature;
+use crate::record::BranchPattern;
 use crate::record::{README, RecordView};
 use crate::source::scratch::git_http::GitHttp;
 use crate::source::scratch::{Scratch, commit_on, git, remote};
@@ -19,7 +20,8 @@ fn open(scratch: &Scratch) -> RecordBranch {
 }
 
 fn open_in(data: &Path, remote: Remote) -> RecordBranch {
-    let mut record = RecordBranch::open(data, remote, &staging()).unwrap();
+    let mut record =
+        RecordBranch::open(data, remote, &staging(), &BranchPattern::default()).unwrap();
     // A remote that is away is what some of these tests are about.
     let _ = record.refresh();
     record
@@ -177,7 +179,13 @@ fn a_new_data_directory_goes_on_where_the_remote_is() {
 fn entries_made_before_the_remote_was_seen_go_on_top_of_what_it_has() {
     let scratch = Scratch::bare();
     commit_on(&scratch.repository, "live/staging", "old", "1");
-    let mut record = RecordBranch::open(&scratch.data(), scratch.remote(), &staging()).unwrap();
+    let mut record = RecordBranch::open(
+        &scratch.data(),
+        scratch.remote(),
+        &staging(),
+        &BranchPattern::default(),
+    )
+    .unwrap();
     record.append(&entry("one", &[("a", Some("1"))])).unwrap();
     assert_eq!(pushed(&mut record), (1, Below::Foreign));
     assert_eq!(subjects(&scratch.repository, BRANCH), ["Set old", "one"]);
@@ -317,7 +325,12 @@ fn a_branch_that_is_checked_out_is_left_alone() {
 fn one_record_has_one_writer() {
     let scratch = Scratch::bare();
     let first = open(&scratch);
-    let second = RecordBranch::open(&scratch.data(), scratch.remote(), &staging());
+    let second = RecordBranch::open(
+        &scratch.data(),
+        scratch.remote(),
+        &staging(),
+        &BranchPattern::default(),
+    );
     assert!(matches!(second, Err(RecordError::Locked { .. })));
     drop(first);
     open(&scratch);
@@ -427,10 +440,12 @@ fn a_view_reads_what_was_pushed() {
     let server = GitHttp::start(scratch.directory.path());
     let there = remote(&server.url("env.git"));
     let scratch_copy = scratch.directory.path().join("view");
-    let view = || RecordView::of_remote(&there, &staging(), &scratch_copy).unwrap();
+    let view = || {
+        RecordView::of_remote(&there, &staging(), &BranchPattern::default(), &scratch_copy).unwrap()
+    };
     assert!(view().is_none());
     assert!(
-        RecordView::in_repository(&scratch.repository, &staging())
+        RecordView::in_repository(&scratch.repository, &staging(), &BranchPattern::default())
             .unwrap()
             .is_none()
     );
@@ -440,7 +455,9 @@ fn a_view_reads_what_was_pushed() {
             .append(&entry("one", &[("status.yaml", Some(content))]))
             .unwrap();
         record.push().unwrap();
-        let local = RecordView::in_repository(&scratch.repository, &staging()).unwrap();
+        let local =
+            RecordView::in_repository(&scratch.repository, &staging(), &BranchPattern::default())
+                .unwrap();
         for view in [view(), local] {
             let view = view.unwrap();
             assert_eq!(
@@ -478,7 +495,7 @@ fn a_view_of_a_checkout_takes_what_was_fetched_last() {
         .unwrap();
     record.push().unwrap();
     git(&clone, &["fetch", "-q"]);
-    let view = RecordView::in_repository(&clone, &staging())
+    let view = RecordView::in_repository(&clone, &staging(), &BranchPattern::default())
         .unwrap()
         .unwrap();
     assert_eq!(view.read("status.yaml").unwrap().unwrap(), b"2");

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::record::BranchPattern;
 use crate::record::{Entry, Event, RecordBranch};
 use crate::source::scratch::{Scratch, commit_on, git};
 
@@ -38,7 +39,13 @@ fn entry(unit: &str, subject: &str, changes: &[(&str, Option<&str>)]) -> Entry {
 }
 
 fn record(scratch: &Scratch, entries: &[Entry]) {
-    let mut record = RecordBranch::open(&scratch.data(), scratch.remote(), &staging()).unwrap();
+    let mut record = RecordBranch::open(
+        &scratch.data(),
+        scratch.remote(),
+        &staging(),
+        &BranchPattern::default(),
+    )
+    .unwrap();
     for entry in entries {
         record.append(entry).unwrap();
     }
@@ -46,7 +53,8 @@ fn record(scratch: &Scratch, entries: &[Entry]) {
 }
 
 fn view(scratch: &Scratch) -> RecordView {
-    let view = RecordView::in_repository(&scratch.repository, &staging());
+    let view =
+        RecordView::in_repository(&scratch.repository, &staging(), &BranchPattern::default());
     view.unwrap().unwrap()
 }
 
@@ -128,7 +136,7 @@ fn a_shallow_clone_says_that_it_is_cut() {
         scratch.directory.path(),
         &[&branch[..], &[clone.to_str().unwrap()]].concat(),
     );
-    let view = RecordView::in_repository(&clone, &staging())
+    let view = RecordView::in_repository(&clone, &staging(), &BranchPattern::default())
         .unwrap()
         .unwrap();
     let mut history = view.history();

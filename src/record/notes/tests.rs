@@ -43,7 +43,7 @@ fn entry(
 
 /// What each entry makes of the notes, as `<source>: <note>`.
 fn told(entries: &[Recorded]) -> Vec<String> {
-    let mut notes = Notes::new(&"staging".parse().unwrap());
+    let mut notes = Notes::new("live/staging");
     let changes = entries.iter().map(|entry| {
         let changed = notes.take(entry).into_iter();
         let changed =
@@ -103,7 +103,7 @@ fn a_note_tells_when_each_unit_got_there_and_how() {
 
 #[test]
 fn a_note_of_many_units_is_bounded() {
-    let mut notes = Notes::new(&"staging".parse().unwrap());
+    let mut notes = Notes::new("live/staging");
     let mut text = String::new();
     for unit in 0..60 {
         let name = format!("u{unit}");

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::model::Signature as Author;
+use crate::record::BranchPattern;
 use crate::record::{Entry, RecordBranch};
 use crate::source::scratch::{Scratch, git};
 
@@ -46,7 +47,13 @@ struct Story {
 impl Story {
     fn new() -> Self {
         let scratch = Scratch::bare();
-        let record = RecordBranch::open(&scratch.data(), scratch.remote(), &staging()).unwrap();
+        let record = RecordBranch::open(
+            &scratch.data(),
+            scratch.remote(),
+            &staging(),
+            &BranchPattern::default(),
+        )
+        .unwrap();
         Self {
             scratch,
             record,
@@ -65,7 +72,11 @@ impl Story {
     }
 
     fn view(&self) -> RecordView {
-        let view = RecordView::in_repository(&self.scratch.repository, &staging());
+        let view = RecordView::in_repository(
+            &self.scratch.repository,
+            &staging(),
+            &BranchPattern::default(),
+        );
         view.unwrap().unwrap()
     }
 

@@ -84,7 +84,7 @@ fn what_is_written_reads_back_the_same() {
 
 #[test]
 fn the_page_names_the_environment() {
-    let page = readme(&"production".parse().unwrap());
+    let page = readme(&"production".parse().unwrap(), "live/production");
     assert!(page.starts_with("# What happened in `production`\n"));
     assert!(page.contains("git log -p live/production --"));
 }
