@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 
 use super::access::{ClusterArgs, ToolArgs};
 use super::exit;
-use super::output::{BOLD, DIM, Format, GREEN, RED, YELLOW, progress};
+use super::output::{self, BOLD, DIM, Format, GREEN, RED, YELLOW, progress};
+use super::pull_request::{self, PullRequestArgs};
 use super::records::NameArgs;
 use super::tree::TreeArgs;
 use crate::config;
@@ -29,6 +30,7 @@ const EXAMPLES: &str = "Examples:
   agent diff --environment staging --revision main
   agent diff ./manifests                   a directory as the only unit
   agent diff --watch                       again whenever a file is saved
+  agent diff --pull-request 7 --comment    in CI: what merging it would do
 
 Exit codes: 0 nothing differs, 1 something does, 2 it could not be told.";
 
@@ -57,10 +59,15 @@ pub struct DiffArgs {
     cluster: ClusterArgs,
     #[command(flatten)]
     tools: ToolArgs,
+    #[command(flatten)]
+    pull_request: PullRequestArgs,
 }
 
 pub async fn run(args: DiffArgs) -> anyhow::Result<u8> {
     let cluster = Arc::new(kube::connect(&args.cluster.access()).await?);
+    if let Some(number) = args.pull_request.pull_request {
+        return pull_request(&args, number, &cluster).await;
+    }
     if !args.watch {
         return once(&args, &cluster).await;
     }
@@ -120,6 +127,32 @@ async fn once(args: &DiffArgs, cluster: &Arc<Cluster>) -> anyhow::Result<u8> {
             .iter()
             .for_each(|(name, planned)| print(name, planned)),
     }
+    Ok(code(&planned))
+}
+
+async fn pull_request(args: &DiffArgs, number: u64, cluster: &Arc<Cluster>) -> anyhow::Result<u8> {
+    let shown = progress("comparing with the cluster");
+    let wanted = pull_request::Wanted {
+        environments: &args.environment,
+        cluster,
+        namespace: &args.cluster.namespace,
+        tools: args.tools.tools(),
+    };
+    let looked = args.pull_request.look(number, wanted).await;
+    drop(shown);
+    let looked = looked.with_context(|| format!("pull request {number} cannot be looked at"))?;
+    match args.output {
+        Format::Json => print_json(&looked.planned),
+        Format::Text => output::print(&looked.text)?,
+    }
+    match looked.problem {
+        Some(problem) => bail!("pull request {number}: {problem}"),
+        None => Ok(code(&looked.planned)),
+    }
+}
+
+/// As `kubectl diff`.
+fn code(planned: &[(EnvironmentName, PlannedEnvironment)]) -> u8 {
     let failed = planned
         .iter()
         .any(|(_, planned)| !planned.failed.is_empty());
@@ -130,11 +163,11 @@ async fn once(args: &DiffArgs, cluster: &Arc<Cluster>) -> anyhow::Result<u8> {
     let mut plans = planned.iter().flat_map(|(_, planned)| &planned.plans);
     // What could not be looked for may be there.
     let unknown = !differs && plans.any(|plan| plan.blind.is_some());
-    Ok(match (failed || unknown, differs) {
+    match (failed || unknown, differs) {
         (true, _) => exit::ERROR,
         (false, true) => exit::DIFFERENT,
         (false, false) => exit::SAME,
-    })
+    }
 }
 
 /// What the record says that each unit declared when it was last synced. Without a

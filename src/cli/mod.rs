@@ -6,6 +6,7 @@ mod diff;
 mod health;
 mod history;
 mod output;
+mod pull_request;
 mod record;
 mod records;
 mod render;
@@ -45,7 +46,7 @@ enum Command {
     /// Follow the repository, and keep what is live as it declares
     Run(Box<run::RunArgs>),
     /// Show what the agent would do: a dry run of the working tree against the cluster
-    Diff(diff::DiffArgs),
+    Diff(Box<diff::DiffArgs>),
     /// Show how each unit stands, from the record
     Status(status::StatusArgs),
     /// Show what happened, when, by whom and from which commit, from the record
@@ -85,7 +86,7 @@ impl Cli {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let code = match self.command {
             Command::Run(args) => run::run(*args).await?,
-            Command::Diff(args) => diff::run(args).await?,
+            Command::Diff(args) => diff::run(*args).await?,
             Command::Status(args) => status::run(args).await?,
             Command::History(args) => history::run(args).await?,
             Command::Why(args) => why::run(args).await?,

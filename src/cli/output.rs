@@ -107,6 +107,11 @@ pub fn warn(text: &str) {
     anstream::eprintln!("{YELLOW}warning:{YELLOW:#} {text}");
 }
 
+/// Tells on standard error what was done.
+pub fn note(text: &str) {
+    anstream::eprintln!("{DIM}{text}{DIM:#}");
+}
+
 /// What stands in a table, and how it looks.
 pub type Cell = (anstyle::Style, String);
 

@@ -17,14 +17,10 @@ const SECRET: &str = "gitops-agent-digest-key";
 /// missing, which happens only outside a cluster: a Pod's exists, and may be all that it
 /// has rights in.
 pub async fn digest_key(cluster: &Cluster, namespace: &str) -> Result<DigestKey, ApiError> {
-    let id = ObjectId::new(
-        GroupKind::new("", "Secret"),
-        Some(namespace.to_owned()),
-        SECRET.to_owned(),
-    );
-    if let Some(secret) = cluster.get(&id, None).await? {
-        return read(&secret);
+    if let Some(key) = known_digest_key(cluster, namespace).await? {
+        return Ok(key);
     }
+    let id = id(namespace);
     let home = ObjectId::new(GroupKind::new("", "Namespace"), None, namespace.to_owned());
     let missing = match cluster.get(&home, None).await {
         Ok(home) => home.is_none(),
@@ -43,6 +39,23 @@ pub async fn digest_key(cluster: &Cluster, namespace: &str) -> Result<DigestKey,
         "data": {"key": STANDARD.encode(random::bytes())},
     });
     read(&cluster.create_or_get(&id, &body).await?)
+}
+
+/// The agent's key, if it has one already.
+pub async fn known_digest_key(
+    cluster: &Cluster,
+    namespace: &str,
+) -> Result<Option<DigestKey>, ApiError> {
+    let secret = cluster.get(&id(namespace), None).await?;
+    secret.as_ref().map(read).transpose()
+}
+
+fn id(namespace: &str) -> ObjectId {
+    ObjectId::new(
+        GroupKind::new("", "Secret"),
+        Some(namespace.to_owned()),
+        SECRET.to_owned(),
+    )
 }
 
 fn read(secret: &Live) -> Result<DigestKey, ApiError> {

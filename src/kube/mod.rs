@@ -21,7 +21,7 @@ pub use cluster::{Access, ApplyMode, Cluster, Conflicts, Deletion, connect};
 pub use discovery::Resource;
 pub use error::{ApiError, Retry};
 pub use inventory::{Inventory, InventoryParent, parent_name};
-pub use key::digest_key;
+pub use key::{digest_key, known_digest_key};
 pub use lease::{Lease, Term};
 pub use observe::{Finding, find};
 pub use view::LiveView;

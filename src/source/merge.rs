@@ -78,6 +78,21 @@ pub enum MergeError {
 }
 
 impl Pulls<'_> {
+    /// Brings a branch's newest commit into a repository that is made if it is missing.
+    ///
+    /// # Errors
+    /// When the remote doesn't give it.
+    pub fn fetch_branch(&self, branch: &str) -> Result<Revision, MergeError> {
+        let repository = Repository::init_bare(self.repository)?;
+        let tracking = format!("refs/remotes/origin/{branch}");
+        let refspec = format!("+refs/heads/{branch}:{tracking}");
+        self.remote.fetch(&repository, &[refspec])?;
+        let head = repository.refname_to_id(&tracking)?.to_string();
+        Ok(head
+            .parse()
+            .expect("libgit2 prints an id as 40 hexadecimal digits"))
+    }
+
     /// Brings a pull request's commits, unless they are here.
     ///
     /// # Errors

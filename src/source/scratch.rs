@@ -15,7 +15,10 @@ use tempfile::TempDir;
 use super::{Credentials, Remote};
 use crate::model::Revision;
 
-#[allow(dead_code, reason = "shared with the integration tests; neither needs all of it")]
+#[allow(
+    dead_code,
+    reason = "shared with the integration tests; neither needs all of it"
+)]
 #[path = "../../tests/support/git_http.rs"]
 pub mod git_http;
 

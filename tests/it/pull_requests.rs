@@ -317,6 +317,61 @@ fn a_conflict_a_mistake_and_a_secret_are_told_as_such() {
 }
 
 #[test]
+fn ci_says_the_same_and_writes_the_comment_if_told_to() {
+    let mut team = Team::new("pulls-ci", "", &[("shop/a.yaml", &settings("red"))]);
+    let (number, head) = team.propose("blue", "shop/a.yaml", &settings("blue"));
+    let ci = |more: &[&str]| {
+        let number = number.to_string();
+        let words = [
+            "diff",
+            "--environment",
+            &team.stage.environment,
+            "--pull-request",
+            &number,
+        ];
+        let run = team
+            .stage
+            .agent(&words)
+            .args(["--forge", "gitea"])
+            .args(more);
+        // The clone's `origin` holds the owner's token; the forge is given the agent's.
+        run.env("AGENT_FORGE_TOKEN", &team.bot.token).run()
+    };
+    let ran = ci(&[]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stdout.contains("1 to create"), "{ran:?}");
+    assert_eq!(team.forged.comments(number), Vec::<String>::new());
+    let ran = ci(&["--comment"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let written = team.forged.comments(number);
+    assert!(written[0].ends_with(&ran.stdout), "{written:?} {ran:?}");
+    let json: Value = serde_json::from_str(&ci(&["-o", "json"]).stdout).unwrap();
+    assert_eq!(json[0]["units"][0]["steps"][0]["action"], "create");
+
+    // The daemon takes the same comment up, and CI finds nothing to write after that.
+    team.start();
+    let text = team.until_comment(number, "-  color: red");
+    team.until_status(&head, "success");
+    let ran = {
+        let number = number.to_string();
+        let words = [
+            "diff",
+            "--environment",
+            &team.stage.environment,
+            "--pull-request",
+            &number,
+        ];
+        let run = team
+            .stage
+            .agent(&words)
+            .args(["--forge", "gitea", "--comment"]);
+        run.env("AGENT_FORGE_TOKEN", &team.bot.token).run()
+    };
+    assert!(ran.stderr.contains("the comment is up to date"), "{ran:?}");
+    assert_eq!(team.forged.comments(number), [text]);
+}
+
+#[test]
 fn a_forge_that_refuses_holds_up_no_sync() {
     let mut team = Team::new("pulls-refused", "", &[("shop/a.yaml", &settings("red"))]);
     let revision = team.stage.repository.revision("HEAD");
