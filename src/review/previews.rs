@@ -32,6 +32,9 @@ use crate::source::{Merge, MergeError, Pull, Pulls, Remote, SourceState};
 /// What makes a burst of hints one look.
 const SETTLE: Duration = Duration::from_millis(50);
 
+/// How often it is seen whether live has moved, where the forge is asked less often.
+const LIVE: Duration = Duration::from_secs(30);
+
 /// What was planned because live had moved rests this many times as long as it took.
 const REST: u32 = 10;
 
@@ -67,6 +70,10 @@ pub struct Memory {
     windows: Vec<Window>,
     pulls: BTreeMap<u64, Seen>,
     known: BTreeMap<EnvironmentName, Known>,
+    /// When the forge was asked last, and what it said.
+    listed: Option<(Instant, Vec<PullRequest>)>,
+    /// Pull requests of which it was said that they are not previewed.
+    passed_over: BTreeSet<u64>,
     /// How far the views were when something was last planned for their sake.
     live: Vec<u64>,
     not_before: Option<Instant>,
@@ -98,10 +105,16 @@ impl Previewer {
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 changed = self.hint.changed() => match changed {
-                    Ok(()) => tokio::time::sleep(SETTLE).await,
+                    Ok(()) => {
+                        tokio::time::sleep(SETTLE).await;
+                        self.memory.listed = None;
+                    }
                     Err(_) => return,
                 },
-                changed = self.source.changed() => if changed.is_err() { return },
+                changed = self.source.changed() => match changed {
+                    Ok(()) => self.memory.listed = None,
+                    Err(_) => return,
+                },
                 // An environment more or less changes every comment.
                 changed = self.windows.changed() => match changed {
                     Ok(()) => self.memory = Memory::default(),
@@ -125,7 +138,11 @@ impl Previewer {
                     info!(forge = %self.forge.kind(), "pull requests are previewed again");
                 }
                 self.memory.failures = 0;
-                self.interval
+                if self.memory.pulls.is_empty() {
+                    self.interval
+                } else {
+                    self.interval.min(LIVE)
+                }
             }
             Err(error) => {
                 let wait = patience(&error, self.memory.failures, clock::now());
@@ -159,9 +176,7 @@ impl Previewer {
         let policy = self.policy(&base).await;
         let pulls = match policy {
             Previews::None => Vec::new(),
-            Previews::All | Previews::Members => {
-                self.forge.open_pull_requests(&self.branch).await?
-            }
+            Previews::All | Previews::Members => self.open().await?,
         };
         self.forget(&pulls.iter().map(|pull| pull.number).collect());
         let live: Vec<u64> = self.memory.windows.iter().map(Window::moved).collect();
@@ -169,7 +184,11 @@ impl Previewer {
         let moved = rested && live != self.memory.live;
         let began = Instant::now();
         let mut problem = None;
-        for pull in pulls.iter().filter(|pull| is_for(policy, pull)) {
+        for pull in &pulls {
+            if !is_for(policy, pull) {
+                self.pass_over(pull);
+                continue;
+            }
             match self.preview(&base, pull, moved).await {
                 Ok(()) => {}
                 // Whatever comes next would be refused as well.
@@ -182,6 +201,30 @@ impl Previewer {
             self.memory.not_before = Some(Instant::now() + began.elapsed() * REST);
         }
         problem.map_or(Ok(()), Err)
+    }
+
+    /// The open pull requests, as of the last time that the forge was due to be asked.
+    async fn open(&mut self) -> Result<Vec<PullRequest>, ForgeError> {
+        if let Some((at, pulls)) = &self.memory.listed
+            && at.elapsed() < self.interval
+        {
+            return Ok(pulls.clone());
+        }
+        let pulls = self.forge.open_pull_requests(&self.branch).await?;
+        self.memory.listed = Some((Instant::now(), pulls.clone()));
+        Ok(pulls)
+    }
+
+    /// Said once of each.
+    fn pass_over(&mut self, pull: &PullRequest) {
+        if self.memory.passed_over.insert(pull.number) {
+            let (pull_request, author) = (pull.number, &pull.author.name);
+            info!(
+                pull_request,
+                author,
+                "not previewed: `previews` in agent.yaml allows it for members, from the repository's own branches"
+            );
+        }
     }
 
     /// The policy as it stands on the branch.
@@ -208,6 +251,9 @@ impl Previewer {
     fn forget(&mut self, open: &BTreeSet<u64>) {
         let before = self.memory.pulls.len();
         self.memory.pulls.retain(|number, _| open.contains(number));
+        self.memory
+            .passed_over
+            .retain(|number| open.contains(number));
         if self.memory.pulls.len() != before || before == 0 {
             let pulls = Pulls {
                 repository: &self.mirror,

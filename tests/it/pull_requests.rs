@@ -1,6 +1,9 @@
 //! What people see on the forge: a pull request says what it would do, and its merge what
 //! became of it. On the real Gitea and the real control plane.
 
+use std::net::TcpListener;
+use std::time::Instant;
+
 use serde_json::Value;
 
 use crate::support::agent::Agent;
@@ -49,10 +52,14 @@ impl Team {
     }
 
     fn invocation(&self) -> Agent {
+        self.invocation_every("1s")
+    }
+
+    fn invocation_every(&self, interval: &str) -> Agent {
         self.stage
             .invocation()
-            .args(["--poll-interval", "1s", "--forge", "gitea"])
-            .args(["--pull-request-interval", "1s"])
+            .args(["--poll-interval", interval, "--forge", "gitea"])
+            .args(["--pull-request-interval", interval])
             .env("AGENT_GIT_TOKEN", &self.bot.token)
     }
 
@@ -208,6 +215,62 @@ fn a_pull_request_says_what_it_would_do_and_its_merge_what_it_did() {
         &["log", "-1", "--format=%s %D", entry],
     );
     assert!(text.contains("shop"), "{text}");
+    assert_eq!(team.forged.comments(number).len(), 1);
+
+    // What can't be synced is told there too.
+    team.stage
+        .repository
+        .git(&["pull", "--quiet", "origin", "main"]);
+    let broken = team.stage.commit("Break it", &[("shop/a.yaml", "a: [\n")]);
+    let text = team.until_status(&broken, "failure");
+    assert!(
+        text.starts_with("shop is failed: shop/a.yaml:1:4"),
+        "{text}"
+    );
+    let useless = team.stage.commit("Break all", &[("agent.yaml", "a: [\n")]);
+    let text = team.until_status(&useless, "failure");
+    assert!(text.starts_with("it cannot be used: "), "{text}");
+}
+
+#[test]
+fn webhooks_carry_it_from_the_pull_request_to_the_cluster() {
+    let mut team = Team::new("pulls-hook", "", &[("shop/a.yaml", &settings("red"))]);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let run = team
+        .invocation_every("1h")
+        .args(["--webhook-addr", &address]);
+    let secret = run.home().join("secret");
+    std::fs::write(&secret, "correct horse").unwrap();
+    let run = run.args(["--webhook-secret-file".as_ref(), secret.as_os_str()]);
+    let revision = team.stage.repository.revision("HEAD");
+    team.stage.start_as(run);
+    team.stage.until_synced("shop", &revision);
+    team.until_status(&revision, "success");
+    team.forged
+        .hook(&format!("http://{address}/webhook"), "correct horse");
+
+    let (number, head) = team.propose("blue", "shop/a.yaml", &settings("blue"));
+    team.until_comment(number, "+  color: blue");
+    team.until_status(&head, "success");
+    let head = team
+        .forged
+        .branch("blue", "Bluer", &[("shop/a.yaml", &settings("navy"))]);
+    team.until_comment(number, "+  color: navy");
+    team.until_status(&head, "success");
+    let merged = team.forged.merge(number);
+    let began = Instant::now();
+    team.stage.until("the merge to be live", |stage| {
+        let seen = stage.get("configmap", "settings");
+        if seen["data"]["color"] == "navy" {
+            Ok(())
+        } else {
+            Err(seen.to_string())
+        }
+    });
+    println!("live {:?} after the merge", began.elapsed());
+    team.until_status(&merged, "success");
     assert_eq!(team.forged.comments(number).len(), 1);
 }
 
