@@ -137,6 +137,7 @@ async fn pull_request(args: &DiffArgs, number: u64, cluster: &Arc<Cluster>) -> a
         cluster,
         namespace: &args.cluster.namespace,
         tools: args.tools.tools(),
+        branches: &args.record.names,
     };
     let looked = args.pull_request.look(number, wanted).await;
     drop(shown);

@@ -15,6 +15,7 @@ mod schema;
 mod serving;
 mod since;
 mod status;
+mod telemetry;
 mod tree;
 mod validate;
 mod verify;

@@ -15,7 +15,7 @@ use crate::forge::{Forge, Kept, Marker, PullRequest, keep_comment};
 use crate::kube::{self, Cluster};
 use crate::model::{Digest, DigestKey, EnvironmentName, UnitName};
 use crate::reconcile::{PlannedEnvironment, Tools};
-use crate::record::RecordView;
+use crate::record::{BranchPattern, RecordView};
 use crate::review::{self, Hindrance, Known, Occasion, Planner, Prospect, foresee};
 use crate::runtime::random;
 use crate::source::{Checkout, Merge, Pull, Pulls, Remote};
@@ -45,6 +45,7 @@ pub struct Wanted<'a> {
     pub cluster: &'a Arc<Cluster>,
     pub namespace: &'a str,
     pub tools: Tools,
+    pub branches: &'a BranchPattern,
 }
 
 /// What merging a pull request would do.
@@ -79,7 +80,7 @@ impl PullRequestArgs {
         };
         let records = scratch.path().join("record.git");
         let known = |name: EnvironmentName| {
-            let recorded = recorded(&remote, &name, &records);
+            let recorded = recorded(&remote, &name, wanted.branches, &records);
             let known = Known {
                 recorded,
                 ..Known::default()
@@ -167,9 +168,10 @@ fn names(wanted: &[EnvironmentName], tree: &dyn crate::model::Tree) -> Vec<Envir
 fn recorded(
     remote: &Remote,
     environment: &EnvironmentName,
+    names: &BranchPattern,
     scratch: &Path,
 ) -> BTreeMap<UnitName, Digest> {
-    let view = RecordView::of_remote(remote, environment, scratch);
+    let view = RecordView::of_remote(remote, environment, names, scratch);
     let status = view.and_then(|view| view.map(|view| view.status()).transpose());
     let status = status.unwrap_or_else(|error| {
         warn!(%environment, %error, "the record cannot be read");

@@ -1,6 +1,5 @@
 //! `agent run`: the daemon.
 
-use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,23 +14,25 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
-use tracing_subscriber::EnvFilter;
 
 use super::access::{ClusterArgs, ForgeArgs, RepositoryArgs, ToolArgs};
 use super::exit;
 use super::records::NameArgs;
 use super::serving::{Serving, holder, term};
-use super::verify::VerifyArgs;
+use super::telemetry;
+use super::verify::{SigningArgs, VerifyArgs};
 use super::webhook::{Listeners, WebhookArgs};
 use crate::forge::Forge;
 use crate::forge::webhook::endpoint;
 use crate::kube::{self, Cluster, Lease};
 use crate::model::{DigestKey, EnvironmentName};
 use crate::reconcile::{Ending, Environment, Journal, JournalOptions, Options, RunMode, Window};
+use crate::record::SigningKey;
 use crate::review::{Memory, Planner, Previewer, Teller};
 use crate::runtime::admin::{self, Readiness};
 use crate::runtime::metrics::Metrics;
 use crate::runtime::{clock, shutdown};
+use crate::source::verify::{Policy, Verifier};
 use crate::source::{Follow, Follower, Remote, SourceState};
 
 /// Examples are part of the help.
@@ -113,10 +114,12 @@ pub struct RunArgs {
     webhook: WebhookArgs,
     #[command(flatten)]
     verify: VerifyArgs,
+    #[command(flatten)]
+    signing: SigningArgs,
 }
 
 pub async fn run(args: RunArgs) -> anyhow::Result<u8> {
-    telemetry();
+    telemetry::start();
     let data_dir = match &args.data_dir {
         Some(directory) => directory.clone(),
         None => default_data_dir()?,
@@ -127,6 +130,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<u8> {
             data_dir.display()
         )
     })?;
+    let (policy, signing_key) = (args.verify.policy()?, args.signing.key()?);
     let mut background = JoinSet::new();
     let stop = shutdown::on_signal(&mut background)?;
     let cluster = Arc::new(kube::connect(&args.cluster.access()).await?);
@@ -181,6 +185,8 @@ pub async fn run(args: RunArgs) -> anyhow::Result<u8> {
         cluster,
         follower: &follower,
         pull_requests: hint,
+        policy,
+        signing_key,
         metrics,
         readiness,
         windows: watch::Sender::default(),
@@ -206,6 +212,10 @@ struct Start<'a> {
     follower: &'a Follower,
     /// Counts up when a webhook says that pull requests may have changed.
     pull_requests: watch::Receiver<u64>,
+    /// Which commits have to be signed.
+    policy: Option<Policy>,
+    /// What the record's entries are signed with.
+    signing_key: Option<SigningKey>,
     metrics: Metrics,
     readiness: Readiness,
     /// Of the environments that are ours.
@@ -364,6 +374,12 @@ impl Start<'_> {
         }
     }
 
+    fn verifier(&self, name: &EnvironmentName) -> Option<Verifier> {
+        let policy = self.policy.clone()?;
+        let mirror = self.follower.mirror_path();
+        Some(Verifier::new(policy, name, &self.data_dir, mirror))
+    }
+
     fn mode(&self) -> RunMode {
         if self.args.once {
             RunMode::Once
@@ -384,6 +400,7 @@ impl Start<'_> {
             Some(address) => self.args.repository.remote(address)?,
             None => source.clone(),
         };
+        let signing_key = self.signing_key.clone();
         let journal = tokio::task::spawn_blocking(move || {
             Journal::open(
                 &opened,
@@ -392,6 +409,7 @@ impl Start<'_> {
                     remote,
                     names: &names,
                     source,
+                    signing_key,
                     metrics,
                 },
             )
@@ -404,11 +422,7 @@ impl Start<'_> {
             repository: self.follower.mirror_path().to_owned(),
             source: self.follower.state(),
             waker: self.follower.waker(),
-            verifier: self.args.verify.verifier(
-                name,
-                &self.data_dir,
-                self.follower.mirror_path(),
-            )?,
+            verifier: self.verifier(name),
             tools: self.args.tools.tools(),
             metrics: self.metrics.clone(),
             mode: self.mode(),
@@ -463,19 +477,4 @@ fn default_data_dir() -> anyhow::Result<PathBuf> {
         .or_else(home)
         .context("there is no home directory to keep data in; give --data-dir")?;
     Ok(base.join("gitops-agent").join("data"))
-}
-
-/// Text for a person at a terminal, JSON for whatever collects logs. `RUST_LOG` sets
-/// what is told.
-fn telemetry() {
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("info,kube_client=off,kube_runtime=off"));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    if std::io::stderr().is_terminal() {
-        builder.with_target(false).init();
-    } else {
-        builder.json().flatten_event(true).init();
-    }
 }

@@ -1,12 +1,13 @@
-//! The flags by which commits have to be signed.
+//! The flags by which commits have to be signed, and entries of the record are.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::ensure;
 use clap::Args;
 
-use crate::model::{EnvironmentName, Revision};
-use crate::source::verify::{Keys, Mode, Policy, Verifier};
+use crate::model::Revision;
+use crate::record::SigningKey;
+use crate::source::verify::{Keys, Mode, Policy};
 
 /// Which commits have to be signed, and with which keys.
 #[derive(Debug, Args)]
@@ -33,13 +34,8 @@ pub struct VerifyArgs {
 }
 
 impl VerifyArgs {
-    /// What judges the commits of an environment; none where none has to be signed.
-    pub fn verifier(
-        &self,
-        environment: &EnvironmentName,
-        data_dir: &Path,
-        mirror: &Path,
-    ) -> anyhow::Result<Option<Verifier>> {
+    /// What is asked for; none where no commit has to be signed.
+    pub fn policy(&self) -> anyhow::Result<Option<Policy>> {
         let Some(mode) = self.mode else {
             ensure!(
                 self.keys.is_empty() && self.since.is_none(),
@@ -57,11 +53,40 @@ impl VerifyArgs {
         );
         // Better told now than with the first commit.
         Keys::read(&self.keys)?;
-        let policy = Policy {
+        Ok(Some(Policy {
             mode,
             keys: self.keys.clone(),
             since: self.since.clone(),
-        };
-        Ok(Some(Verifier::new(policy, environment, data_dir, mirror)))
+        }))
+    }
+}
+
+/// What entries of the record are signed with.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Signatures of the record")]
+pub struct SigningArgs {
+    /// Private SSH key to sign the record's entries with
+    #[arg(
+        long = "record-signing-key",
+        env = "AGENT_RECORD_SIGNING_KEY",
+        value_name = "FILE"
+    )]
+    key: Option<PathBuf>,
+    /// File with the passphrase of that key, if it is encrypted
+    #[arg(
+        long = "record-signing-passphrase-file",
+        env = "AGENT_RECORD_SIGNING_PASSPHRASE_FILE",
+        value_name = "FILE",
+        requires = "key"
+    )]
+    passphrase: Option<PathBuf>,
+}
+
+impl SigningArgs {
+    /// The key; none where entries are not signed.
+    pub fn key(&self) -> anyhow::Result<Option<SigningKey>> {
+        let file = self.key.as_ref();
+        let key = file.map(|file| SigningKey::read(file, self.passphrase.as_deref()));
+        Ok(key.transpose()?)
     }
 }

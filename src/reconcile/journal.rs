@@ -18,7 +18,9 @@ use crate::record::foreign::ForeignFile;
 use crate::record::status::StatusFile;
 use crate::record::status_files::{self, STATUS, StatusError};
 use crate::record::story::Changes;
-use crate::record::{BranchPattern, Entry, PushError, RecordBranch, content_id, path, text};
+use crate::record::{
+    BranchPattern, Entry, PushError, RecordBranch, SigningKey, content_id, path, text,
+};
 use crate::runtime::metrics::{EnvironmentLabels, Metrics};
 use crate::source::Remote;
 
@@ -68,6 +70,8 @@ pub struct JournalOptions<'a> {
     pub names: &'a BranchPattern,
     /// The environment repository, whose commits get notes.
     pub source: Remote,
+    /// What entries are signed with.
+    pub signing_key: Option<SigningKey>,
     /// Told how many entries wait.
     pub metrics: Metrics,
 }
@@ -82,8 +86,11 @@ impl Journal {
         environment: &EnvironmentName,
         options: JournalOptions<'_>,
     ) -> anyhow::Result<Self> {
-        let mut branch =
-            RecordBranch::open(options.data_dir, options.remote, environment, options.names)?;
+        let JournalOptions {
+            data_dir, remote, ..
+        } = options;
+        let mut branch = RecordBranch::open(data_dir, remote, environment, options.names)?
+            .signed_by(options.signing_key);
         if let Err(error) = branch.refresh() {
             warn!(%environment, error = %chain(&error), "the remote's record cannot be read, going on with what is here");
         }

@@ -18,6 +18,7 @@ use tracing::warn;
 use super::names::BranchPattern;
 use super::outcome::{Below, PushError, Pushed, RecordError};
 use super::signature::{author, committer};
+use super::signing::{Draft, SigningKey};
 use super::store::Lock;
 use super::theirs::Theirs;
 use super::{Entry, compact, local, store, view};
@@ -37,6 +38,7 @@ pub struct RecordBranch {
     environment: EnvironmentName,
     pub(super) branch: String,
     pub(super) remote: Remote,
+    pub(super) signing_key: Option<SigningKey>,
     /// Held as long as this lives.
     _lock: Lock,
 }
@@ -63,6 +65,7 @@ impl RecordBranch {
             environment: environment.clone(),
             branch,
             remote,
+            signing_key: None,
             _lock: lock,
         })
     }
@@ -70,6 +73,12 @@ impl RecordBranch {
     /// The environment.
     pub fn environment(&self) -> &EnvironmentName {
         &self.environment
+    }
+
+    /// Signs what is added from now on.
+    pub fn signed_by(mut self, key: Option<SigningKey>) -> Self {
+        self.signing_key = key;
+        self
     }
 
     /// Takes in what the remote has; what is queued here goes on top of it.
@@ -195,14 +204,14 @@ impl RecordBranch {
         let before = parent.as_ref().map(Commit::tree).transpose()?;
         let tree = self.changed(before.as_ref(), &changes)?;
         let parents: Vec<&Commit<'_>> = parent.iter().collect();
-        let id = self.repository.commit(
-            None,
-            &author(&entry.author)?,
-            &committer(entry.time)?,
-            &entry.message(),
-            &tree,
-            &parents,
-        )?;
+        let draft = Draft {
+            author: &author(&entry.author)?,
+            committer: &committer(entry.time)?,
+            message: &entry.message(),
+            tree: &tree,
+            parents: &parents,
+        };
+        let id = draft.write(&self.repository, self.signing_key.as_ref())?;
         self.set_ours(id)?;
         Ok(id)
     }

@@ -5,6 +5,7 @@ use tracing::{info, warn};
 
 use super::branch::{Changes, RecordBranch};
 use super::outcome::{PushError, RecordError};
+use super::signing::Draft;
 
 /// Whether the remote's branch is where we believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,14 +65,14 @@ impl RecordBranch {
         let parent = self.repository.find_commit(onto)?;
         let tree = self.changed(Some(&parent.tree()?), &changes)?;
         let message = String::from_utf8_lossy(entry.message_bytes());
-        self.repository.commit(
-            None,
-            &entry.author(),
-            &entry.committer(),
-            &message,
-            &tree,
-            &[&parent],
-        )
+        let draft = Draft {
+            author: &entry.author(),
+            committer: &entry.committer(),
+            message: &message,
+            tree: &tree,
+            parents: &[&parent],
+        };
+        draft.write(&self.repository, self.signing_key.as_ref())
     }
 
     fn changes_of(&self, entry: &Commit<'_>) -> Result<Changes, git2::Error> {

@@ -50,6 +50,7 @@ mod pull_requests;
 mod random_edits;
 mod readiness;
 mod readme;
+mod record_is_signed;
 mod record_is_the_log;
 mod remote_outage;
 mod replace;
