@@ -342,7 +342,7 @@ impl Start<'_> {
                 () = stop.cancelled() => return Ok(Ending::Stopped),
                 term = term(&lease, self.mode(), duration, told) => term?,
             };
-            let environment = self.environment(name, key.clone()).await?;
+            let environment = self.environment(name, key.clone(), stop).await?;
             serving.send_replace(Serving::Ours(environment.context()));
             let over = stop.child_token();
             let (mut running, mut telling) = (JoinSet::new(), JoinSet::new());
@@ -388,11 +388,30 @@ impl Start<'_> {
         }
     }
 
-    async fn environment(
+    /// Opens the record. One of which nothing is known, neither here nor from its remote,
+    /// is opened anew once there is a revision to enforce: else what it tells already
+    /// would be told again.
+    async fn journal(
         &self,
         name: &EnvironmentName,
-        key: DigestKey,
-    ) -> anyhow::Result<Environment> {
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Journal> {
+        let mut source = self.follower.state();
+        loop {
+            let waits = source.borrow_and_update().head.is_none();
+            let journal = self.open_journal(name).await?;
+            if !journal.is_unread() || !waits || self.args.once {
+                return Ok(journal);
+            }
+            tokio::select! {
+                changed = source.changed() => changed.context("the task that follows the repository has ended")?,
+                () = stop.cancelled() => return Ok(journal),
+            }
+            tokio::task::spawn_blocking(|| journal.close()).await?;
+        }
+    }
+
+    async fn open_journal(&self, name: &EnvironmentName) -> anyhow::Result<Journal> {
         let (data_dir, metrics, opened) =
             (self.data_dir.clone(), self.metrics.clone(), name.clone());
         let (source, names) = (self.remote.clone(), self.args.record.names.clone());
@@ -414,6 +433,15 @@ impl Start<'_> {
                 },
             )
         });
+        journal.await?
+    }
+
+    async fn environment(
+        &self,
+        name: &EnvironmentName,
+        key: DigestKey,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Environment> {
         let options = Options {
             environment: name.clone(),
             cluster: Arc::clone(&self.cluster),
@@ -429,7 +457,7 @@ impl Start<'_> {
             compare: unless_zero(self.args.compare_interval),
             relist: unless_zero(self.args.relist_interval),
         };
-        Ok(Environment::new(options, journal.await??))
+        Ok(Environment::new(options, self.journal(name, stop).await?))
     }
 }
 

@@ -19,7 +19,7 @@ pub use foreign::ignored_in_vain;
 pub use guard::Granted;
 pub use order::{Dependencies, DependencyError, dependencies, foreign, rank};
 pub use subject::{AsDesired, Baseline, Members, Neighbours, Observation, Refusal, Seen, Subject};
-pub use text::{diff, recorded_side};
+pub use text::{diff, recorded_side, short};
 pub use types::{
     Action, Blocked, Cause, Checked, FieldChange, ForeignField, Plan, Proposed, Standing, Step,
 };

@@ -121,7 +121,7 @@ fn field(difference: &Difference) -> FieldChange {
 }
 
 /// A value in a line of text.
-pub(super) fn short(value: &Value) -> String {
+pub fn short(value: &Value) -> String {
     shortened(value.to_string())
 }
 

@@ -2,13 +2,14 @@
 //! differ, and the thread that commits and pushes, so that no pass waits for a remote.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use git2::Oid;
+use git2::{Oid, Repository};
+use serde_json::Value;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -34,6 +35,10 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::fro
 pub struct Journal {
     environment: EnvironmentName,
     branch: String,
+    /// Whether nothing is known of what is recorded.
+    unread: bool,
+    /// The repository that its entries are in.
+    repository: PathBuf,
     /// Content of the recorded tree, by path.
     files: BTreeMap<String, Oid>,
     /// How everything stands, as recorded.
@@ -91,10 +96,13 @@ impl Journal {
         } = options;
         let mut branch = RecordBranch::open(data_dir, remote, environment, options.names)?
             .signed_by(options.signing_key);
-        if let Err(error) = branch.refresh() {
+        let refreshed = branch.refresh();
+        let unread = refreshed.is_err() && branch.tip().is_none();
+        if let Err(error) = refreshed {
             warn!(%environment, error = %chain(&error), "the remote's record cannot be read, going on with what is here");
         }
         let noting = Noting::start(environment, branch.notes(options.data_dir, options.source))?;
+        let repository = branch.path().to_owned();
         let files = branch.files()?;
         let status = read_status(environment, &branch, &files)?;
         let foreign = read_foreign(&branch, &files)?;
@@ -123,6 +131,8 @@ impl Journal {
         Ok(Self {
             environment: environment.clone(),
             branch: branch_name,
+            unread,
+            repository,
             files,
             status,
             foreign,
@@ -138,6 +148,12 @@ impl Journal {
     /// The branch, for messages.
     pub(super) fn branch(&self) -> &str {
         &self.branch
+    }
+
+    /// Whether the remote could not be read and nothing is known here either, so that
+    /// what is entered may have been recorded before.
+    pub fn is_unread(&self) -> bool {
+        self.unread
     }
 
     /// What the record says now.
@@ -158,6 +174,14 @@ impl Journal {
     /// What each unit declared when it was last synced.
     pub(super) fn desired(&self) -> watch::Receiver<Arc<BTreeMap<UnitName, Digest>>> {
         self.desired.subscribe()
+    }
+
+    /// An object as it is recorded; `None` where it isn't, or not on disk yet.
+    pub(super) fn recorded(&self, unit: &UnitName, id: &ObjectId) -> Option<Value> {
+        let content = self.files.get(&path::of_object(unit, id))?;
+        let repository = Repository::open_bare(&self.repository).ok()?;
+        let blob = repository.find_blob(*content).ok()?;
+        serde_saphyr::from_slice(blob.content()).ok()
     }
 
     /// The files of a unit that differ from what is recorded. `files` are all of it, by

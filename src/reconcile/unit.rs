@@ -36,6 +36,8 @@ pub(super) struct UnitState {
     pub(super) source: Option<SourceCommit>,
     /// When it was first on its way to what it declares; `None` once it was there.
     pub(super) began: Option<Timestamp>,
+    /// Whether a pass has compared what is recorded of it with what is live.
+    pub(super) caught_up: bool,
     /// Why the newest revision could not be rendered.
     pub(super) unrendered: Option<String>,
     /// Whether it has left the configuration.
@@ -101,6 +103,7 @@ impl UnitState {
             desired: None,
             source: None,
             began: None,
+            caught_up: false,
             unrendered: None,
             retired: false,
             inventory,

@@ -81,6 +81,11 @@ impl RecordBranch {
         self
     }
 
+    /// The repository of our own that the entries are in.
+    pub fn path(&self) -> &Path {
+        self.repository.path()
+    }
+
     /// Takes in what the remote has; what is queued here goes on top of it.
     pub fn refresh(&mut self) -> Result<(), PushError> {
         self.take_theirs().map(|_| ())

@@ -3,6 +3,7 @@
 //! Invariants: at most one pass of a unit is under way; a unit waits in a state that
 //! an event ends, never in a pass; what woke a pass does not change what it does.
 
+mod away;
 mod foreign;
 mod outcome;
 mod record;

@@ -31,6 +31,7 @@ impl Environment {
     pub(super) async fn passed(&mut self, name: &UnitName, outcome: Outcome) {
         let now = clock::now();
         self.context.begun.store(true, Ordering::Relaxed);
+        self.tell_away(name, &outcome, now);
         self.tell_drift(name, &outcome, now);
         let Some(unit) = self.units.get_mut(name) else {
             return;

@@ -1,0 +1,98 @@
+//! What was done to a unit's objects while no agent ran and desired moved as well. Where
+//! desired is as it was, that is plain drift; here the plan calls it a change of desired,
+//! and what somebody did would go under in the sync. The recorded tree tells it apart.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::Environment;
+use super::record::scene;
+use crate::config::FieldPath;
+use crate::fields;
+use crate::model::{UnitName, yaml};
+use crate::plan::{Action, Cause, FieldChange, Observation, Step, short};
+use crate::reconcile::journal::Journal;
+use crate::reconcile::pass::Outcome;
+use crate::record::story::{self, Changes, Scene, Told};
+
+impl Environment {
+    /// Writes down what somebody did before the first pass over a unit, by whom and when,
+    /// before what the pass itself did is written down.
+    pub(super) fn tell_away(&mut self, name: &UnitName, outcome: &Outcome, now: Timestamp) {
+        let Some(unit) = self.units.get_mut(name) else {
+            return;
+        };
+        let planned = &outcome.planned;
+        // What could not be read is looked at the next time.
+        if unit.caught_up || planned.problem.is_some() {
+            return;
+        }
+        unit.caught_up = true;
+        let mut by_actor: BTreeMap<Option<String>, Vec<(&Step, Told)>> = BTreeMap::new();
+        let steps = planned.plan.steps.iter();
+        for step in steps.filter(|step| step.cause == Cause::Change) {
+            let told = self
+                .journal
+                .recorded(name, &step.object)
+                .and_then(|recorded| moved(step, &recorded, planned.observed.get(&step.object)));
+            if let Some(told) = told {
+                let actor = told.fields.iter().find_map(FieldChange::actor);
+                let actor = actor.map(|manager| manager.name.clone());
+                by_actor.entry(actor).or_default().push((step, told));
+            }
+        }
+        for steps in by_actor.into_values() {
+            let scene = Scene {
+                plan: Some(planned.plan.digest),
+                state: None,
+                ..scene(&self.context.environment, name, &self.units[name], now)
+            };
+            let mut changes = Changes::new();
+            for (step, _) in &steps {
+                let live = step.live.as_ref().map(|live| yaml(&live.value()));
+                changes.extend(Journal::change(name, &step.object, live));
+            }
+            let told: Vec<Told> = steps.into_iter().map(|(_, told)| told).collect();
+            let entry = story::drifted(&scene, &told, changes);
+            let status = self.journal.status().clone();
+            self.journal.enter(entry, status);
+        }
+    }
+}
+
+/// What somebody made of an object that was `recorded`; `None` where nobody did anything
+/// to what was ours, or it was us.
+fn moved(step: &Step, recorded: &Value, observed: Option<&Observation>) -> Option<Told> {
+    let told = |action, fields| Told {
+        object: step.object.clone(),
+        action,
+        fields,
+    };
+    match (step.action, observed) {
+        (Action::Create, _) => Some(told(Action::Create, Vec::new())),
+        (Action::Change | Action::Adopt | Action::Replace, Some(Observation::Present(seen))) => {
+            let live = step.live.as_ref()?.value();
+            let remover = fields::last_writer(&seen.live());
+            let fields: Vec<FieldChange> = step
+                .fields
+                .iter()
+                .filter_map(|field| {
+                    let path = FieldPath::parse(&field.path).ok()?;
+                    let before = path.resolve(recorded)?;
+                    let now = path.resolve(&live);
+                    let gone = remover.clone().filter(|_| now.is_none());
+                    let moved = FieldChange {
+                        to: Some(short(before)),
+                        remover: gone.or(field.remover.clone()),
+                        ..field.clone()
+                    };
+                    (now != Some(before) && moved.actor().is_some()).then_some(moved)
+                })
+                .collect();
+            (!fields.is_empty()).then(|| told(Action::Change, fields))
+        }
+        _ => None,
+    }
+}
