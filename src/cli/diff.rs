@@ -173,7 +173,7 @@ fn code(planned: &[(EnvironmentName, PlannedEnvironment)]) -> u8 {
 
 /// What the record says that each unit declared when it was last synced. Without a
 /// record at hand, nothing.
-fn recorded(
+pub(super) fn recorded(
     root: &Path,
     environment: &EnvironmentName,
     names: &BranchPattern,

@@ -1,6 +1,7 @@
 //! The command line: one file for each subcommand.
 
 mod access;
+mod adopt;
 mod completions;
 mod diff;
 mod health;
@@ -57,6 +58,8 @@ enum Command {
     /// Work on the record itself
     #[command(subcommand)]
     Record(record::RecordCommand),
+    /// Write what exists or was changed only in the cluster into the files of the working tree
+    Adopt(adopt::AdoptArgs),
     /// Print the objects that the repository declares
     Render(render::RenderArgs),
     /// Tell the health of the objects in a file, by the agent's rules
@@ -92,6 +95,7 @@ impl Cli {
             Command::History(args) => history::run(args).await?,
             Command::Why(args) => why::run(args).await?,
             Command::Record(command) => record::run(command).await?,
+            Command::Adopt(args) => adopt::run(args).await?,
             Command::Render(args) => render::run(args).await?,
             Command::Health(args) => health::run(&args)?,
             Command::Validate(args) => validate::run(args).await?,

@@ -10,9 +10,11 @@ mod changes;
 mod kustomize;
 mod locate;
 mod manifests;
+mod new;
 mod source;
 mod tree;
 pub mod yaml;
 
-pub use source::{Adoption, LiveObject, Why, adopt_changes};
+pub use new::{NotAdopted, adopt_object};
+pub use source::{Adoption, Left, LiveObject, Others, Why, adopt_changes};
 pub use tree::EditedTree;

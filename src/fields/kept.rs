@@ -9,14 +9,25 @@ use super::list::{self, Shape};
 use super::natural::is_natural;
 use super::owners::Entry;
 use super::scalar::{same, spelled_alike, zero};
-use super::set::FieldSet;
-use crate::model::{Desired, Live};
+use super::set::{Element, FieldSet};
+use crate::model::{Desired, FIELD_MANAGER, Live};
 
-/// Desired with the values that its fields have in the cluster. A field that is gone
-/// there is left out, an item too; what is spelled otherwise but means the same stays as
-/// it is declared. Lists stay in desired's order.
-pub fn kept(desired: &Desired, live: &Live) -> Value {
+/// What is to be thought of a declared field that isn't live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Absence {
+    /// Somebody took it away: what is declared was applied.
+    Removed,
+    /// Nothing: it may have been declared since the last apply.
+    Unexplained,
+}
+
+/// Desired with the values that others have given its fields in the cluster. A field that
+/// they took away is left out, an item too; what is spelled otherwise but means the same
+/// stays as it is declared, and so does what we own: there desired has moved, or the
+/// server rewrites what we send. Lists stay in desired's order.
+pub fn kept(desired: &Desired, live: &Live, absence: Absence) -> Value {
     let body = desired.body();
+    let ours = super::owned(live, FIELD_MANAGER);
     // Whoever owns a field tells how the schema takes it: as a whole, or by parts.
     let mut owned = FieldSet::default();
     for fields in Entry::all(live).filter_map(|entry| entry.fields().ok()) {
@@ -24,9 +35,14 @@ pub fn kept(desired: &Desired, live: &Live) -> Value {
     }
     let walk = Walk {
         builtin: is_builtin(&desired.id.kind.group),
+        absence,
     };
     let (Some(fields), Some(found)) = (body.as_object(), live.body.as_object()) else {
         return body;
+    };
+    let owned = Owned {
+        by_anybody: Some(&owned),
+        by_us: Some(&ours),
     };
     let kept = fields.iter().filter_map(|(name, value)| {
         let live = found.get(name);
@@ -43,10 +59,44 @@ pub fn kept(desired: &Desired, live: &Live) -> Value {
 struct Walk {
     /// Whether Kubernetes itself serves the kind.
     builtin: bool,
+    absence: Absence,
+}
+
+/// Who owns what at a path.
+#[derive(Clone, Copy)]
+struct Owned<'a> {
+    by_anybody: Option<&'a FieldSet>,
+    by_us: Option<&'a FieldSet>,
+}
+
+const NOBODYS: Owned<'static> = Owned {
+    by_anybody: None,
+    by_us: None,
+};
+
+impl Owned<'_> {
+    fn child(self, element: &Element) -> Self {
+        Self {
+            by_anybody: self.by_anybody.and_then(|set| set.child(element)),
+            by_us: self.by_us.and_then(|set| set.child(element)),
+        }
+    }
+
+    fn field(self, name: &str) -> Self {
+        Self {
+            by_anybody: self.by_anybody.and_then(|set| set.field(name)),
+            by_us: self.by_us.and_then(|set| set.field(name)),
+        }
+    }
+
+    /// Whether it is owned, and nothing below it.
+    fn whole(set: Option<&FieldSet>) -> bool {
+        set.is_some_and(|set| set.member && set.is_leaf())
+    }
 }
 
 impl Walk {
-    fn metadata(&self, desired: &Value, live: Option<&Value>, owned: Option<&FieldSet>) -> Value {
+    fn metadata(&self, desired: &Value, live: Option<&Value>, owned: Owned<'_>) -> Value {
         let (Some(desired), Some(live)) = (desired.as_object(), live.and_then(Value::as_object))
         else {
             return desired.clone();
@@ -56,8 +106,7 @@ impl Walk {
             let value = if server || matches!(name.as_str(), "uid" | "resourceVersion") {
                 Some(value.clone())
             } else {
-                let owned = owned.and_then(|owned| owned.field(name));
-                self.value(value, live.get(name), owned, name)
+                self.value(value, live.get(name), owned.field(name), name)
             };
             Some((name.clone(), value?))
         });
@@ -68,14 +117,19 @@ impl Walk {
         &self,
         desired: &Value,
         live: Option<&Value>,
-        owned: Option<&FieldSet>,
+        owned: Owned<'_>,
         field: &str,
     ) -> Option<Value> {
         let Some(live) = live else {
             // The server drops what stands for nothing.
-            return zero(desired).then(|| desired.clone());
+            let stays = zero(desired) || self.absence == Absence::Unexplained;
+            return stays.then(|| desired.clone());
         };
-        let whole = owned.is_some_and(|owned| owned.member && owned.is_leaf());
+        let whole = Owned::whole(owned.by_anybody);
+        let container = desired.is_object() || desired.is_array();
+        if Owned::whole(owned.by_us) && !(container && empty(desired)) {
+            return Some(desired.clone());
+        }
         Some(match (desired, live) {
             (Value::Object(desired), Value::Object(live)) => {
                 let whole = whole && !desired.is_empty();
@@ -95,13 +149,12 @@ impl Walk {
         &self,
         desired: &Map<String, Value>,
         live: &Map<String, Value>,
-        owned: Option<&FieldSet>,
+        owned: Owned<'_>,
         whole: bool,
         field: &str,
     ) -> Value {
         let declared = desired.iter().filter_map(|(name, value)| {
-            let owned = owned.and_then(|owned| owned.field(name));
-            let live = live.get(name);
+            let (live, owned) = (live.get(name), owned.field(name));
             let value = match (live, whole) {
                 (Some(live), true) => Some(self.inside(value, live, name)),
                 _ => self.value(value, live, owned, name),
@@ -123,19 +176,19 @@ impl Walk {
         &self,
         desired: &[Value],
         live: &[Value],
-        owned: Option<&FieldSet>,
+        owned: Owned<'_>,
         whole: bool,
         field: &str,
     ) -> Vec<Value> {
         let nothing = FieldSet::default();
-        let set = owned.unwrap_or(&nothing);
+        let set = owned.by_anybody.unwrap_or(&nothing);
         if whole {
             return self.whole_list(desired, live, field);
         }
         if set.is_value_set() {
-            let there = desired
-                .iter()
-                .filter(|item| live.iter().any(|it| same(it, item)));
+            let there = desired.iter().filter(|item| {
+                live.iter().any(|it| same(it, item)) || self.absence == Absence::Unexplained
+            });
             return there.cloned().collect();
         }
         let owned_names = set.key_names();
@@ -147,8 +200,14 @@ impl Walk {
         let pairs = list::pair(desired, live, set, &names);
         let items = desired.iter().zip(&pairs.matches);
         let kept = items.filter_map(|(item, found)| {
-            let owned = found.owned.map(|at| &set.children[at].1);
-            self.value(item, Some(&live[found.live?]), owned, field)
+            let owned = match found.owned {
+                Some(at) => owned.child(&set.children[at].0),
+                None => NOBODYS,
+            };
+            let Some(place) = found.live else {
+                return (self.absence == Absence::Unexplained).then(|| item.clone());
+            };
+            self.value(item, Some(&live[place]), owned, field)
         });
         kept.collect()
     }
@@ -179,7 +238,7 @@ impl Walk {
     fn inside(&self, desired: &Value, live: &Value, field: &str) -> Value {
         match (desired, live) {
             (Value::Object(desired), Value::Object(live)) => {
-                self.map(desired, live, None, true, field)
+                self.map(desired, live, NOBODYS, true, field)
             }
             (Value::Array(desired), Value::Array(live)) => {
                 Value::Array(self.whole_list(desired, live, field))
@@ -211,5 +270,13 @@ impl Walk {
         self.builtin
             && !collection
             && (is_default(parent, field, value) || is_natural(parent, field, value, around))
+    }
+}
+
+fn empty(value: &Value) -> bool {
+    match value {
+        Value::Object(map) => map.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        _ => false,
     }
 }

@@ -37,7 +37,7 @@ mod verdict;
 pub use clear::{Sharing, clear};
 pub use compare::compare;
 pub use holders::holders;
-pub use kept::kept;
+pub use kept::{Absence, kept};
 pub use others::{Foreign, Others, others};
 pub use owners::{Owner, last_writer, owned, owners};
 pub use people::set_by_people;

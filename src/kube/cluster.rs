@@ -153,6 +153,11 @@ impl Cluster {
         self.discovery.resource(kind, version).await
     }
 
+    /// The kinds of any group that go by a name, in whatever case.
+    pub async fn kinds_named(&self, name: &str) -> Result<Vec<GroupKind>, ApiError> {
+        self.discovery.named(name).await
+    }
+
     /// Asks the server anew for its kinds when next one is needed.
     pub async fn forget_kinds(&self) {
         self.discovery.forget().await;

@@ -91,6 +91,17 @@ impl Discovery {
         found.ok_or_else(|| ApiError::NoSuchKind(kind.clone()))
     }
 
+    /// The kinds of any group that go by a name, in whatever case.
+    pub async fn named(&self, name: &str) -> Result<Vec<GroupKind>, ApiError> {
+        let mut slot = self.table.write().await;
+        if slot.is_none() {
+            *slot = Some(self.wire.paced(read_table).await?);
+        }
+        let kinds = slot.iter().flat_map(BTreeMap::keys);
+        let named = kinds.filter(|kind| kind.kind.eq_ignore_ascii_case(name));
+        Ok(named.cloned().collect())
+    }
+
     /// Forgets what it knows, after a kind has gone.
     pub async fn forget(&self) {
         *self.table.write().await = None;

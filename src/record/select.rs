@@ -110,6 +110,11 @@ impl ObjectPattern {
         false
     }
 
+    /// Its kind, without a group, as it was written.
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
     /// Its namespace.
     pub fn namespace(&self) -> Option<&str> {
         self.namespace.as_deref()
@@ -120,7 +125,8 @@ impl ObjectPattern {
         &self.name
     }
 
-    fn is_kind(&self, kind: &GroupKind) -> bool {
+    /// Whether a kind is the one meant.
+    pub fn is_kind(&self, kind: &GroupKind) -> bool {
         let group = self.group.as_deref();
         kind.kind.eq_ignore_ascii_case(&self.kind) && group.is_none_or(|group| group == kind.group)
     }

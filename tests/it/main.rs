@@ -13,6 +13,7 @@ mod support;
 mod adopt;
 mod api_server_outage;
 mod caught_up;
+mod cli_adopt;
 mod cli_diff;
 mod cli_health;
 mod cli_history;

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::edit::manifests::read;
 use crate::edit::source::Why;
 use crate::edit::tree::EditedTree;
+use crate::edit::yaml::{self, Step};
 use crate::model::{EntryKind, Tree};
 use crate::render::yaml::documents;
 
@@ -133,4 +134,38 @@ pub(super) fn normal(directory: &str, path: &str) -> Option<String> {
         }
     }
     Some(parts.join("/"))
+}
+
+/// The directory for a new resource, and the namespace that it gets there.
+pub(in crate::edit) fn place_of_new(layers: &[Layer]) -> (String, Option<String>) {
+    let Some(layer) = layers.first() else {
+        return (String::new(), None);
+    };
+    let namespace = layer.value.get("namespace").and_then(Value::as_str);
+    (layer.directory.clone(), namespace.map(str::to_owned))
+}
+
+/// The tree with a file of the first layer's directory among its resources.
+pub(in crate::edit) fn with_resource(
+    mut tree: EditedTree,
+    directory: &str,
+    name: &str,
+) -> Result<EditedTree, Why> {
+    let Some((layer, _)) = Layer::read(&tree, directory)? else {
+        return Ok(tree);
+    };
+    let mut resources: Vec<Value> = layer.items("resources").cloned().collect();
+    resources.push(name.into());
+    let edited = if layer.value.is_null() {
+        yaml::append(&layer.text, &json!({ "resources": resources }))
+    } else {
+        let path = [Step::Key("resources".to_owned())];
+        yaml::set(&layer.text, 0, &path, &Value::from(resources))
+    };
+    let edited = edited.map_err(|error| Why::Unwritable {
+        path: layer.file.clone(),
+        message: error.to_string(),
+    })?;
+    tree.write(&layer.file, edited);
+    Ok(tree)
 }

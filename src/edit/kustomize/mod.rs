@@ -12,7 +12,7 @@ use super::changes::FieldChange;
 use super::tree::EditedTree;
 use crate::render::Manifest;
 
-pub(super) use layer::Layer;
+pub(super) use layer::{Layer, place_of_new, with_resource};
 pub(super) use set::{merge_patch, patches};
 
 /// What a change is looked for with.

@@ -6,7 +6,11 @@ use super::*;
 
 /// An object that we have applied, of which somebody changed fields since.
 fn drifted(kind: (&str, &str), body: Value, live: Value) -> Value {
-    kept(&desired(kind.0, kind.1, body), &Live::new(live))
+    kept(
+        &desired(kind.0, kind.1, body),
+        &Live::new(live),
+        Absence::Removed,
+    )
 }
 
 fn entry(manager: &str, operation: &str, fields: &Value) -> Value {
@@ -91,4 +95,24 @@ fn defaults_within_what_is_owned_as_a_whole_stay_out() {
         .unwrap()
         .push(json!({"kind": "User", "name": "eve"}));
     assert_eq!(more, wanted);
+}
+
+#[test]
+fn what_we_own_or_never_applied_is_no_drift() {
+    let body = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"},
+        "data": {"ours": "new", "theirs": "old", "added": "x"}});
+    let live = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "managedFields": [
+            entry(FIELD_MANAGER, "Apply", &json!({"f:data": {"f:ours": {}}})),
+            entry("kubectl-edit", "Update", &json!({"f:data": {"f:theirs": {}}}))]},
+        "data": {"ours": "old", "theirs": "new"}});
+    let found = |absence| {
+        let live = Live::new(live.clone());
+        kept(&desired("", "ConfigMap", body.clone()), &live, absence)["data"].clone()
+    };
+    let both = json!({"ours": "new", "theirs": "new", "added": "x"});
+    assert_eq!(found(Absence::Unexplained), both);
+    assert_eq!(
+        found(Absence::Removed),
+        json!({"ours": "new", "theirs": "new"})
+    );
 }

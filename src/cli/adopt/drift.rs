@@ -1,0 +1,188 @@
+//! `agent adopt --drift`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::super::exit;
+use super::super::output::{BOLD, print, progress, warn};
+use super::super::tree::WorkingTree;
+use super::{AdoptArgs, others};
+use crate::config;
+use crate::edit::{Adoption, LiveObject, adopt_changes};
+use crate::fields::{self, Absence};
+use crate::kube::{self, Cluster, Finding};
+use crate::model::{Desired, Digest, FIELD_MANAGER, Live, ObjectId, UnitName, holds_secret};
+use crate::reconcile::{Labels, RenderCache, UnitDesired, declare};
+
+pub(super) async fn adopt(
+    args: &AdoptArgs,
+    tree: &WorkingTree,
+    environment: &config::Environment,
+) -> anyhow::Result<u8> {
+    let shown = progress("comparing with the cluster");
+    let cluster = kube::connect(&args.cluster.access()).await?;
+    let tools = args.tools.tools();
+    let mut environment = environment.clone();
+    let wanted = |name: &UnitName| args.unit.as_ref().is_none_or(|unit| unit == name);
+    environment.units.retain(|name, _| wanted(name));
+    let labels = Labels::ApplySet {
+        namespace: &args.cluster.namespace,
+    };
+    let mut cache = RenderCache::default();
+    let declared = declare(
+        &tree.tree,
+        &environment,
+        &tools,
+        labels,
+        Some(&cluster),
+        &mut cache,
+    )
+    .await;
+    let recorded = super::super::diff::recorded(&tree.root, &environment.name, &args.record.names);
+    let mut found = Found::default();
+    // Units may share files: each begins with what was written for those before it.
+    let mut files = Arc::clone(&tree.tree);
+    for (name, unit) in &declared.units {
+        let desired = match &unit.desired {
+            Ok(desired) => desired,
+            Err(error) => {
+                warn(&format!(
+                    "{name} can't be rendered, and is left out:\n{error}"
+                ));
+                found.complete = false;
+                continue;
+            }
+        };
+        let objects = drifted(&cluster, desired, recorded.get(name), &mut found).await;
+        if objects.is_empty() {
+            continue;
+        }
+        let others = others(&tree.resolved, &environment, &unit.unit);
+        let adoption = adopt_changes(&files, &unit.unit, &others, &tools, &objects).await;
+        files = Arc::new(adoption.tree.clone());
+        found.adoptions.push((name.clone(), adoption));
+    }
+    drop(shown);
+    report(tree, &found)
+}
+
+/// What was found.
+struct Found {
+    adoptions: Vec<(UnitName, Adoption)>,
+    /// Secrets that have drifted.
+    secrets: Vec<ObjectId>,
+    /// Whether everything could be looked at.
+    complete: bool,
+}
+
+impl Default for Found {
+    fn default() -> Self {
+        Self {
+            adoptions: Vec::new(),
+            secrets: Vec::new(),
+            complete: true,
+        }
+    }
+}
+
+/// The unit's objects of which others have changed fields.
+async fn drifted(
+    cluster: &Cluster,
+    desired: &Arc<UnitDesired>,
+    recorded: Option<&Digest>,
+    found: &mut Found,
+) -> Vec<LiveObject> {
+    // What was synced as it is declared now, and is gone, was taken away.
+    let absence = if recorded == Some(&desired.digest) {
+        Absence::Removed
+    } else {
+        Absence::Unexplained
+    };
+    let ids = desired.objects.values();
+    let ids: BTreeMap<ObjectId, String> = ids
+        .map(|object| (object.id.clone(), object.api_version.clone()))
+        .collect();
+    let mut drifted = Vec::new();
+    for (id, finding) in kube::find(cluster, &ids).await {
+        let live = match finding {
+            Finding::Present(live) => live,
+            Finding::Absent => continue,
+            Finding::Unknown(error) => {
+                warn(&format!("{id} can't be read, and is left out: {error}"));
+                found.complete = false;
+                continue;
+            }
+        };
+        let Some(desired) = desired.objects.get(&id) else {
+            continue;
+        };
+        let Some(wanted) = changed(desired, &live, absence) else {
+            continue;
+        };
+        if holds_secret(&id) {
+            found.secrets.push(id);
+        } else {
+            drifted.push(LiveObject { id, wanted });
+        }
+    }
+    drifted
+}
+
+/// The object with what others have changed of it since we applied it.
+fn changed(desired: &Desired, live: &Live, absence: Absence) -> Option<serde_json::Value> {
+    if fields::owned(live, FIELD_MANAGER).is_empty() {
+        return None;
+    }
+    let kept = fields::kept(desired, live, absence);
+    (kept != desired.body()).then_some(kept)
+}
+
+fn report(tree: &WorkingTree, found: &Found) -> anyhow::Result<u8> {
+    let mut complete = found.complete;
+    let mut files = Vec::new();
+    for (unit, adoption) in &found.adoptions {
+        super::write(tree, &adoption.tree)?;
+        for (id, fields) in &adoption.taken {
+            print(&format!(
+                "{BOLD}{unit}{BOLD:#} {id}: {}\n",
+                fields.join(", ")
+            ))?;
+        }
+        if !adoption.also.is_empty() {
+            let also: Vec<&str> = adoption.also.iter().map(String::as_str).collect();
+            warn(&format!(
+                "{} read these files too, and will have the same",
+                also.join(", ")
+            ));
+        }
+        for left in &adoption.left {
+            complete = false;
+            warn(&format!("{} is left as it is: {}", left.object, left.why));
+            if let Some(patch) = &left.patch {
+                print(&format!("What would have to change:\n{patch}"))?;
+            }
+        }
+        if !adoption.tree.files().is_empty() {
+            files.push(super::next(tree, &adoption.tree));
+        }
+    }
+    for id in &found.secrets {
+        complete = false;
+        warn(&format!(
+            "{id} was changed, and is left as it is: what is in a Secret is never written to Git"
+        ));
+    }
+    if files.is_empty() && complete {
+        print("nothing was changed in the cluster by others\n")?;
+    } else if !files.is_empty() {
+        print(&format!(
+            "\nLook through it, then:\n  {}\n",
+            files.join("\n  ")
+        ))?;
+    }
+    Ok(if complete {
+        exit::SAME
+    } else {
+        exit::DIFFERENT
+    })
+}

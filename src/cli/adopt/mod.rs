@@ -1,0 +1,171 @@
+//! `agent adopt`: what exists or was changed only in the cluster, written into the files
+//! of the working tree, for a person to commit.
+
+mod drift;
+mod object;
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use similar::TextDiff;
+
+use super::access::{ClusterArgs, ToolArgs};
+use super::output::{GREEN, RED, print};
+use super::records::NameArgs;
+use super::tree::{TreeArgs, WorkingTree};
+use crate::config::{self, Resolved};
+use crate::edit::{EditedTree, Others};
+use crate::model::{EnvironmentName, UnitName};
+use crate::record::ObjectPattern;
+
+const EXAMPLES: &str = "Examples:
+  agent adopt Deployment/shop/web --unit shop   an object that no unit declares yet
+  agent adopt --drift --environment staging     what was changed by hand, everywhere
+  agent adopt --drift --unit shop
+
+Files are changed where they are, with nothing else in them; nothing is committed, and
+nothing in the cluster is touched.
+
+Exit codes: 0 written, or nothing to write; 1 something could not be written; 2 an error.";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct AdoptArgs {
+    /// An object to declare, as Kind/namespace/name
+    #[arg(
+        value_name = "OBJECT",
+        required_unless_present = "drift",
+        conflicts_with = "drift"
+    )]
+    object: Option<ObjectPattern>,
+    /// Make the files say what was changed in the cluster
+    #[arg(long)]
+    drift: bool,
+    /// The unit [default: for an object the one that is in its namespace, for --drift all]
+    #[arg(long, value_name = "NAME")]
+    unit: Option<UnitName>,
+    /// The environment that the cluster is [default: the only one]
+    #[arg(long, env = "AGENT_ENVIRONMENT", value_name = "NAME")]
+    environment: Option<EnvironmentName>,
+    #[command(flatten)]
+    record: NameArgs,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    #[command(flatten)]
+    tools: ToolArgs,
+}
+
+pub async fn run(args: AdoptArgs) -> anyhow::Result<u8> {
+    let arguments = TreeArgs {
+        path: None,
+        revision: None,
+    };
+    let tree = arguments.open()?;
+    let environment = environment(&args, &tree.resolved)?;
+    if let Some(unit) = &args.unit
+        && !environment.units.contains_key(unit)
+    {
+        let names: Vec<&str> = environment.units.keys().map(UnitName::as_str).collect();
+        bail!(
+            "{} has no unit {unit}; it has {}",
+            environment.name,
+            names.join(", ")
+        );
+    }
+    match &args.object {
+        Some(object) => object::adopt(&args, &tree, &environment, object).await,
+        None => drift::adopt(&args, &tree, &environment).await,
+    }
+}
+
+fn environment(args: &AdoptArgs, resolved: &Resolved) -> anyhow::Result<config::Environment> {
+    if let Some(name) = &args.environment {
+        let found = resolved.environment(name);
+        return Ok(found.context("the repository is not valid")?.clone());
+    }
+    let config = resolved.clone().config();
+    let config = config.context("the repository is not valid")?;
+    let names: Vec<&str> = config
+        .environments
+        .keys()
+        .map(EnvironmentName::as_str)
+        .collect();
+    if let [_] = names[..] {
+        let mut only = config.environments.into_values();
+        return only.next().context("the repository has no environment");
+    }
+    bail!(
+        "say which environment the cluster is, with --environment: {}",
+        names.join(", ")
+    )
+}
+
+/// All units of the repository but one, by names for people.
+fn others(resolved: &Resolved, environment: &config::Environment, unit: &config::Unit) -> Others {
+    let environments = resolved
+        .environments
+        .values()
+        .filter_map(|it| it.as_ref().ok());
+    let units = environments.flat_map(|environment| {
+        let units = environment.units.values();
+        units.map(|unit| (environment.name.clone(), unit.clone()))
+    });
+    let other = |(name, other): &(EnvironmentName, config::Unit)| {
+        *name != environment.name || other.name != unit.name
+    };
+    units
+        .filter(other)
+        .map(|(environment, unit)| (format!("{environment}/{}", unit.name), unit))
+        .collect()
+}
+
+/// Writes the edited files into the working tree, and shows what changed in them.
+fn write(tree: &WorkingTree, edited: &EditedTree) -> anyhow::Result<()> {
+    for (path, content) in edited.files() {
+        let (on_disk, before) = (tree.root.join(path), edited.before(path));
+        if let Some(directory) = on_disk.parent() {
+            std::fs::create_dir_all(directory)
+                .with_context(|| format!("{path} can't be written"))?;
+        }
+        std::fs::write(&on_disk, content).with_context(|| format!("{path} can't be written"))?;
+        show(path, before.as_deref(), content)?;
+    }
+    Ok(())
+}
+
+fn show(path: &str, before: Option<&[u8]>, after: &[u8]) -> anyhow::Result<()> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let from = match &before {
+        Some(_) => format!("a/{path}"),
+        None => "/dev/null".to_owned(),
+    };
+    let before = before.map(text).unwrap_or_default();
+    let after = text(after);
+    let difference = TextDiff::from_lines(&before, &after);
+    let unified = difference
+        .unified_diff()
+        .context_radius(3)
+        .header(&from, &format!("b/{path}"))
+        .to_string();
+    for line in unified.lines() {
+        match line.as_bytes().first() {
+            Some(b'+') => print(&format!("{GREEN}{line}{GREEN:#}\n"))?,
+            Some(b'-') => print(&format!("{RED}{line}{RED:#}\n"))?,
+            _ => print(&format!("{line}\n"))?,
+        }
+    }
+    Ok(())
+}
+
+/// What a person does next with files that were written.
+fn next(tree: &WorkingTree, edited: &EditedTree) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    let shown = |path: &String| {
+        let on_disk = tree.root.join(path);
+        let short = on_disk.strip_prefix(&here).map(Path::to_owned);
+        short.unwrap_or(on_disk).display().to_string()
+    };
+    let files: Vec<String> = edited.files().keys().map(shown).collect();
+    format!("git add {} && git commit", files.join(" "))
+}
