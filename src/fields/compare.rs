@@ -135,6 +135,23 @@ impl<'a> Walk<'a> {
         self.builtin && self.applied
     }
 
+    /// A map that no built-in kind owns as a whole.
+    fn is_granular(&self) -> bool {
+        let names = self.path.iter().map(|step| match step {
+            Step::Field(name) => *name,
+            _ => "",
+        });
+        let path: Vec<&str> = names.collect();
+        let granular = [
+            &["spec"][..],
+            &["data"],
+            &["binaryData"],
+            &["metadata", "labels"],
+            &["metadata", "annotations"],
+        ];
+        self.builtin && granular.contains(&path.as_slice())
+    }
+
     /// The one built-in kind whose whole spec is taken back on update.
     fn spec_is_reset(&self) -> bool {
         self.live.body.get("kind").and_then(Value::as_str) == Some("CertificateSigningRequest")
@@ -146,6 +163,9 @@ impl<'a> Walk<'a> {
         let Some(desired) = desired.as_object() else {
             return self.report(Kind::Unclear, Some(Doubt::Zero));
         };
+        if desired.is_empty() && owned.is_none() {
+            return self.report(Kind::NotOwned, Some(Doubt::Zero));
+        }
         let owned = owned.unwrap_or(&NOTHING);
         let data = self.live.body.get("data");
         for (name, value) in desired {
@@ -195,7 +215,7 @@ impl<'a> Walk<'a> {
         };
         if same(desired, live) {
             // Owned as `{}` before and granular: then what is in it is others'.
-            if filled && others_below(self.live, &self.path) {
+            if filled && (self.is_granular() || others_below(self.live, &self.path)) {
                 self.unowned(desired, Some(live));
             }
         } else if empty_map(desired) && live.is_object() {

@@ -120,9 +120,14 @@ impl Observed {
     fn compare(&mut self, context: &Context, input: &PlanInput, desired: &Desired, live: Live) {
         let differences = match fields::compare(desired, &live) {
             Verdict::Maybe(differences) => differences,
-            verdict => {
-                context.compared.unknow(&desired.id);
+            // What was called no difference is none again once drift was put back.
+            Verdict::Drifted(differences) => {
+                let verdict = Verdict::Drifted(differences);
                 return self.settle(context, desired, &live, verdict);
+            }
+            Verdict::Clean => {
+                context.compared.unknow(&desired.id);
+                return self.settle(context, desired, &live, Verdict::Clean);
             }
         };
         let moved = input

@@ -55,6 +55,8 @@ fn settings(unit: &Unit) -> Digest {
         "namespace": unit.namespace,
         "allowPlainSecrets": unit.allow_plain_secrets,
         "exclude": unit.exclude,
+        // What is kept of a unit tells of rules that match nothing.
+        "ignore": format!("{:?}", unit.ignore),
     }))
 }
 
