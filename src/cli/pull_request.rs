@@ -11,7 +11,7 @@ use tracing::warn;
 use super::access::{ForgeArgs, RepositoryArgs};
 use super::output;
 use crate::config;
-use crate::forge::{Forge, Kept, Marker, PullRequest, keep_comment};
+use crate::forge::{Forge, Kept, PullRequest, keep_comment};
 use crate::kube::{self, Cluster};
 use crate::model::{Digest, DigestKey, EnvironmentName, UnitName};
 use crate::reconcile::{PlannedEnvironment, Tools};
@@ -101,15 +101,16 @@ impl PullRequestArgs {
             base: &pull.base,
             url: &pull.url,
         };
-        let text = review::comment(occasion, &prospect, forge.comment_limit());
+        let names: Vec<EnvironmentName> = environments.into_keys().collect();
+        let sections = review::sections(occasion, &names, &prospect, forge.comment_limit());
         if self.comment {
-            let marker = Marker::new("preview", environments.keys());
-            match keep_comment(&*forge, number, &marker, &text).await? {
+            match keep_comment(&*forge, number, review::PREVIEW, &sections).await? {
                 Kept::Same => output::note("the comment is up to date"),
                 Kept::Written | Kept::Changed => output::note("the comment was written"),
             }
         }
-        Ok(looked(text, prospect))
+        let text = sections.into_iter().map(|section| section.text);
+        Ok(looked(text.collect(), prospect))
     }
 
     fn remote(&self) -> anyhow::Result<Remote> {

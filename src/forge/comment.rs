@@ -1,20 +1,29 @@
-//! One comment on a pull request, kept up to date.
+//! One comment on a pull request, kept up to date, by one agent or by several.
 //!
 //! It is found by a hidden marker, an HTML comment in its first line, among the comments
-//! of the token's own user alone: anybody may write such a line. The marker also names the
-//! digest of the text, so that what is there already is not written again, also after a
-//! restart, and whatever the forge does to the spaces in it.
+//! of the token's own user alone: anybody may write such a line. Each environment has a
+//! section of its own in it, between markers, and whoever serves the environment writes
+//! that section and leaves the others. A forge has no compare-and-swap for comments, so
+//! after writing it is looked whether the section is there. The markers also name the
+//! digest of the section, so that what is there is not written again, also after a
+//! restart, and whatever the forge does to the spaces in it; and so that no text can
+//! contain its own end.
 
 use super::Forge;
 use super::error::ForgeError;
 use super::types::Comment;
 use crate::model::Digest;
 
-/// What a comment is found by.
+/// How often it is written again because another agent wrote at the same time.
+const ATTEMPTS: usize = 3;
+
+/// A part of the comment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Marker {
-    topic: &'static str,
-    names: Vec<String>,
+pub struct Section {
+    /// What it tells of: a name of letters, digits and `-`.
+    pub name: String,
+    /// In Markdown.
+    pub text: String,
 }
 
 /// What was done to a comment.
@@ -22,77 +31,219 @@ pub struct Marker {
 pub enum Kept {
     /// There was none.
     Written,
-    /// It had another text.
+    /// It had other sections.
     Changed,
     /// It is as it was.
     Same,
 }
 
-impl Marker {
-    /// Of comments about a topic, such as `preview`, and what they tell of: a comment that
-    /// tells of any of these names (letters, digits, `-`) is the one.
-    pub fn new(topic: &'static str, names: impl IntoIterator<Item = impl ToString>) -> Self {
+/// A section as it stands in a comment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stands {
+    name: String,
+    digest: String,
+    text: String,
+}
+
+impl From<&Section> for Stands {
+    fn from(section: &Section) -> Self {
         Self {
-            topic,
-            names: names.into_iter().map(|name| name.to_string()).collect(),
+            name: section.name.clone(),
+            digest: Digest::of_bytes(section.text.as_bytes()).to_string(),
+            text: section.text.clone(),
         }
     }
-
-    /// The first line of a comment with this text.
-    fn line(&self, text: &str) -> String {
-        let names = self.names.join(" ");
-        let digest = Digest::of_bytes(text.as_bytes());
-        format!("<!-- gitops-agent {} {names} {digest} -->", self.topic)
-    }
-
-    /// Whether a comment begins with the marker of this topic and one of these names.
-    fn marks(&self, comment: &Comment) -> bool {
-        let words = words(&comment.text);
-        let Some((topic, rest)) = words.split_first() else {
-            return false;
-        };
-        *topic == self.topic
-            && rest
-                .iter()
-                .any(|word| self.names.iter().any(|name| name == word))
-    }
 }
 
-/// The words of a comment's marker, the topic first; none where it has no marker.
-fn words(text: &str) -> Vec<&str> {
-    let line = text.trim_start().lines().next().unwrap_or_default();
-    let inside = line
-        .strip_prefix("<!-- gitops-agent ")
-        .and_then(|line| line.trim_end().strip_suffix("-->"));
-    inside
-        .map(|inside| inside.split_whitespace().collect())
-        .unwrap_or_default()
-}
-
-/// Has a pull request hold one comment of this marker with this text. More of them, which
-/// two daemons may have written at once, are left as they are, and the first is kept.
+/// Has a pull request hold one comment of a topic, such as `preview`, with these sections.
 ///
 /// # Errors
 /// Those of the forge.
 pub async fn keep_comment(
     forge: &dyn Forge,
     number: u64,
-    marker: &Marker,
-    text: &str,
+    topic: &str,
+    sections: &[Section],
 ) -> Result<Kept, ForgeError> {
-    let line = marker.line(text);
-    let comments = forge.own_comments(number).await?;
-    let known = comments.into_iter().find(|comment| marker.marks(comment));
-    let whole = format!("{line}\n{text}");
-    match known {
-        Some(comment) if words(&comment.text) == words(&line) => Ok(Kept::Same),
-        Some(comment) => {
-            forge.edit_comment(number, comment.id, &whole).await?;
-            Ok(Kept::Changed)
+    let ours: Vec<Stands> = sections.iter().map(Stands::from).collect();
+    let mut kept = Kept::Same;
+    for _ in 0..ATTEMPTS {
+        let all = forge.own_comments(number).await?;
+        let mut found = all.into_iter().filter(|comment| is_about(comment, topic));
+        let Some(first) = found.next() else {
+            // What was just written need not be seen yet; it is not written twice.
+            if kept == Kept::Written {
+                return Ok(kept);
+            }
+            forge.comment(number, &whole(topic, &ours)).await?;
+            kept = Kept::Written;
+            continue;
+        };
+        // Two agents that found none have both written one.
+        let doubles: Vec<Comment> = found.collect();
+        let mut stand = read(&first.text);
+        for double in &doubles {
+            stand = joined(&read(&double.text), &stand);
         }
-        None => {
-            forge.comment(number, &whole).await?;
-            Ok(Kept::Written)
+        let wanted = joined(&stand, &ours);
+        if wanted != stand || !doubles.is_empty() {
+            let text = bounded(forge, topic, &wanted, &ours);
+            forge.edit_comment(number, first.id, &text).await?;
+            if kept == Kept::Same {
+                kept = Kept::Changed;
+            }
         }
+        for double in &doubles {
+            forge.delete_comment(number, double.id).await?;
+        }
+        if wanted == stand && doubles.is_empty() {
+            return Ok(kept);
+        }
+    }
+    Ok(kept)
+}
+
+/// All sections of `before`, those of `now` in the place of those of the same name. One
+/// with the same digest stays as it stands.
+fn joined(before: &[Stands], now: &[Stands]) -> Vec<Stands> {
+    let mut all = before.to_vec();
+    for section in now {
+        match all.iter_mut().find(|known| known.name == section.name) {
+            Some(known) if known.digest == section.digest => {}
+            Some(known) => *known = section.clone(),
+            None => all.push(section.clone()),
+        }
+    }
+    all
+}
+
+/// What others have written goes before the forge refuses the whole.
+fn bounded(forge: &dyn Forge, topic: &str, all: &[Stands], ours: &[Stands]) -> String {
+    let text = whole(topic, all);
+    if text.len() <= forge.comment_limit() {
+        text
+    } else {
+        whole(topic, ours)
+    }
+}
+
+fn whole(topic: &str, sections: &[Stands]) -> String {
+    let mut text = marker(&[topic]);
+    for section in sections {
+        let end = if section.text.ends_with('\n') {
+            ""
+        } else {
+            "\n"
+        };
+        let Stands {
+            name,
+            digest,
+            text: inside,
+        } = section;
+        text.push_str(&marker(&["begin", name, digest]));
+        text.push_str(inside);
+        text.push_str(end);
+        text.push_str(&marker(&["end", name, digest]));
+    }
+    text
+}
+
+/// A line that nobody sees.
+fn marker(words: &[&str]) -> String {
+    format!("<!-- gitops-agent {} -->\n", words.join(" "))
+}
+
+fn words(line: &str) -> Vec<&str> {
+    let inside = line
+        .trim()
+        .strip_prefix("<!-- gitops-agent ")
+        .and_then(|line| line.strip_suffix("-->"));
+    inside
+        .map(|inside| inside.split_whitespace().collect())
+        .unwrap_or_default()
+}
+
+fn is_about(comment: &Comment, topic: &str) -> bool {
+    let first = comment.text.trim_start().lines().next();
+    first.is_some_and(|line| words(line) == [topic])
+}
+
+/// The sections of a comment. One without an end is none.
+fn read(text: &str) -> Vec<Stands> {
+    let mut lines = text.lines();
+    let mut sections = Vec::new();
+    while let Some(line) = lines.next() {
+        let ["begin", name, digest] = words(line)[..] else {
+            continue;
+        };
+        let end = ["end", name, digest];
+        let rest = lines.clone();
+        let inside: Vec<&str> = rest.take_while(|line| words(line) != end).collect();
+        let mut after = lines.clone().skip(inside.len());
+        if after.next().is_some() {
+            sections.push(Stands {
+                name: name.to_owned(),
+                digest: digest.to_owned(),
+                text: inside.iter().flat_map(|line| [line, "\n"]).collect(),
+            });
+            for _ in 0..=inside.len() {
+                lines.next();
+            }
+        }
+    }
+    sections
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn section(name: &str, text: &str) -> Stands {
+        Stands::from(&Section {
+            name: name.to_owned(),
+            text: text.to_owned(),
+        })
+    }
+
+    #[test]
+    fn sections_are_read_as_they_were_written() {
+        let sections = [
+            section("staging", "### a\n\n| b |\n"),
+            section(
+                "production",
+                "<!-- gitops-agent end production sha256:0 -->\nc\n",
+            ),
+        ];
+        let text = whole("preview", &sections);
+        assert_eq!(read(&text), sections);
+        assert_eq!(read(&text.replace('\n', "\r\n")), sections);
+        let comment = Comment { id: 1, text };
+        assert!(is_about(&comment, "preview") && !is_about(&comment, "other"));
+        assert_eq!(read("<!-- gitops-agent begin a b -->\nno end\n"), []);
+        assert_eq!(read(""), []);
+    }
+
+    #[test]
+    fn the_sections_of_others_stay() {
+        let (a, b, c) = (
+            section("a", "1\n"),
+            section("b", "2\n"),
+            section("b", "3\n"),
+        );
+        let before = [a.clone(), b.clone()];
+        assert_eq!(
+            joined(&before, std::slice::from_ref(&c)),
+            [a.clone(), c.clone()]
+        );
+        assert_eq!(joined(&before, &[section("d", "4\n")]).len(), 3);
+        // What only looks otherwise, as the forge gave it back, is not touched.
+        let spaced = Stands {
+            text: "1 \n".to_owned(),
+            ..a
+        };
+        assert_eq!(
+            joined(std::slice::from_ref(&spaced), &[section("a", "1\n")]),
+            [spaced]
+        );
     }
 }

@@ -310,6 +310,13 @@ impl Forge for Gitea {
         })
     }
 
+    fn delete_comment(&self, _number: u64, id: u64) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let path = self.path(&format!("/issues/comments/{id}"));
+            self.http.remove(&path).await
+        })
+    }
+
     fn statuses<'a>(&'a self, revision: &'a Revision) -> Answer<'a, Vec<CommitStatus>> {
         Box::pin(async move {
             let path = self.path(&format!("/commits/{revision}/statuses?limit=50"));

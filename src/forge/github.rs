@@ -300,6 +300,13 @@ impl Forge for GitHub {
         })
     }
 
+    fn delete_comment(&self, _number: u64, id: u64) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let path = self.path(&format!("/issues/comments/{id}"));
+            self.http.remove(&path).await
+        })
+    }
+
     fn statuses<'a>(&'a self, revision: &'a Revision) -> Answer<'a, Vec<CommitStatus>> {
         Box::pin(async move {
             let path = self.path(&format!("/commits/{revision}/status?per_page=100"));

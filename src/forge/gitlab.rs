@@ -254,6 +254,13 @@ impl Forge for GitLab {
         })
     }
 
+    fn delete_comment(&self, number: u64, id: u64) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let path = self.path(&format!("/merge_requests/{number}/notes/{id}"));
+            self.http.remove(&path).await
+        })
+    }
+
     fn statuses<'a>(&'a self, revision: &'a Revision) -> Answer<'a, Vec<CommitStatus>> {
         Box::pin(async move {
             // Without `all` each name comes once, with its newest.

@@ -130,6 +130,15 @@ impl Http {
         self.parse(&answer, &method, path)
     }
 
+    /// Removes something, if it is there.
+    pub(super) async fn remove(&self, path: &str) -> Result<(), ForgeError> {
+        let request = self.client.delete(format!("{}{path}", self.api));
+        match self.send(request, &Method::DELETE, path).await {
+            Ok(_) | Err(ForgeError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// What is wrong with an answer that says something impossible.
     pub(super) fn unclear(&self, path: &str, reason: &dyn std::fmt::Display) -> ForgeError {
         ForgeError::Unclear {

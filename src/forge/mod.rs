@@ -25,7 +25,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 
 pub use address::{AddressError, ForgeAddress, ForgeKind};
-pub use comment::{Kept, Marker, keep_comment};
+pub use comment::{Kept, Section, keep_comment};
 pub use error::{ForgeError, Retry};
 pub use token::ForgeToken;
 pub use types::{
@@ -73,6 +73,9 @@ pub trait Forge: Send + Sync {
 
     /// Gives a comment another text.
     fn edit_comment<'a>(&'a self, number: u64, id: u64, text: &'a str) -> Answer<'a, ()>;
+
+    /// Removes a comment; one that is gone already is no error.
+    fn delete_comment(&self, number: u64, id: u64) -> Answer<'_, ()>;
 
     /// The newest status of each context on a commit.
     fn statuses<'a>(&'a self, revision: &'a Revision) -> Answer<'a, Vec<CommitStatus>>;

@@ -17,13 +17,16 @@ mod tests;
 pub use previews::{Memory, Previewer};
 pub use prospect::{Known, Planner, foresee};
 pub use statuses::Teller;
-pub use text::{Hindrance, Occasion, Prospect, comment, context, statuses};
+pub use text::{Hindrance, Occasion, Prospect, context, sections, statuses};
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::forge::{ForgeError, Retry};
+
+/// What marks the comment that says what merging would do.
+pub const PREVIEW: &str = "preview";
 
 /// The wait after a first failure, and the longest one.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(5));

@@ -10,17 +10,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::patience;
 use super::prospect::{Known, Planner, foresee};
 use super::text::{self, Hindrance, Occasion, Prospect};
+use super::{PREVIEW, patience};
 use crate::config::{self, Previews};
 use crate::forge::{
-    CommitStatus, Forge, ForgeError, Marker, PullRequest, Retry, Standing, StatusState,
+    CommitStatus, Forge, ForgeError, Kept, PullRequest, Retry, Section, Standing, StatusState,
     keep_comment,
 };
 use crate::model::{Digest, EnvironmentName, Revision};
@@ -90,6 +91,8 @@ struct Seen {
     planned: Option<(Revision, Revision)>,
     /// Of the comment.
     text: Option<Digest>,
+    /// What was written and may have been overwritten at the same time by another agent.
+    unsure: Option<Vec<Section>>,
     /// What the forge has on the head.
     statuses: Option<(Revision, Vec<CommitStatus>)>,
 }
@@ -273,6 +276,9 @@ impl Previewer {
         let sight = (base.clone(), pull.head.revision.clone());
         let seen = self.memory.pulls.entry(pull.number).or_default();
         if seen.planned.as_ref() == Some(&sight) && !moved {
+            if let Some(sections) = seen.unsure.clone() {
+                self.keep(pull.number, sections).await?;
+            }
             return Ok(());
         }
         self.begin(pull).await?;
@@ -379,24 +385,33 @@ impl Previewer {
             url: &pull.url,
         };
         let served = self.served();
-        let comment = text::comment(occasion, prospect, self.forge.comment_limit());
+        let limit = self.forge.comment_limit();
+        let sections = text::sections(occasion, &served, prospect, limit);
         let statuses = text::statuses(occasion, &served, prospect);
-        let digest = Digest::of_bytes(comment.as_bytes());
+        let digest = Digest::of_json(&json!(texts(&sections)));
         let told = self
             .memory
             .pulls
             .get(&pull.number)
             .and_then(|seen| seen.text);
         if told != Some(digest) {
-            let marker = Marker::new("preview", &served);
-            let kept = keep_comment(&*self.forge, pull.number, &marker, &comment).await?;
-            info!(pull_request = pull.number, ?kept, "preview");
+            self.keep(pull.number, sections).await?;
             if let Some(seen) = self.memory.pulls.get_mut(&pull.number) {
                 seen.text = Some(digest);
             }
         }
         for status in statuses {
             self.set(pull, status).await?;
+        }
+        Ok(())
+    }
+
+    /// Has the comment hold these sections; what was written is looked at once more.
+    async fn keep(&mut self, number: u64, sections: Vec<Section>) -> Result<(), ForgeError> {
+        let kept = keep_comment(&*self.forge, number, PREVIEW, &sections).await?;
+        info!(pull_request = number, ?kept, "preview");
+        if let Some(seen) = self.memory.pulls.get_mut(&number) {
+            seen.unsure = (kept != Kept::Same).then_some(sections);
         }
         Ok(())
     }
@@ -415,6 +430,13 @@ impl Previewer {
         }
         Ok(())
     }
+}
+
+fn texts(sections: &[Section]) -> Vec<&str> {
+    sections
+        .iter()
+        .map(|section| section.text.as_str())
+        .collect()
 }
 
 /// Whether a pull request is planned under a policy.

@@ -39,10 +39,10 @@ fn told(prospect: &Prospect) -> (String, Vec<(StatusState, String)>) {
         assert_eq!(status.context, "agent/staging");
         (status.state, status.description)
     });
-    (
-        comment(occasion(&head), prospect, 60_000),
-        statuses.collect(),
-    )
+    let sections = sections(occasion(&head), &served, prospect, 60_000);
+    assert_eq!(sections.len(), 1);
+    assert_eq!(sections[0].name, "staging");
+    (sections[0].text.clone(), statuses.collect())
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn what_is_wrong_fails_and_what_passes_waits() {
     let wrong = Hindrance::Wrong("agent.yaml:1:1: it is wrong\nand more".to_owned());
     let (text, statuses) = told(&Prospect::Planned(vec![(name("staging"), Err(wrong))]));
     assert!(
-        text.contains("| staging | | **cannot be planned**: `agent.yaml:1:1: it is wrong` | |"),
+        text.contains("**It cannot be planned**: `agent.yaml:1:1: it is wrong`\n"),
         "{text}"
     );
     assert!(
@@ -80,7 +80,7 @@ fn what_is_wrong_fails_and_what_passes_waits() {
     let passing = Hindrance::Passing("the API server is away".to_owned());
     let (text, statuses) = told(&Prospect::Planned(vec![(name("staging"), Err(passing))]));
     assert!(
-        text.contains("not planned yet: `the API server is away`"),
+        text.contains("It is not planned yet: `the API server is away`"),
         "{text}"
     );
     assert_eq!(statuses[0].0, StatusState::Pending);
@@ -88,7 +88,7 @@ fn what_is_wrong_fails_and_what_passes_waits() {
     let planned = failed("web", "web/a.yaml:3: it is wrong");
     let (text, statuses) = told(&Prospect::Planned(vec![(name("staging"), Ok(planned))]));
     assert!(
-        text.contains("| staging | web | **cannot be rendered**: `web/a.yaml:3: it is wrong` | |"),
+        text.contains("| web | **cannot be rendered**: `web/a.yaml:3: it is wrong` | |"),
         "{text}"
     );
     assert_eq!(
@@ -102,7 +102,7 @@ fn what_is_wrong_fails_and_what_passes_waits() {
     let same = PlannedEnvironment::default();
     let (text, statuses) = told(&Prospect::Planned(vec![(name("staging"), Ok(same))]));
     assert!(
-        text.contains("| staging | | no difference, 0 objects as declared | |"),
+        text.contains("\n\nNo difference, 0 objects as declared.\n"),
         "{text}"
     );
     assert_eq!(statuses[0].0, StatusState::Success);
@@ -114,7 +114,7 @@ fn hostile_words_stay_words() {
     let wrong = Hindrance::Wrong(hostile.to_owned());
     let (text, _) = told(&Prospect::Planned(vec![(name("staging"), Err(wrong))]));
     assert!(
-        text.contains("``x` @everyone <img src=x onerror=alert(1)> ¦``"),
+        text.contains("``x` @everyone <img src=x onerror=alert(1)> |``"),
         "{text}"
     );
     assert!(text.contains("````\nx` @everyone"), "{text}");
@@ -136,7 +136,13 @@ fn a_long_text_is_cut_between_units_and_says_so() {
     };
     let head = revision();
     let prospect = Prospect::Planned(vec![(name("staging"), Ok(planned))]);
-    let text = comment(occasion(&head), &prospect, 20_000);
+    let served = [name("staging")];
+    let of = || {
+        sections(occasion(&head), &served, &prospect, 40_000)
+            .remove(0)
+            .text
+    };
+    let text = of();
     assert!(text.len() <= 20_000, "{}", text.len());
     assert_eq!(
         text.matches("<details>").count(),
@@ -146,7 +152,7 @@ fn a_long_text_is_cut_between_units_and_says_so() {
     // Every unit is in the table.
     assert!(text.contains("| unit-49 |"), "{text}");
     // The same, the same bytes.
-    assert_eq!(comment(occasion(&head), &prospect, 20_000), text);
+    assert_eq!(of(), text);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::markdown::{cell, code, fenced};
-use crate::forge::{CommitStatus, StatusState};
+use crate::forge::{CommitStatus, Section, StatusState};
 use crate::model::{EnvironmentName, Revision};
 use crate::plan::{self, Action, Blocked, Checked, Plan, Standing, Step};
 use crate::reconcile::{PlannedEnvironment, counted};
@@ -47,20 +47,70 @@ pub struct Occasion<'a> {
     pub url: &'a str,
 }
 
-/// The text of the comment, in Markdown, of at most `limit` bytes.
-pub fn comment(occasion: Occasion<'_>, prospect: &Prospect, limit: usize) -> String {
-    let environments = match prospect {
-        Prospect::Conflict(files) => return conflict(occasion, files),
-        Prospect::Planned(environments) => environments,
+/// The sections of the comment, one for each environment. Half of `limit`, in bytes, is
+/// left to those that others serve.
+pub fn sections(
+    occasion: Occasion<'_>,
+    served: &[EnvironmentName],
+    prospect: &Prospect,
+    limit: usize,
+) -> Vec<Section> {
+    let section = |name: &EnvironmentName, text| Section {
+        name: name.to_string(),
+        text,
     };
-    let mut text = String::from("### What merging this would do\n\n");
-    table(&mut text, environments);
-    dangers(&mut text, environments);
-    let mut left_out = 0;
+    match prospect {
+        Prospect::Conflict(files) => served
+            .iter()
+            .map(|name| section(name, conflict(occasion, name, files)))
+            .collect(),
+        Prospect::Planned(environments) => {
+            let limit = limit / 2 / environments.len().max(1);
+            environments
+                .iter()
+                .map(|(name, planned)| section(name, planned_text(occasion, name, planned, limit)))
+                .collect()
+        }
+    }
+}
+
+fn planned_text(
+    occasion: Occasion<'_>,
+    name: &EnvironmentName,
+    planned: &Result<PlannedEnvironment, Hindrance>,
+    limit: usize,
+) -> String {
+    let mut text = heading(name);
+    let parts = match planned {
+        Err(Hindrance::Wrong(why)) => {
+            let _ = writeln!(text, "**It cannot be planned**: {}\n", code(first(why)));
+            vec![folded("all of it", &fenced("", why))]
+        }
+        Err(Hindrance::Passing(why)) => {
+            let _ = writeln!(text, "It is not planned yet: {}\n", code(first(why)));
+            Vec::new()
+        }
+        Ok(planned) => {
+            table(&mut text, planned);
+            dangers(&mut text, planned);
+            unit_parts(planned)
+        }
+    };
     let foot = foot(occasion);
-    let room = limit.saturating_sub(ROOM + foot.len());
-    for part in parts(environments) {
-        if text.len() + part.len() <= room {
+    fill(
+        &mut text,
+        parts,
+        limit.saturating_sub(foot.len()),
+        occasion.number,
+    );
+    text + &foot
+}
+
+/// Adds as many parts as there is room for.
+fn fill(text: &mut String, parts: Vec<String>, room: usize, number: u64) {
+    let mut left_out = 0;
+    for part in parts {
+        if text.len() + part.len() + ROOM <= room {
             text.push_str(&part);
         } else {
             left_out += 1;
@@ -72,14 +122,15 @@ pub fn comment(occasion: Occasion<'_>, prospect: &Prospect, limit: usize) -> Str
         } else {
             "units are"
         };
-        let number = occasion.number;
         let _ = writeln!(
             text,
             "The details of {left_out} {units} too long to be shown here: see them with `agent diff --pull-request {number}`.\n"
         );
     }
-    text.push_str(&foot);
-    text
+}
+
+fn heading(name: &EnvironmentName) -> String {
+    format!("### What merging this would do to {name}\n\n")
 }
 
 /// The status of each environment on the head.
@@ -141,8 +192,8 @@ fn headline(planned: &PlannedEnvironment) -> String {
     planned.summary()
 }
 
-fn conflict(occasion: Occasion<'_>, files: &[String]) -> String {
-    let mut text = String::from("### What merging this would do\n\n");
+fn conflict(occasion: Occasion<'_>, name: &EnvironmentName, files: &[String]) -> String {
+    let mut text = heading(name);
     let _ = writeln!(
         text,
         "It conflicts with {} and can't be merged. Both sides have changed:\n",
@@ -158,94 +209,63 @@ fn conflict(occasion: Occasion<'_>, files: &[String]) -> String {
 fn foot(occasion: Occasion<'_>) -> String {
     let (head, base) = (occasion.head.short(), code(occasion.base));
     format!(
-        "<sub>Planned for {head} merged into {base}, against what is live. This comment is kept up to date.</sub>\n"
+        "<sub>Planned for {head} merged into {base}, against what is live. This is kept up to date.</sub>\n\n"
     )
 }
 
-fn table(
-    text: &mut String,
-    environments: &[(EnvironmentName, Result<PlannedEnvironment, Hindrance>)],
-) {
-    text.push_str("| environment | unit | would | plan |\n|---|---|---|---|\n");
-    let mut rows = Vec::new();
-    for (name, planned) in environments {
-        match planned {
-            Err(Hindrance::Wrong(why)) => {
-                rows.push(format!(
-                    "| {name} | | **cannot be planned**: {} | |",
-                    cell(first(why))
-                ));
-            }
-            Err(Hindrance::Passing(why)) => {
-                rows.push(format!(
-                    "| {name} | | not planned yet: {} | |",
-                    cell(first(why))
-                ));
-            }
-            Ok(planned) => rows.extend(unit_rows(name, planned)),
-        }
+fn table(text: &mut String, planned: &PlannedEnvironment) {
+    let rows = rows(planned);
+    if rows.is_empty() {
+        let _ = writeln!(text, "{}\n", sentence(&planned.summary()));
+        return;
     }
-    let more = rows.len().saturating_sub(ROWS);
+    text.push_str("| unit | would | plan |\n|---|---|---|\n");
     for row in rows.iter().take(ROWS) {
         let _ = writeln!(text, "{row}");
     }
-    if more > 0 {
-        let _ = writeln!(text, "| | {more} more | | |");
+    if rows.len() > ROWS {
+        let _ = writeln!(text, "| {} more | | |", rows.len() - ROWS);
     }
     text.push('\n');
 }
 
-fn unit_rows(name: &EnvironmentName, planned: &PlannedEnvironment) -> Vec<String> {
-    let failed = planned.failed.iter().map(|(unit, why)| {
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|c| c.to_uppercase().to_string());
+    format!("{}{}.", first.unwrap_or_default(), chars.as_str())
+}
+
+fn rows(planned: &PlannedEnvironment) -> Vec<String> {
+    let failed = planned.failed.iter();
+    let failed = failed.map(|(unit, why)| {
         format!(
-            "| {name} | {unit} | **cannot be rendered**: {} | |",
+            "| {unit} | **cannot be rendered**: {} | |",
             cell(first(why))
         )
     });
     let differing = planned.plans.iter().filter(|plan| !plan.is_empty());
     let plans = differing.map(|plan| {
         let counts = counted(&plan.steps).join(", ");
-        let digest = plan.digest.short();
-        format!("| {name} | {} | {counts} | `{digest}` |", plan.unit)
+        format!("| {} | {counts} | `{}` |", plan.unit, plan.digest.short())
     });
-    let mut rows: Vec<String> = failed.chain(plans).collect();
-    if rows.is_empty() {
-        rows.push(format!("| {name} | | {} | |", planned.summary()));
-    }
-    rows
+    failed.chain(plans).collect()
 }
 
 /// What can't be undone, and what would not be done at all.
-fn dangers(
-    text: &mut String,
-    environments: &[(EnvironmentName, Result<PlannedEnvironment, Hindrance>)],
-) {
-    let planned = environments
-        .iter()
-        .filter_map(|(name, planned)| Some((name, planned.as_ref().ok()?)));
+fn dangers(text: &mut String, planned: &PlannedEnvironment) {
     let mut found: Vec<(u8, String)> = Vec::new();
-    for (name, planned) in planned {
-        for plan in &planned.plans {
-            let steps = plan.steps.iter();
-            found.extend(steps.filter_map(|step| {
-                let (rank, words) = danger(step)?;
-                let (unit, object) = (&plan.unit, code(&step.object.to_string()));
-                Some((
-                    rank,
-                    format!("- {name}/{unit}: {words} {object}{}", blocked(step)),
-                ))
-            }));
-            found.extend(plan.blind.iter().map(|why| {
-                (
-                    0,
-                    format!(
-                        "- {name}/{}: it cannot be told what would be pruned: {}",
-                        plan.unit,
-                        code(why)
-                    ),
-                )
-            }));
-        }
+    for plan in &planned.plans {
+        let steps = plan.steps.iter();
+        found.extend(steps.filter_map(|step| {
+            let (rank, words) = danger(step)?;
+            let object = code(&step.object.to_string());
+            Some((
+                rank,
+                format!("- {}: {words} {object}{}", plan.unit, blocked(step)),
+            ))
+        }));
+        let blind = plan.blind.iter();
+        found.extend(blind.map(|why| (0, format!("- {}: {}", plan.unit, code(why)))));
     }
     if found.is_empty() {
         return;
@@ -283,34 +303,20 @@ fn blocked(step: &Step) -> String {
 }
 
 /// The details, one part for each unit.
-fn parts(
-    environments: &[(EnvironmentName, Result<PlannedEnvironment, Hindrance>)],
-) -> impl Iterator<Item = String> {
-    environments
-        .iter()
-        .flat_map(|(name, planned)| match planned {
-            Err(Hindrance::Wrong(why)) => vec![folded(name.as_str(), &fenced("", why))],
-            Err(Hindrance::Passing(_)) => Vec::new(),
-            Ok(planned) => unit_parts(name, planned),
-        })
-}
-
-fn unit_parts(name: &EnvironmentName, planned: &PlannedEnvironment) -> Vec<String> {
+fn unit_parts(planned: &PlannedEnvironment) -> Vec<String> {
     let failed = planned.failed.iter();
-    let failed = failed.map(|(unit, why)| folded(&format!("{name}/{unit}"), &fenced("", why)));
+    let failed = failed.map(|(unit, why)| folded(unit.as_str(), &fenced("", why)));
     let plans = planned.plans.iter();
     let shown = plans.filter(|plan| !plan.is_empty() || !plan.notes.is_empty());
-    let mut parts: Vec<String> = failed
-        .chain(shown.map(|plan| of_plan(name, plan)))
-        .collect();
+    let mut parts: Vec<String> = failed.chain(shown.map(of_plan)).collect();
     if !planned.warnings.is_empty() {
         let warnings = planned.warnings.join("\n");
-        parts.push(folded(&format!("{name}: warnings"), &fenced("", &warnings)));
+        parts.push(folded("warnings", &fenced("", &warnings)));
     }
     parts
 }
 
-fn of_plan(name: &EnvironmentName, plan: &Plan<Checked>) -> String {
+fn of_plan(plan: &Plan<Checked>) -> String {
     let mut inside = String::new();
     for step in &plan.steps {
         inside.push_str(&of_step(step));
@@ -323,7 +329,7 @@ fn of_plan(name: &EnvironmentName, plan: &Plan<Checked>) -> String {
     }
     let counts = counted(&plan.steps).join(", ");
     let separator = if counts.is_empty() { "" } else { ": " };
-    folded(&format!("{name}/{}{separator}{counts}", plan.unit), &inside)
+    folded(&format!("{}{separator}{counts}", plan.unit), &inside)
 }
 
 fn of_step(step: &Step) -> String {

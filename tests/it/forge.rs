@@ -1,17 +1,20 @@
 //! What the agent asks of a forge, on the real Gitea.
 
 use std::sync::Arc;
+use std::thread;
 
 use agent::forge::{
-    CommitStatus, Forge, ForgeAddress, ForgeError, ForgeKind, ForgeToken, Kept, Marker,
-    NewPullRequest, PullState, Standing, StatusState, connect, keep_comment,
+    CommitStatus, Forge, ForgeAddress, ForgeError, ForgeKind, ForgeToken, Kept, NewPullRequest,
+    PullState, Section, Standing, StatusState, connect, keep_comment,
 };
 use agent::model::{Redacted, Revision};
 use tokio::runtime::Runtime;
 
 use crate::support::gitea::{Forged, Gitea, User};
+use crate::support::stage::PATIENCE;
+use crate::support::wait::wait_seeing;
 
-fn forge(forged: &Forged<'_>, user: &User) -> Arc<dyn Forge> {
+fn forge_of(forged: &Forged<'_>, user: &User) -> Arc<dyn Forge> {
     let url = forged.repository.url().parse().unwrap();
     let address = ForgeAddress::of(&url, Some(ForgeKind::Gitea), None);
     let token = ForgeToken::Given(Redacted::new(&*user.token));
@@ -39,7 +42,7 @@ fn pull_requests_say_whose_they_are() {
     // As the owner, and as somebody who may not ask for others' rights.
     for user in [&owner, &writer] {
         let pulls = runtime
-            .block_on(forge(&forged, user).open_pull_requests("main"))
+            .block_on(forge_of(&forged, user).open_pull_requests("main"))
             .unwrap();
         let seen: Vec<_> = pulls
             .iter()
@@ -76,7 +79,7 @@ fn a_proposal_is_opened_changed_merged_or_closed() {
     let owner = gitea.user("owner");
     let forged = gitea.repository(&owner, "deploy");
     forged.repository.commit("Start", &[("a.txt", "a\n")]);
-    let forge = forge(&forged, &owner);
+    let forge = forge_of(&forged, &owner);
     let runtime = Runtime::new().unwrap();
     let open = |branch: &str| {
         forged.branch(branch, "More", &[("a.txt", branch)]);
@@ -131,26 +134,64 @@ fn a_comment_is_written_once_and_a_status_takes_the_place_of_another() {
         .parse()
         .unwrap();
     let number = forged.open(&owner, "More", "more");
-    let (forge, others) = (forge(&forged, &owner), forge(&forged, &other));
+    let (forge, others) = (forge_of(&forged, &owner), forge_of(&forged, &other));
     let runtime = Runtime::new().unwrap();
     let keep = |forge: &Arc<dyn Forge>, names: &[&str], text: &str| {
-        let marker = Marker::new("preview", names);
+        let section = |name: &&str| Section {
+            name: (*name).to_owned(),
+            text: text.to_owned(),
+        };
+        let sections: Vec<_> = names.iter().map(section).collect();
         runtime
-            .block_on(keep_comment(&**forge, number, &marker, text))
+            .block_on(keep_comment(&**forge, number, "preview", &sections))
             .unwrap()
     };
     // Of another who writes the same marker, nothing is touched.
     assert_eq!(keep(&others, &["staging"], "theirs\n"), Kept::Written);
     assert_eq!(keep(&forge, &["staging"], "a  \n\n| b |\n"), Kept::Written);
     assert_eq!(keep(&forge, &["staging"], "a  \n\n| b |\n"), Kept::Same);
+    assert_eq!(keep(&forge, &["production"], "c\n"), Kept::Changed);
     assert_eq!(
-        keep(&forge, &["production", "staging"], "c\n"),
+        keep(&forge, &["production", "staging"], "d\n"),
         Kept::Changed
     );
-    assert_eq!(keep(&forge, &["other"], "d\n"), Kept::Written);
+    assert_eq!(keep(&forge, &["staging"], "e\n"), Kept::Changed);
     let comments = forged.comments(number);
-    assert_eq!(comments.len(), 3, "{comments:?}");
-    assert!(comments[1].ends_with("-->\nc\n"), "{comments:?}");
+    assert_eq!(comments.len(), 2, "{comments:?}");
+    assert!(comments[1].contains("-->\nd\n<!--"), "{comments:?}");
+    assert!(comments[1].contains("-->\ne\n<!--"), "{comments:?}");
+
+    // Many who know nothing of each other end with one comment that has all.
+    thread::scope(|scope| {
+        for name in ["a", "b", "c", "d"] {
+            let (forged, owner) = (&forged, &owner);
+            scope.spawn(move || {
+                let runtime = Runtime::new().unwrap();
+                let section = Section {
+                    name: name.to_owned(),
+                    text: format!("of {name}\n"),
+                };
+                let keep = || {
+                    let forge = forge_of(forged, owner);
+                    runtime
+                        .block_on(keep_comment(
+                            &*forge,
+                            number,
+                            "race",
+                            std::slice::from_ref(&section),
+                        ))
+                        .unwrap()
+                };
+                wait_seeing("the section to stay", PATIENCE, || match keep() {
+                    Kept::Same => Ok(()),
+                    other => Err(format!("{other:?}")),
+                });
+            });
+        }
+    });
+    let mut comments = forged.comments(number);
+    comments.retain(|comment| comment.contains("gitops-agent race"));
+    assert_eq!(comments.len(), 1, "{comments:?}");
 
     let set = |state, text: &str| {
         let status = CommitStatus::new("agent/staging".to_owned(), state, text, None);

@@ -92,29 +92,51 @@ async fn the_agents_own_comment_is_changed_and_nobody_elses() {
     );
     let edit = "PATCH /api/v3/repos/team/deploy/issues/comments/2";
     fake.on(edit, 200, r#"{"id": 2, "body": "x", "user": null}"#);
-    let marker = Marker::new("preview", ["staging"]);
-    let kept = keep_comment(&*forge, 1347, &marker, "A plan\n")
-        .await
-        .unwrap();
+    let plan = [section("staging", "A plan\n")];
+    let kept = keep_comment(&*forge, 1347, "preview", &plan).await.unwrap();
     assert_eq!(kept, Kept::Changed);
     let written = fake.asked().pop().unwrap();
     assert_eq!(written.what, edit);
     let body = written.body["body"].as_str().unwrap();
+    let begun = "<!-- gitops-agent preview -->\n<!-- gitops-agent begin staging sha256:";
+    assert!(body.starts_with(begun), "{body}");
     assert!(
-        body.starts_with("<!-- gitops-agent preview staging sha256:"),
+        body.contains(" -->\nA plan\n<!-- gitops-agent end staging sha256:"),
         "{body}"
     );
-    assert!(body.ends_with(" -->\nA plan\n"), "{body}");
 
     // As it is now, there is nothing to write, however its spaces came back.
     let now =
         json!([{"id": 2, "body": body.replace('\n', "\r\n"), "user": {"login": "deploy-bot"}}]);
     fake.on(COMMENTS, 200, &now.to_string());
-    let kept = keep_comment(&*forge, 1347, &marker, "A plan\n")
-        .await
-        .unwrap();
+    let kept = keep_comment(&*forge, 1347, "preview", &plan).await.unwrap();
     assert_eq!(kept, Kept::Same);
     assert!(fake.asked_for().iter().all(|what| what.starts_with("GET ")));
+
+    // Another agent of the same user has its section, and both began a comment.
+    let other = body
+        .replace("staging", "production")
+        .replace("A plan", "Another");
+    let two = json!([
+        {"id": 2, "body": other, "user": {"login": "deploy-bot"}},
+        {"id": 5, "body": body, "user": {"login": "deploy-bot"}},
+    ]);
+    fake.on(COMMENTS, 200, &two.to_string());
+    fake.on(
+        "DELETE /api/v3/repos/team/deploy/issues/comments/5",
+        204,
+        "",
+    );
+    let kept = keep_comment(&*forge, 1347, "preview", &plan).await.unwrap();
+    assert_eq!(kept, Kept::Changed);
+    let asked = fake.asked();
+    let both = asked.iter().find(|asked| asked.what == edit).unwrap();
+    let both = both.body["body"].as_str().unwrap();
+    assert!(
+        both.contains("Another\n") && both.contains("A plan\n"),
+        "{both}"
+    );
+    assert!(asked.iter().any(|asked| asked.what.starts_with("DELETE ")));
 
     // Somebody else's marker is nothing to us: a new comment is written.
     fake.on(
@@ -124,10 +146,10 @@ async fn the_agents_own_comment_is_changed_and_nobody_elses() {
     );
     let post = "POST /api/v3/repos/team/deploy/issues/1347/comments";
     fake.on(post, 201, r#"{"id": 9, "body": "x", "user": null}"#);
-    let kept = keep_comment(&*forge, 1347, &marker, "A plan\n")
-        .await
-        .unwrap();
+    let kept = keep_comment(&*forge, 1347, "preview", &plan).await.unwrap();
     assert_eq!(kept, Kept::Written);
+    let posts = fake.asked_for().into_iter().filter(|what| what == post);
+    assert_eq!(posts.count(), 1);
 }
 
 #[tokio::test]

@@ -65,11 +65,14 @@ async fn notes_are_comments_and_those_of_the_system_are_none() {
         200,
         r#"{"id": 305, "body": "x"}"#,
     );
-    let marker = Marker::new("preview", ["staging"]);
-    let kept = keep_comment(&*forge, 1, &marker, "A plan").await.unwrap();
+    let plan = [section("staging", "A plan\n")];
+    let kept = keep_comment(&*forge, 1, "preview", &plan).await.unwrap();
     assert_eq!(kept, Kept::Changed);
     let body = fake.asked().pop().unwrap().body["body"].clone();
-    assert!(body.as_str().unwrap().ends_with("-->\nA plan"), "{body}");
+    assert!(
+        body.as_str().unwrap().contains("-->\nA plan\n<!--"),
+        "{body}"
+    );
 }
 
 #[tokio::test]

@@ -146,6 +146,13 @@ pub(super) fn revision(digit: char) -> Revision {
     digit.to_string().repeat(40).parse().unwrap()
 }
 
+pub(super) fn section(name: &str, text: &str) -> Section {
+    Section {
+        name: name.to_owned(),
+        text: text.to_owned(),
+    }
+}
+
 pub(super) fn status(state: StatusState) -> CommitStatus {
     let url = Some("https://example.com/there".to_owned());
     CommitStatus::new("agent/staging".to_owned(), state, "1 to change", url)
