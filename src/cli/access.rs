@@ -10,7 +10,7 @@ use crate::forge::{self, Forge, ForgeAddress, ForgeKind, ForgeToken};
 use crate::kube::Access;
 use crate::model::Redacted;
 use crate::reconcile::Tools;
-use crate::source::{Credentials, HttpLogin, Remote, RepoUrl, SshLogin};
+use crate::source::{Credentials, HttpLogin, Remote, RepoUrl, SshLogin, Transport};
 
 /// Which cluster.
 #[derive(Debug, Args)]
@@ -104,6 +104,14 @@ impl ForgeArgs {
         Ok(Some(forge::connect(&address, token)?))
     }
 
+    /// The forge that serves the record of a repository, which may lie elsewhere.
+    pub fn of_record(&self, repository: &Remote, record: &Remote) -> Option<ForgeAddress> {
+        let beside = host(&repository.url) == host(&record.url);
+        let said = (self.forge, self.forge_url.as_deref());
+        let (kind, url) = if beside { said } else { (None, None) };
+        ForgeAddress::of(&record.url, kind, url).ok().flatten()
+    }
+
     fn token(&self, remote: &Remote) -> Option<ForgeToken> {
         if let Some(file) = &self.forge_token_file {
             return Some(ForgeToken::File(file.clone()));
@@ -116,6 +124,13 @@ impl ForgeArgs {
             HttpLogin::File(file) => Some(ForgeToken::File(file.clone())),
             HttpLogin::Given { secret, .. } => Some(ForgeToken::Given(secret.clone())),
         }
+    }
+}
+
+fn host(url: &RepoUrl) -> Option<&str> {
+    match url.transport() {
+        Transport::Http { host } | Transport::Ssh { host, .. } => Some(host),
+        Transport::Local(_) => None,
     }
 }
 

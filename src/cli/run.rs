@@ -349,7 +349,8 @@ impl Start<'_> {
             let window = environment.window();
             if let Some(forge) = self.told() {
                 let branch = self.args.branch.clone();
-                let teller = Teller::new(Arc::clone(forge), window.clone(), branch);
+                let record = self.args.forge.of_record(&self.remote, &self.record()?);
+                let teller = Teller::new(Arc::clone(forge), window.clone(), branch, record);
                 telling.spawn(teller.run(over.clone()));
             }
             self.windows.send_modify(|all| all.push(window));
@@ -411,14 +412,19 @@ impl Start<'_> {
         }
     }
 
+    /// Where the record goes.
+    fn record(&self) -> anyhow::Result<Remote> {
+        match &self.args.record_repo {
+            Some(address) => self.args.repository.remote(address),
+            None => Ok(self.remote.clone()),
+        }
+    }
+
     async fn open_journal(&self, name: &EnvironmentName) -> anyhow::Result<Journal> {
         let (data_dir, metrics, opened) =
             (self.data_dir.clone(), self.metrics.clone(), name.clone());
         let (source, names) = (self.remote.clone(), self.args.record.names.clone());
-        let remote = match &self.args.record_repo {
-            Some(address) => self.args.repository.remote(address)?,
-            None => source.clone(),
-        };
+        let remote = self.record()?;
         let signing_key = self.signing_key.clone();
         let journal = tokio::task::spawn_blocking(move || {
             Journal::open(

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::model::Revision;
 use crate::source::{RepoUrl, Transport};
 
 /// The forges that the agent talks to.
@@ -125,6 +126,15 @@ impl ForgeAddress {
     pub fn home(&self) -> String {
         format!("{}/{}", self.web, self.repository)
     }
+
+    /// Where people look at a commit.
+    pub fn commit_url(&self, revision: &Revision) -> String {
+        let between = match self.kind {
+            ForgeKind::Gitea | ForgeKind::GitHub => "",
+            ForgeKind::GitLab => "/-",
+        };
+        format!("{}{between}/commit/{revision}", self.home())
+    }
 }
 
 /// What may be in an owner's or a repository's name: nothing that means something in a URL.
@@ -230,6 +240,12 @@ mod tests {
         let gitlab = found("git@gitlab.com:group/below/deploy.git");
         assert_eq!(gitlab.1, "https://gitlab.com/api/v4");
         assert_eq!(gitlab.2, "group/below/deploy");
+        let revision: Revision = "a".repeat(40).parse().unwrap();
+        let at = |url| of(url, None, None).unwrap().unwrap().commit_url(&revision);
+        let project = "https://gitlab.com/group/deploy";
+        assert_eq!(at(project), format!("{project}/-/commit/{revision}"));
+        let repository = "https://github.com/team/deploy";
+        assert_eq!(at(repository), format!("{repository}/commit/{revision}"));
         assert_eq!(
             found("https://codeberg.org/team/deploy").1,
             "https://codeberg.org/api/v1"

@@ -354,10 +354,6 @@ impl Forge for Gitea {
         Box::pin(async { Ok(()) })
     }
 
-    fn commit_url(&self, revision: &Revision) -> String {
-        format!("{}/commit/{revision}", self.address.home())
-    }
-
     fn head_ref(&self, number: u64) -> String {
         format!("refs/pull/{number}/head")
     }

@@ -25,7 +25,6 @@ const MAY_PUSH: u32 = 30;
 /// A project on GitLab.
 pub(super) struct GitLab {
     http: Http,
-    address: ForgeAddress,
     /// Such as `/projects/team%2Fdeploy`.
     project: String,
 }
@@ -90,7 +89,6 @@ impl GitLab {
         let id = address.repository.replace('/', "%2F");
         Ok(Self {
             http: Http::new(address, token, &[])?,
-            address: address.clone(),
             project: format!("/projects/{id}"),
         })
     }
@@ -334,10 +332,6 @@ impl Forge for GitLab {
             };
             done.map(drop)
         })
-    }
-
-    fn commit_url(&self, revision: &Revision) -> String {
-        format!("{}/-/commit/{revision}", self.address.home())
     }
 
     fn head_ref(&self, number: u64) -> String {

@@ -87,9 +87,6 @@ pub trait Forge: Send + Sync {
     /// Tells how far a deployment is. Gitea knows no deployments: nothing is done there.
     fn deploy<'a>(&'a self, deployment: &'a Deployment) -> Answer<'a, ()>;
 
-    /// Where people look at a commit.
-    fn commit_url(&self, revision: &Revision) -> String;
-
     /// The ref of the repository under which a pull request's head can be fetched, wherever
     /// it comes from.
     fn head_ref(&self, number: u64) -> String;

@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::prospect::{Known, Planner, foresee};
 use super::text::{self, Hindrance, Occasion, Prospect};
@@ -291,7 +291,9 @@ impl Previewer {
                 return Ok(());
             }
         };
+        let began = Instant::now();
         let prospect = self.foresee(merge).await;
+        debug!(pull_request = pull.number, took = ?began.elapsed(), "planned");
         // What was not planned to its end is not told.
         if self.stop.is_cancelled() {
             return Ok(());

@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use super::patience;
 use super::text::context;
-use crate::forge::{CommitStatus, Deployment, Forge, ForgeError, StatusState};
+use crate::forge::{CommitStatus, Deployment, Forge, ForgeAddress, ForgeError, StatusState};
 use crate::model::Revision;
 use crate::reconcile::{Progress, Window};
 use crate::runtime::clock;
@@ -26,17 +26,25 @@ pub struct Teller {
     forge: Arc<dyn Forge>,
     window: Window,
     branch: String,
+    /// Where people look at the record, if a forge serves it.
+    record: Option<ForgeAddress>,
     told: Option<(Revision, Option<CommitStatus>)>,
     problem: Option<String>,
 }
 
 impl Teller {
-    /// For an environment whose source is a branch.
-    pub fn new(forge: Arc<dyn Forge>, window: Window, branch: String) -> Self {
+    /// For an environment whose source is a branch, and whose record is there.
+    pub fn new(
+        forge: Arc<dyn Forge>,
+        window: Window,
+        branch: String,
+        record: Option<ForgeAddress>,
+    ) -> Self {
         Self {
             forge,
             window,
             branch,
+            record,
             told: None,
             problem: None,
         }
@@ -135,6 +143,7 @@ impl Teller {
 
     /// Where the record tells of it, once it is there.
     async fn entry(&self, progress: &Progress) -> Option<String> {
+        let record = self.record.as_ref()?;
         let mut recorded = self.window.pushed.clone();
         let there = recorded.wait_for(|pushed| pushed.entries >= progress.entries);
         let pushed = tokio::time::timeout(RECORD, there)
@@ -142,6 +151,6 @@ impl Teller {
             .ok()?
             .ok()?
             .clone();
-        Some(self.forge.commit_url(&pushed.tip?))
+        Some(record.commit_url(&pushed.tip?))
     }
 }

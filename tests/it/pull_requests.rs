@@ -382,6 +382,61 @@ fn a_conflict_a_mistake_and_a_secret_are_told_as_such() {
 }
 
 #[test]
+fn two_agents_keep_one_comment() {
+    let mut team = Team::new("pulls-two", "", &[("shop/a.yaml", &settings("red"))]);
+    let (one, other) = (
+        team.stage.environment.clone(),
+        format!("{}-next", team.stage.environment),
+    );
+    let unit = |name: &str| {
+        format!(
+            "  {name}:\n    units: [{{name: shop, path: {name}, namespace: {}}}]\n",
+            team.stage.namespace
+        )
+    };
+    let configuration = format!("version: 1\nenvironments:\n{}{}", unit(&one), unit(&other));
+    let named = |name: &str, color: &str| settings(color).replace("settings", name);
+    let (first, second) = (format!("{one}/a.yaml"), format!("{other}/a.yaml"));
+    let all = [
+        ("agent.yaml", configuration.as_str()),
+        (first.as_str(), &*named("first", "red")),
+        (second.as_str(), &*named("second", "red")),
+    ];
+    team.stage.remove(&["shop"]);
+    team.stage.commit("Two environments", &all);
+    team.pull();
+    let files = [
+        (first.as_str(), &*named("first", "blue")),
+        (second.as_str(), &*named("second", "green")),
+    ];
+    team.forged.branch("both", "Both", &files);
+    let number = team.forged.open(&team.owner, "Both", "both");
+    let _beside = {
+        let run = team
+            .stage
+            .agent(&["run", "--repo", team.stage.repository.url()]);
+        let data = run.home().join("data");
+        let run = run
+            .args(["--environment", &other, "--forge", "gitea", "--data-dir"])
+            .args([data]);
+        let run = run.args(["--poll-interval", "1s", "--pull-request-interval", "1s"]);
+        run.env("AGENT_GIT_TOKEN", &team.bot.token).start()
+    };
+    team.start();
+    let forged = &team.forged;
+    team.stage.until("one comment of both", |_| {
+        let comments = forged.comments(number);
+        let has = |words: &str| comments.first().is_some_and(|it| it.contains(words));
+        let both = has("+  color: blue") && has("+  color: green") && has(&format!("to {other}\n"));
+        if comments.len() == 1 && both {
+            Ok(())
+        } else {
+            Err(comments.join("\n---\n"))
+        }
+    });
+}
+
+#[test]
 fn ci_says_the_same_and_writes_the_comment_if_told_to() {
     let mut team = Team::new("pulls-ci", "", &[("shop/a.yaml", &settings("red"))]);
     let (number, head) = team.propose("blue", "shop/a.yaml", &settings("blue"));
