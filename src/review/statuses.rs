@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use super::patience;
 use super::text::context;
-use crate::forge::{CommitStatus, Deployment, Forge, ForgeAddress, ForgeError, StatusState};
+use crate::forge::{CommitStatus, Deployment, Forge, ForgeAddress, ForgeError, Retry, StatusState};
 use crate::model::Revision;
 use crate::reconcile::{Progress, Window};
 use crate::runtime::clock;
@@ -29,6 +29,9 @@ pub struct Teller {
     /// Where people look at the record, if a forge serves it.
     record: Option<ForgeAddress>,
     told: Option<(Revision, Option<CommitStatus>)>,
+    deployment: Option<Deployment>,
+    /// What was logged last of deployments, and of statuses.
+    refused: Option<String>,
     problem: Option<String>,
 }
 
@@ -46,6 +49,8 @@ impl Teller {
             branch,
             record,
             told: None,
+            deployment: None,
+            refused: None,
             problem: None,
         }
     }
@@ -113,14 +118,14 @@ impl Teller {
         }
         let told = self.told.as_ref().and_then(|(_, told)| told.as_ref());
         if progress.state == StatusState::Pending && told.is_some() {
-            return Ok(());
+            return self.deploy().await;
         }
         let status = CommitStatus::new(context, progress.state, &progress.text, None);
         let same = |told: &CommitStatus| {
             told.state == status.state && told.description == status.description
         };
         if told.is_some_and(same) {
-            return Ok(());
+            return self.deploy().await;
         }
         let url = match progress.state {
             StatusState::Pending => None,
@@ -136,8 +141,28 @@ impl Teller {
             description: status.description.clone(),
             url: status.url.clone(),
         };
-        self.forge.deploy(&deployment).await?;
         self.told = Some((revision.clone(), Some(status)));
+        self.deployment = Some(deployment);
+        self.deploy().await
+    }
+
+    /// Tells of the deployment that is not told yet. A token without the right to is no
+    /// reason to try for ever.
+    async fn deploy(&mut self) -> Result<(), ForgeError> {
+        let Some(deployment) = &self.deployment else {
+            return Ok(());
+        };
+        match self.forge.deploy(deployment).await {
+            Err(error) if error.retry() == Retry::WhenInputsChange => {
+                let problem = error.to_string();
+                if self.refused.as_ref() != Some(&problem) {
+                    warn!(environment = %self.window.name, problem, "the forge cannot be told of deployments");
+                    self.refused = Some(problem);
+                }
+            }
+            told => told?,
+        }
+        self.deployment = None;
         Ok(())
     }
 

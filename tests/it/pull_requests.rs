@@ -382,6 +382,35 @@ fn a_conflict_a_mistake_and_a_secret_are_told_as_such() {
 }
 
 #[test]
+fn what_needs_approval_fails_until_the_pull_request_has_it() {
+    let keep = settings("red");
+    let two = format!(
+        "{keep}---\n{}",
+        settings("red").replace("settings", "extra")
+    );
+    let more = "maxPrune: {count: 0}";
+    let mut team = Team::new("pulls-guard", more, &[("shop/a.yaml", &two)]);
+    team.start();
+    let (number, head) = team.propose("less", "shop/a.yaml", &keep);
+    let comment = team.until_comment(number, "**needs approval: prune**");
+    let digest = comment.split_once("Approve-Plan: ").unwrap().1;
+    let digest = digest.split('`').next().unwrap();
+    assert!(team.until_status(&head, "failure").starts_with("1 blocked"));
+
+    let message = format!("Yes, remove it\n\nApprove-Plan: {digest}");
+    let head = team.forged.branch("less", &message, &[]);
+    assert!(
+        team.until_status(&head, "success")
+            .starts_with("1 to prune")
+    );
+    let comment = team.until_comment(number, "**prune** (deleted)");
+    assert!(!comment.contains("needs approval"), "{comment}");
+    let merged = team.forged.merge(number);
+    team.stage.until_gone("configmap", "extra");
+    team.until_status(&merged, "success");
+}
+
+#[test]
 fn two_agents_keep_one_comment() {
     let mut team = Team::new("pulls-two", "", &[("shop/a.yaml", &settings("red"))]);
     let (one, other) = (
