@@ -15,7 +15,7 @@ use super::exit;
 use super::output::{self, BOLD, DIM, Format, GREEN, RED, YELLOW, progress};
 use super::pull_request::{self, PullRequestArgs};
 use super::records::NameArgs;
-use super::tree::TreeArgs;
+use super::tree::{TreeArgs, WorkingTree};
 use crate::config;
 use crate::kube::{self, Cluster};
 use crate::model::{Digest, DigestKey, EnvironmentName, UnitName};
@@ -23,7 +23,7 @@ use crate::plan::{self, Action, Blocked, Checked, ForeignField, Plan, Standing, 
 use crate::reconcile::{self, AtHand, PlannedEnvironment};
 use crate::record::{BranchPattern, RecordView};
 use crate::runtime::random;
-use crate::source::Checkout;
+use crate::source::{Checkout, verify};
 
 const EXAMPLES: &str = "Examples:
   agent diff --environment staging         the files as they are now
@@ -121,6 +121,11 @@ async fn once(args: &DiffArgs, cluster: &Arc<Cluster>) -> anyhow::Result<u8> {
         planned.push((environment.name.clone(), plan));
     }
     drop(shown);
+    if let Some(why) = refused(&tree) {
+        anstream::eprintln!(
+            "{YELLOW}warning:{YELLOW:#} the agent would not deploy this revision: {why}"
+        );
+    }
     match args.output {
         Format::Json => print_json(&planned),
         Format::Text => planned
@@ -169,6 +174,12 @@ fn code(planned: &[(EnvironmentName, PlannedEnvironment)]) -> u8 {
         (false, true) => exit::DIFFERENT,
         (false, false) => exit::SAME,
     }
+}
+
+/// Why the agent would refuse the revision, if commits have to be signed.
+fn refused(tree: &WorkingTree) -> Option<String> {
+    let checkout = Checkout::discover(&tree.root)?;
+    verify::refusal(&checkout.repository, tree.revision.as_ref()?)
 }
 
 /// What the record says that each unit declared when it was last synced. Without a

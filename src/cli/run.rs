@@ -375,10 +375,9 @@ impl Start<'_> {
         }
     }
 
-    fn verifier(&self, name: &EnvironmentName) -> Option<Verifier> {
-        let policy = self.policy.clone()?;
+    fn verifier(&self, name: &EnvironmentName) -> Verifier {
         let mirror = self.follower.mirror_path();
-        Some(Verifier::new(policy, name, &self.data_dir, mirror))
+        Verifier::new(self.policy.clone(), name, &self.data_dir, mirror)
     }
 
     fn mode(&self) -> RunMode {

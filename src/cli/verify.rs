@@ -14,7 +14,7 @@ use crate::source::verify::{Keys, Mode, Policy};
 #[command(next_help_heading = "Signatures of commits")]
 pub struct VerifyArgs {
     /// Deploy only what is properly signed: the newest commit (head), or every commit since the last accepted one (since-last)
-    #[arg(long = "verify", env = "AGENT_VERIFY", value_name = "MODE")]
+    #[arg(long = "verify", env = "AGENT_VERIFY", value_name = "MODE", value_parser = mode)]
     mode: Option<Mode>,
     /// File with the keys that may sign: SSH keys as `allowed_signers`, or an armored OpenPGP keyring
     #[arg(
@@ -31,6 +31,14 @@ pub struct VerifyArgs {
         value_name = "COMMIT"
     )]
     since: Option<Revision>,
+}
+
+fn mode(text: &str) -> Result<Mode, String> {
+    match text {
+        "head" => Ok(Mode::Head),
+        "since-last" => Ok(Mode::SinceLast),
+        _ => Err(format!("`{text}` is neither `head` nor `since-last`")),
+    }
 }
 
 impl VerifyArgs {

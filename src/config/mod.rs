@@ -22,6 +22,7 @@ mod settings;
 mod single;
 mod unit;
 mod units;
+mod verify;
 mod written;
 
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub use unit::{
     Config, ConflictPolicy, DEFAULT_HEALTH_TIMEOUT, DriftPolicy, Environment, ForeignPolicy,
     IgnoreRule, MaxPrune, Unit, UnitType,
 };
+pub use verify::{Verify, VerifyMode, verify};
 
 /// The file at a repository's root.
 pub const AGENT_FILE: &str = "agent.yaml";

@@ -115,6 +115,9 @@ pub fn resolve(tree: &dyn Tree) -> Resolved {
     };
     let mut decoder = Decoder::new(AGENT_FILE);
     let file = AgentFile::decode(&node, &mut decoder);
+    if let Some(verify) = file.verify {
+        verify.resolve(tree, &mut decoder);
+    }
     // What is wrong outside of environments may be what an environment relies on (a
     // misspelt `defaults` would turn prune on), so it stops them all.
     let common = decoder.problems.clone();

@@ -10,6 +10,7 @@ use super::node::{At, Node, Value};
 use super::previews::Previews;
 use super::problem::Problems;
 use super::settings::Settings;
+use super::verify::VerifyEntry;
 
 /// The environments of this repository and their units.
 #[derive(JsonSchema)]
@@ -26,6 +27,10 @@ pub struct AgentFile {
     /// comment: `members` are those who may write to the repository.
     #[schemars(with = "Option<Previews>", extend("default" = "members"))]
     pub previews: Previews,
+    /// Which commits have to be signed, and with which keys. What the last accepted
+    /// revision says here decides about the next one, so that a push cannot switch it off.
+    #[schemars(with = "Option<VerifyEntry>")]
+    pub verify: Option<VerifyEntry>,
     /// The environments by name. A name is a DNS label.
     #[schemars(with = "BTreeMap<String, EnvironmentEntry>")]
     pub environments: Vec<EnvironmentEntry>,
@@ -101,6 +106,9 @@ impl AgentFile {
                 .map(|node| defaults(node, decoder))
                 .unwrap_or_default(),
             previews: Previews::decode(fields.take("previews"), decoder),
+            verify: fields
+                .take("verify")
+                .map(|node| VerifyEntry::decode(node, decoder)),
             environments: environments(&mut fields, decoder),
         };
         fields.finish(decoder);

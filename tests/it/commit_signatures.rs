@@ -158,6 +158,50 @@ fn no_commit_hides_behind_a_signed_one() {
 }
 
 #[test]
+fn a_repository_that_asks_for_signatures_cannot_be_told_otherwise_by_a_push() {
+    let mut stage = Stage::new("asks", env!("CARGO_BIN_EXE_agent"));
+    let plain = stage.configuration(&[("shop", "")]);
+    let asks = format!("{plain}verify: {{mode: head, keys: [keys/signers]}}\n");
+    let signers = fs::read_to_string(fixture("allowed_signers")).unwrap();
+    let files = [
+        ("agent.yaml", &*asks),
+        ("keys/signers", &signers),
+        ("shop/settings.yaml", &settings("0")),
+    ];
+    let first = signed::commit(&stage.repository, "ed25519", "Start", &files);
+    stage.start();
+    stage.until_synced("shop", &first);
+
+    let files = [
+        ("agent.yaml", &*plain),
+        ("shop/settings.yaml", &settings("1")),
+    ];
+    let off = stage.commit("Switch it off", &files);
+    is_refused(&mut stage, &off, "is not signed");
+    // The record alone tells a new agent what was asked for.
+    stage.daemon().kill();
+    fs::remove_dir_all(stage.daemon().home().join("data")).unwrap();
+    stage.daemon().restart();
+    is_enforced(&mut stage, "0");
+
+    let off = signed::commit(&stage.repository, "ed25519", "Switch it off", &files);
+    stage.until_synced("shop", &off);
+    let unsigned = change(&stage, "2", None);
+    stage.until_synced("shop", &unsigned);
+
+    // On a laptop: a revision that asks for what it lacks itself.
+    let doubtful = stage.commit("Ask again", &[("agent.yaml", &asks)]);
+    let said = stage.diff(&["--revision", &doubtful]);
+    assert!(
+        said.stderr
+            .contains("the agent would not deploy this revision"),
+        "{said:?}"
+    );
+    let said = stage.diff(&["--revision", &first]);
+    assert!(!said.stderr.contains("would not deploy"), "{said:?}");
+}
+
+#[test]
 fn verifying_without_keys_is_an_error_at_once() {
     let stage = Stage::new("no-keys", env!("CARGO_BIN_EXE_agent"));
     let keys = fixture("keys/ed25519").display().to_string();

@@ -125,6 +125,63 @@ fn only_a_file_that_can_be_read_lets_anybody_have_a_preview() {
 }
 
 #[test]
+fn what_asks_for_signatures_names_its_keys() {
+    let of = |agent: &str, files: &str| {
+        let text = format!("-- agent.yaml --\nversion: 1\n{agent}\n{files}");
+        let repository = Repository::from_text(&text);
+        let read = verify(&repository).map_err(|problems| problems.to_string());
+        (read, resolve(&repository).problems().to_string())
+    };
+    let keys = "-- keys/a --\nx\n";
+    let (read, _) = of(
+        "verify: {mode: since-last, keys: [keys/a]}\nenvironments: {e: [}",
+        keys,
+    );
+    assert!(read.is_err(), "what can't be parsed says nothing");
+    let (read, _) = of(
+        "verify: {mode: since-last, keys: [keys/a]}\nenvironments: 1",
+        keys,
+    );
+    let expected = Verify {
+        mode: VerifyMode::SinceLast,
+        keys: vec!["keys/a".to_owned()],
+    };
+    assert_eq!(read, Ok(Some(expected)), "the rest may be wrong");
+    assert_eq!(of("environments: {}", keys).0, Ok(None));
+    for (text, says) in [
+        (
+            "verify: {mode: head}",
+            "2:9: `verify` needs a `mode` and `keys`",
+        ),
+        (
+            "verify: {mode: head, keys: []}",
+            "2:9: `verify` needs a `mode` and `keys`",
+        ),
+        ("verify:", "`verify` needs a `mode` and `keys`"),
+        (
+            "verify: {mode: all, keys: [keys/a]}",
+            "expected `head` or `since-last`, found `all`",
+        ),
+        (
+            "verify: {mode: head, keys: [gone]}",
+            "2:29: there is no file `gone`",
+        ),
+        (
+            "verify: {mode: head, keys: [keys]}",
+            "there is no file `keys`",
+        ),
+        (
+            "verify: {mode: head, keys: [keys/a], sinse: x}",
+            "unknown field `sinse`",
+        ),
+    ] {
+        let (read, all) = of(&format!("{text}\nenvironments: {{}}"), keys);
+        assert!(read.unwrap_err().contains(says), "{text}");
+        assert!(all.contains(says), "{text}: {all}");
+    }
+}
+
+#[test]
 fn an_environment_with_a_bad_name_stops_no_other() {
     let resolved = agent_yaml("  Bad_Name: {units: []}\n  staging: {units: []}");
     assert!(resolved.environment(&environment("staging")).is_ok());

@@ -51,6 +51,7 @@ fn every_field_of_the_parser_is_in_the_schema_and_the_other_way_round() {
             "environments: {e: {zzzzzzzzzzzz: 1}}",
         ),
         ("/$defs/UnitEntry", unit),
+        ("/$defs/VerifyEntry", "verify: {zzzzzzzzzzzz: 1}"),
         (
             "/$defs/Settings/properties/maxPrune",
             "defaults: {maxPrune: {zzzzzzzzzzzz: 1}}",

@@ -80,7 +80,7 @@ pub struct Options {
     /// Told when the mirror turns out to be damaged.
     pub waker: Waker,
     /// Judges who has signed a commit, where that matters.
-    pub verifier: Option<Verifier>,
+    pub verifier: Verifier,
     /// Programs for rendering.
     pub tools: Tools,
     /// Where what happens is counted.
@@ -99,7 +99,7 @@ pub struct Environment {
     repository: PathBuf,
     source: watch::Receiver<SourceState>,
     waker: Waker,
-    verifier: Option<Arc<Verifier>>,
+    verifier: Arc<Verifier>,
     tools: Tools,
     mode: RunMode,
     compare: Option<Duration>,
@@ -176,7 +176,7 @@ impl Environment {
             repository: options.repository,
             source: options.source,
             waker: options.waker,
-            verifier: options.verifier.map(Arc::new),
+            verifier: Arc::new(options.verifier),
             tools: options.tools,
             mode: options.mode,
             compare: options.compare,

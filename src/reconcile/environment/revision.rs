@@ -287,23 +287,23 @@ type Opened = (Arc<dyn Tree>, BTreeSet<Digest>);
 
 /// What decides whether a revision may be read at all.
 struct Trust {
-    verifier: Option<Arc<Verifier>>,
+    verifier: Arc<Verifier>,
     purpose: Purpose,
     recorded: Option<Revision>,
 }
 
 impl Trust {
     fn check(&self, repository: &Path, revision: &Revision) -> Result<(), Unread> {
-        let Some(verifier) = &self.verifier else {
-            return Ok(());
-        };
+        let verifier = &self.verifier;
         let judged = match self.purpose {
             Purpose::Head => verifier.head(repository, revision, self.recorded.as_ref()),
             Purpose::Fallback => verifier.fallback(repository, revision),
         };
         judged.map_err(|error| match error {
             VerifyError::Read(_) => Unread::Again(chain(&error)),
-            VerifyError::Refused(_) | VerifyError::Keys(_) => Unread::Untrusted(chain(&error)),
+            VerifyError::Refused(_) | VerifyError::Keys(_) | VerifyError::Config { .. } => {
+                Unread::Untrusted(chain(&error))
+            }
         })
     }
 }

@@ -52,7 +52,7 @@ fn signed(scratch: &Scratch, public: &str) -> Vec<bool> {
     };
     let environment = "staging".parse().unwrap();
     let none = scratch.directory.path().join("none");
-    let verifier = Verifier::new(policy, &environment, &none, &none);
+    let verifier = Verifier::new(Some(policy), &environment, &none, &none);
     let log = git(&scratch.repository, &["log", "--format=%H", "live/staging"]);
     let judge = |line: &str| {
         let revision = line.parse().unwrap();

@@ -32,14 +32,19 @@ impl Accepted {
         self.revision.as_ref()
     }
 
-    pub(super) fn set(&mut self, revision: &Revision) {
-        if self.revision.as_ref() == Some(revision) {
+    /// None where nothing is asked of the next one.
+    pub(super) fn set(&mut self, revision: Option<&Revision>) {
+        if self.revision.as_ref() == revision {
             return;
         }
-        if let Err(error) = self.write(revision) {
+        let kept = match revision {
+            Some(revision) => self.write(revision),
+            None => std::fs::remove_file(&self.path),
+        };
+        if let Err(error) = kept {
             warn!(file = %self.path.display(), %error, "which commit was accepted last cannot be kept over a restart");
         }
-        self.revision = Some(revision.clone());
+        self.revision = revision.cloned();
     }
 
     /// Beside it first, so that a crash leaves the old one.

@@ -3,9 +3,10 @@
 //! keyring.
 //!
 //! Rules, which are those of `git verify-commit` wherever Git has one:
-//! - Which keys count, and whether signatures are asked for at all, is said by whoever
-//!   runs the agent, outside of the repository: who can push must not be able to switch
-//!   it off by pushing.
+//! - Who can push must not be able to switch it off by pushing. So which keys count, and
+//!   whether signatures are asked for at all, is said by whoever runs the agent, outside
+//!   of the repository ([`Policy`]); or else by the last accepted revision about the next
+//!   one, of which the first is trusted if it is good by its own word.
 //! - Of an SSH signature the key decides; its principals are told and not compared with
 //!   the committer, who is free text.
 //! - Whether a key was valid is judged at the time that stands in the commit (SSH) or in
@@ -34,8 +35,9 @@ use std::fmt;
 
 use jiff::Timestamp;
 
+pub use crate::config::VerifyMode as Mode;
 pub use keys::{Keys, KeysError};
-pub use walk::{Mode, Policy, Refusal, Verifier, VerifyError};
+pub use walk::{Policy, Refusal, Verifier, VerifyError, refusal};
 
 /// Who has signed a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 
 use git2::{ObjectType, Oid, Repository, Sort};
@@ -10,18 +9,11 @@ use tracing::{info, warn};
 
 use super::accepted::Accepted;
 use super::{Distrust, Keys, KeysError, Signer, commit};
-use crate::model::{EnvironmentName, Revision, SourceCommit};
+use crate::config::{self, AGENT_FILE, Problem, Problems, VerifyMode as Mode};
+use crate::model::{EnvironmentName, Revision, SourceCommit, Tree as _, TreeError};
 use crate::runtime::clock;
+use crate::source::tree::GitTree;
 use crate::source::{CheckoutError, checkout};
-
-/// Which commits have to be signed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// The newest.
-    Head,
-    /// All since the last one that was accepted.
-    SinceLast,
-}
 
 /// What the operator asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,10 +27,16 @@ pub struct Policy {
     pub since: Option<Revision>,
 }
 
+/// What commits are judged by.
+struct Rules {
+    mode: Mode,
+    keys: Keys,
+}
+
 /// Judges the commits of one environment.
 #[derive(Debug)]
 pub struct Verifier {
-    policy: Policy,
+    policy: Option<Policy>,
     environment: EnvironmentName,
     accepted: Mutex<Accepted>,
 }
@@ -65,20 +63,30 @@ pub enum VerifyError {
     /// The keys are missing.
     #[error("commits can't be verified")]
     Keys(#[from] KeysError),
+    /// What a revision of the repository says of it can't be read.
+    #[error("commits can't be verified as {revision} asks")]
+    Config {
+        /// The revision.
+        revision: Revision,
+        /// What is wrong there.
+        #[source]
+        source: Problems,
+    },
     /// The repository can't be read.
     #[error("commits can't be verified")]
     Read(#[from] CheckoutError),
 }
 
 impl Verifier {
-    /// For an environment; `repository` names the mirror's directory.
+    /// For an environment; `mirror` is the repository's copy. Without a policy of the
+    /// operator, what the last accepted revision says decides.
     pub fn new(
-        policy: Policy,
+        policy: Option<Policy>,
         environment: &EnvironmentName,
         data_dir: &Path,
-        repository: &Path,
+        mirror: &Path,
     ) -> Self {
-        let name = repository.file_name().unwrap_or_default().to_string_lossy();
+        let name = mirror.file_name().unwrap_or_default().to_string_lossy();
         Self {
             policy,
             environment: environment.clone(),
@@ -94,36 +102,74 @@ impl Verifier {
         head: &Revision,
         recorded: Option<&Revision>,
     ) -> Result<(), VerifyError> {
-        let keys = Keys::read(&self.policy.keys)?;
-        let signer = one(repository, head, head, &keys)?;
-        if self.policy.mode == Mode::SinceLast {
-            let base = self.base(recorded);
-            self.between(repository, base.as_ref(), head, &keys)?;
+        let base = self.base(recorded);
+        if let Some(rules) = self.judging(repository, base.as_ref(), head)? {
+            let signer = one(repository, head, head, &rules.keys)?;
+            if rules.mode == Mode::SinceLast {
+                self.between(repository, base.as_ref(), head, &rules.keys)?;
+            }
+            if self.lock().revision() != Some(head) {
+                info!(environment = %self.environment, revision = head.short(), %signer, "signed");
+            }
         }
-        if self.lock().revision() != Some(head) {
-            info!(environment = %self.environment, revision = head.short(), %signer, "signed");
+        match self.rules(repository, head) {
+            Ok(Some(_)) => self.lock().set(Some(head)),
+            Ok(None) => self.lock().set(None),
+            // By these rules nothing could be judged any more; the old ones stay.
+            Err(_) => {}
         }
-        self.lock().set(head);
         Ok(())
+    }
+
+    /// The rules for a new head: those of the last accepted one.
+    fn judging(
+        &self,
+        repository: &Path,
+        base: Option<&Revision>,
+        head: &Revision,
+    ) -> Result<Option<Rules>, VerifyError> {
+        let accepted = self.lock().revision().cloned();
+        if let Some(accepted) = accepted {
+            return self.rules(repository, &accepted);
+        }
+        let before = base.filter(|base| checkout::commit(repository, base).is_ok());
+        match self.rules(repository, before.unwrap_or(head)) {
+            // Nobody has asked for anything yet. Who reads the file tells what is wrong.
+            Err(VerifyError::Config { .. }) => Ok(None),
+            rules => rules,
+        }
     }
 
     /// Whether a commit may be deployed in the newest one's stead: the last accepted, or
     /// one that is signed. What the record names may have been written by anybody. Blocks.
     pub fn fallback(&self, repository: &Path, revision: &Revision) -> Result<(), VerifyError> {
-        if self.lock().revision() == Some(revision) {
+        let accepted = self.lock().revision().cloned();
+        if accepted.as_ref() == Some(revision) {
             return Ok(());
         }
-        let keys = Keys::read(&self.policy.keys)?;
-        one(repository, revision, revision, &keys).map(|_| ())
+        match self.rules(repository, accepted.as_ref().unwrap_or(revision))? {
+            Some(rules) => one(repository, revision, revision, &rules.keys).map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    /// The operator's rules, else those of a revision of the repository.
+    fn rules(&self, repository: &Path, of: &Revision) -> Result<Option<Rules>, VerifyError> {
+        match &self.policy {
+            Some(policy) => Ok(Some(Rules {
+                mode: policy.mode,
+                keys: Keys::read(&policy.keys)?,
+            })),
+            None => rules_in(repository, of),
+        }
     }
 
     /// The commit from which on all have to be signed; none to trust the head alone. The
     /// record comes last: it can be written by whoever may push to it.
     fn base(&self, recorded: Option<&Revision>) -> Option<Revision> {
         let accepted = self.lock().revision().cloned();
-        accepted
-            .or_else(|| self.policy.since.clone())
-            .or_else(|| recorded.cloned())
+        let since = || self.policy.as_ref().and_then(|policy| policy.since.clone());
+        accepted.or_else(since).or_else(|| recorded.cloned())
     }
 
     fn between(
@@ -156,6 +202,48 @@ impl Verifier {
     fn lock(&self) -> std::sync::MutexGuard<'_, Accepted> {
         self.accepted.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What the daemon says of a revision by the rules that stand in itself, which are those
+/// of its predecessor unless it changes them; none if it is fine, or there are none.
+pub fn refusal(repository: &Path, revision: &Revision) -> Option<String> {
+    let judged = rules_in(repository, revision).and_then(|rules| match rules {
+        Some(rules) => one(repository, revision, revision, &rules.keys).map(|_| ()),
+        None => Ok(()),
+    });
+    match judged {
+        Err(error @ (VerifyError::Refused(_) | VerifyError::Keys(_))) => Some(error.to_string()),
+        Ok(()) | Err(VerifyError::Config { .. } | VerifyError::Read(_)) => None,
+    }
+}
+
+fn rules_in(repository: &Path, revision: &Revision) -> Result<Option<Rules>, VerifyError> {
+    let wrong = |source| VerifyError::Config {
+        revision: revision.clone(),
+        source,
+    };
+    let unreadable = |error: TreeError| {
+        let hint =
+            "if the branch was rewritten on purpose, remove `verified` from the data directory";
+        wrong(
+            Problem::in_file(AGENT_FILE, error.to_string())
+                .hint(hint)
+                .into(),
+        )
+    };
+    let tree = GitTree::open(repository, revision).map_err(unreadable)?;
+    let Some(verify) = config::verify(&tree).map_err(wrong)? else {
+        return Ok(None);
+    };
+    let mut keys = Keys::default();
+    for path in &verify.keys {
+        let text = tree.read(path).map_err(unreadable)?;
+        keys.add(path, &String::from_utf8_lossy(&text))?;
+    }
+    Ok(Some(Rules {
+        mode: verify.mode,
+        keys,
+    }))
 }
 
 /// What is reachable from `head` and not from `base`, oldest first. A base that is gone,
@@ -239,17 +327,5 @@ impl fmt::Display for Refusal {
             f.write_str("; if the forge made it, let it sign its merges and trust its key")?;
         }
         Ok(())
-    }
-}
-
-impl FromStr for Mode {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "head" => Ok(Self::Head),
-            "since-last" => Ok(Self::SinceLast),
-            _ => Err(format!("`{text}` is neither `head` nor `since-last`")),
-        }
     }
 }
