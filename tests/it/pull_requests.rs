@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::support::agent::Agent;
 use crate::support::git::git;
 use crate::support::gitea::{Forged, Gitea, User};
+use crate::support::signed;
 use crate::support::stage::Stage;
 
 const AGENT: &str = env!("CARGO_BIN_EXE_agent");
@@ -273,6 +274,45 @@ fn webhooks_carry_it_from_the_pull_request_to_the_cluster() {
     println!("live {:?} after the merge", began.elapsed());
     team.until_status(&merged, "success");
     assert_eq!(team.forged.comments(number).len(), 1);
+}
+
+#[test]
+fn a_commit_that_is_not_signed_fails_and_so_does_a_merge_by_the_forge() {
+    let mut team = Team::new("unsigned", "", &[("shop/settings.yaml", &settings("red"))]);
+    let first = signed::commit(&team.stage.repository, "ed25519", "Sign", &[]);
+    let keys = signed::fixture("allowed_signers").display().to_string();
+    let agent = team.invocation();
+    team.stage
+        .start_as(agent.args(["--verify", "head", "--verify-keys", &keys]));
+    team.until_status(&first, "success");
+
+    let text = settings("green");
+    let unsigned = team.stage.commit("Hurry", &[("shop/settings.yaml", &text)]);
+    let why = team.until_status(&unsigned, "failure");
+    assert!(
+        why.contains("not deployed") && why.contains("is not signed"),
+        "{why}"
+    );
+
+    team.pull();
+    let (number, _) = team.propose("more", "shop/settings.yaml", &settings("blue"));
+    let merged = team.forged.merge(number);
+    let why = team.until_status(&merged, "failure");
+    assert!(why.contains("the merge "), "{why}");
+    assert_eq!(
+        team.stage.get("configmap", "settings")["data"]["color"],
+        "red"
+    );
+
+    team.stage
+        .repository
+        .git(&["pull", "--quiet", "origin", "main"]);
+    let good = signed::commit(&team.stage.repository, "ed25519", "Sign it off", &[]);
+    team.until_status(&good, "success");
+    assert_eq!(
+        team.stage.get("configmap", "settings")["data"]["color"],
+        "blue"
+    );
 }
 
 #[test]

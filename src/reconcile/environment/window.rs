@@ -83,6 +83,8 @@ impl Environment {
         };
         let (state, text) = if self.declaring || self.head.as_ref() != Some(&newest) {
             (StatusState::Pending, "it is being read".to_owned())
+        } else if let Some(why) = &self.distrust {
+            (StatusState::Failure, format!("it is not deployed: {why}"))
         } else if let Some(problem) = &self.problem {
             (
                 StatusState::Failure,
