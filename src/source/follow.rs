@@ -34,6 +34,10 @@ const LAST_RETRY: Duration = Duration::from_mins(1);
 /// A push moves several files; what comes within this time is one look.
 const SETTLE: Duration = Duration::from_millis(15);
 
+/// When to look again after a hint that brought nothing: a forge may tell of a push before
+/// each of its servers knows of it.
+const AFTER_HINT: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
+
 /// Wakes that wait to be heard; one is enough, since a look sees all that came before.
 const WAKES: usize = 1;
 
@@ -70,6 +74,7 @@ pub struct Waker {
 #[derive(Debug, Default)]
 struct Wants {
     content: AtomicBool,
+    hinted: AtomicBool,
     end: AtomicBool,
 }
 
@@ -78,6 +83,13 @@ impl Waker {
     pub fn poke(&self) {
         // Full: a look is due. Disconnected: the follower has ended, nobody looks.
         let _ = self.wakes.try_send(());
+    }
+
+    /// Says that the branch has moved, as somebody else has told us. Where the look that
+    /// follows sees nothing of it, a few more do.
+    pub fn hint(&self) {
+        self.wants.hinted.store(true, Ordering::Release);
+        self.poke();
     }
 
     /// Says that something in the mirror could not be read: the next look, which
@@ -116,6 +128,7 @@ impl Follower {
             failures: 0,
             refs: None,
             waker: waker.clone(),
+            again: &[],
         };
         std::thread::Builder::new()
             .name("source".to_owned())
@@ -155,13 +168,26 @@ struct Looker {
     failures: u32,
     refs: Option<RefsWatch>,
     waker: Waker,
+    /// When to look again for what was hinted at.
+    again: &'static [Duration],
 }
 
 impl Looker {
     fn run(mut self, due: &Receiver<()>) {
         while !self.waker.wants.end.load(Ordering::Acquire) {
             self.watch_refs();
-            let wait = self.look();
+            if self.waker.wants.hinted.swap(false, Ordering::AcqRel) {
+                self.again = &AFTER_HINT;
+            }
+            let before = self.head();
+            let mut wait = self.look();
+            if self.head() != before {
+                self.again = &[];
+            }
+            if let [soon, later @ ..] = self.again {
+                wait = wait.min(*soon);
+                self.again = later;
+            }
             // A timeout is the next poll. The waker that is kept here keeps the
             // channel open.
             if due.recv_timeout(wait).is_ok() {
@@ -169,6 +195,11 @@ impl Looker {
                 let _ = due.try_recv();
             }
         }
+    }
+
+    fn head(&self) -> Option<Revision> {
+        let state = self.publish.borrow();
+        state.head.as_ref().map(|head| head.revision.clone())
     }
 
     /// Before the look, so that a commit made during it is heard of.

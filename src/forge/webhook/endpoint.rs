@@ -186,7 +186,7 @@ impl Door {
     fn act(&self, delivery: &Delivery, hint: &Hint) -> End {
         let verdict = self.endpoint.place.judge(hint);
         match verdict {
-            Verdict::Fetch => self.endpoint.waker.poke(),
+            Verdict::Fetch => self.endpoint.waker.hint(),
             Verdict::PullRequests => {
                 self.endpoint.pull_requests.send_modify(|count| *count += 1);
             }

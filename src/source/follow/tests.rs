@@ -203,3 +203,17 @@ fn pokes_during_a_look_lead_to_exactly_one_more() {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
+
+#[test]
+fn a_hint_that_comes_too_early_is_followed_up() {
+    let scratch = Scratch::bare();
+    let first = scratch.commit("a", "1");
+    let server = GitHttp::start(scratch.directory.path());
+    let follower = follow(&scratch, remote(&server.url("env.git")), NEVER);
+    until("the commit", || head_is(&follower, &first));
+    let before = server.requests();
+    follower.waker().hint();
+    until("a look that sees nothing", || server.requests() > before);
+    let second = scratch.commit("a", "2");
+    until("the commit", || head_is(&follower, &second));
+}
