@@ -1,5 +1,7 @@
 //! `agent diff`: the daemon's plan, stopped before the first write.
 
+mod recorded;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -31,6 +33,12 @@ const EXAMPLES: &str = "Examples:
   agent diff ./manifests                   a directory as the only unit
   agent diff --watch                       again whenever a file is saved
   agent diff --pull-request 7 --comment    in CI: what merging it would do
+  agent diff --recorded                    against the record: needs no cluster
+
+With --recorded, live is what the record says that it was last: fetch the branch
+live/ENVIRONMENT before. Values of Secrets are not compared, since it has only
+digests of them; spellings (1000m for 1) and the server's defaults are taken for
+no difference; and what others have added is not shown.
 
 Exit codes: 0 nothing differs, 1 something does, 2 it could not be told.";
 
@@ -50,6 +58,9 @@ pub struct DiffArgs {
     /// Plan again whenever a file is saved, until Ctrl-C
     #[arg(long)]
     watch: bool,
+    /// Compare with what the record says is live, without any cluster
+    #[arg(long, conflicts_with = "watch")]
+    recorded: bool,
     /// How to print it
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
@@ -64,6 +75,12 @@ pub struct DiffArgs {
 }
 
 pub async fn run(args: DiffArgs) -> anyhow::Result<u8> {
+    if args.recorded {
+        let shown = progress("comparing with the record");
+        let planned = recorded::plans(&args).await?;
+        drop(shown);
+        return Ok(tell(&args, &planned));
+    }
     let cluster = Arc::new(kube::connect(&args.cluster.access()).await?);
     if let Some(number) = args.pull_request.pull_request {
         return pull_request(&args, number, &cluster).await;
@@ -126,13 +143,18 @@ async fn once(args: &DiffArgs, cluster: &Arc<Cluster>) -> anyhow::Result<u8> {
             "{YELLOW}warning:{YELLOW:#} the agent would not deploy this revision: {why}"
         );
     }
+    Ok(tell(args, &planned))
+}
+
+/// Prints the plans; the exit code is as that of `kubectl diff`.
+fn tell(args: &DiffArgs, planned: &[(EnvironmentName, PlannedEnvironment)]) -> u8 {
     match args.output {
-        Format::Json => print_json(&planned),
+        Format::Json => print_json(planned),
         Format::Text => planned
             .iter()
             .for_each(|(name, planned)| print(name, planned)),
     }
-    Ok(code(&planned))
+    code(planned)
 }
 
 async fn pull_request(args: &DiffArgs, number: u64, cluster: &Arc<Cluster>) -> anyhow::Result<u8> {

@@ -27,6 +27,7 @@ mod path;
 mod people;
 mod place;
 mod project;
+mod recorded;
 mod scalar;
 mod set;
 #[cfg(test)]
@@ -42,6 +43,7 @@ pub use others::{Foreign, Others, others};
 pub use owners::{Owner, last_writer, owned, owners};
 pub use people::set_by_people;
 pub use project::{aligned, project, project_desired_paths};
+pub use recorded::{compare_recorded, live_of_recorded};
 pub(crate) use scalar::same;
 pub use set::{Element, FieldSet, FieldSetError};
 pub use verdict::{Difference, Doubt, Kind, Verdict};

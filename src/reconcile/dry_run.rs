@@ -200,7 +200,11 @@ fn context(
     }
 }
 
-fn parent(environment: &config::Environment, namespace: &str, unit: &UnitName) -> InventoryParent {
+pub(super) fn parent(
+    environment: &config::Environment,
+    namespace: &str,
+    unit: &UnitName,
+) -> InventoryParent {
     InventoryParent {
         namespace: namespace.to_owned(),
         environment: environment.name.clone(),
@@ -244,7 +248,7 @@ impl UnitDesired {
 }
 
 /// Units after those that they name in `after`, otherwise by name.
-fn in_order(environment: &config::Environment) -> Vec<UnitName> {
+pub(super) fn in_order(environment: &config::Environment) -> Vec<UnitName> {
     let mut order: Vec<UnitName> = Vec::new();
     while order.len() < environment.units.len() {
         let next = environment.units.values().find(|unit| {
@@ -258,7 +262,10 @@ fn in_order(environment: &config::Environment) -> Vec<UnitName> {
 }
 
 /// A unit that declares what it did when it was last synced has drifted where it differs.
-fn baselines(desired: &UnitDesired, recorded: Option<&Digest>) -> BTreeMap<ObjectId, Baseline> {
+pub(super) fn baselines(
+    desired: &UnitDesired,
+    recorded: Option<&Digest>,
+) -> BTreeMap<ObjectId, Baseline> {
     if recorded != Some(&desired.digest) {
         return BTreeMap::new();
     }

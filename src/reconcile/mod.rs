@@ -12,6 +12,7 @@ mod noting;
 mod observe;
 mod pass;
 mod planned;
+mod recorded;
 mod standing;
 mod unit;
 
@@ -23,3 +24,4 @@ pub use environment::{Ending, Environment, Options, Progress, RunMode, Window, r
 pub use journal::{InRemote, Journal, JournalOptions};
 pub use pass::{Context, PlanInput, plan_unit};
 pub use planned::{PlannedEnvironment, counted};
+pub use recorded::{PlanRecorded, plan_recorded};

@@ -26,6 +26,7 @@ mod commit_signatures;
 mod contended;
 mod crash_at_any_moment;
 mod diff_agrees_with_daemon;
+mod diff_recorded;
 mod drift;
 mod edited_sources;
 mod fields_agree_with_dry_run;

@@ -1,0 +1,277 @@
+//! The plans of an environment against its record instead of its cluster: what
+//! `agent diff --recorded` prints. No request is made, and no credential needed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::declare::{self, Labels, RenderCache, Tools};
+use super::declared::UnitDesired;
+use super::dry_run::{baselines, in_order, parent, retired_unit};
+use super::planned::PlannedEnvironment;
+use crate::config;
+use crate::fields::{self, Others};
+use crate::health::{Health, Status};
+use crate::model::{Desired, DigestKey, Json, ObjectId, Revision, Tree, UnitName, holds_secret};
+use crate::plan::{
+    self, AsDesired, Blocked, Checked, Granted, Members, Neighbours, Observation, Plan, Seen,
+    Standing, Subject, dependencies,
+};
+use crate::record::status::{State, UnitStatus};
+use crate::record::{RecordView, ViewError, path};
+use crate::runtime::clock;
+
+/// What stands for the values of Secrets: the key of their digests is in the cluster.
+const UNKNOWN: &str = "(not compared)";
+
+/// What to plan.
+pub struct PlanRecorded<'a> {
+    /// The environment.
+    pub environment: &'a config::Environment,
+    /// Its files.
+    pub tree: &'a Arc<dyn Tree>,
+    /// Their revision; `None` for a working tree.
+    pub revision: Option<Revision>,
+    /// Where the daemon keeps the inventories.
+    pub namespace: &'a str,
+    /// Programs for rendering.
+    pub tools: &'a Tools,
+    /// What to compare with.
+    pub record: &'a RecordView,
+    /// Any key: no digest under it is compared with another.
+    pub key: DigestKey,
+}
+
+/// What is recorded of one unit.
+#[derive(Default)]
+struct Recorded {
+    objects: BTreeMap<ObjectId, Value>,
+    status: Option<UnitStatus>,
+}
+
+/// Plans each unit as if live were what is recorded.
+///
+/// # Errors
+/// When the record can't be read.
+pub async fn plan_recorded(wanted: PlanRecorded<'_>) -> Result<PlannedEnvironment, ViewError> {
+    let (environment, namespace) = (wanted.environment, wanted.namespace);
+    let labels = Labels::ApplySet { namespace };
+    let mut cache = RenderCache::default();
+    let (tree, tools) = (wanted.tree, wanted.tools);
+    let declared = declare::declare(tree, environment, tools, labels, None, &mut cache).await;
+    let recorded = read(wanted.record)?;
+    let mut all: BTreeSet<ObjectId> = BTreeSet::new();
+    all.extend(
+        recorded
+            .values()
+            .flat_map(|unit| unit.objects.keys().cloned()),
+    );
+    let retired: BTreeSet<UnitName> = recorded
+        .keys()
+        .filter(|name| !declared.units.contains_key(*name))
+        .cloned()
+        .collect();
+    let neighbours = declared.neighbours(&environment.name, namespace, &retired);
+    let mut planned = PlannedEnvironment::default();
+    let nothing = Recorded::default();
+    for name in in_order(environment) {
+        let Some(unit) = declared.units.get(&name).filter(|unit| !unit.unit.suspend) else {
+            continue;
+        };
+        match &unit.desired {
+            Ok(desired) => {
+                let warnings = desired.warnings.iter().map(ToString::to_string);
+                planned.warnings.extend(warnings);
+                let recorded = recorded.get(&name).unwrap_or(&nothing);
+                let plan = plan(&wanted, &unit.unit, desired, recorded, &neighbours, &all);
+                planned.plans.push(plan);
+            }
+            Err(problem) => drop(planned.failed.insert(name, problem.to_string())),
+        }
+    }
+    for name in retired {
+        let unit = retired_unit(&name, true);
+        let neighbours = Neighbours {
+            retired: true,
+            ..neighbours.clone()
+        };
+        let none = UnitDesired::nothing();
+        let plan = plan(&wanted, &unit, &none, &recorded[&name], &neighbours, &all);
+        planned.plans.push(plan);
+    }
+    Ok(planned)
+}
+
+fn read(record: &RecordView) -> Result<BTreeMap<UnitName, Recorded>, ViewError> {
+    let mut units: BTreeMap<UnitName, Recorded> = BTreeMap::new();
+    let status = record.status()?;
+    for (name, status) in status.into_iter().flat_map(|status| status.units) {
+        units.entry(name).or_default().status = Some(UnitStatus::clone(&status));
+    }
+    for file in record.files()?.into_keys() {
+        let Some((unit, id)) = path::to_object(&file) else {
+            continue;
+        };
+        let content = record.read(&file)?.unwrap_or_default();
+        // A file that can't be read is one of an object of which nothing is known.
+        let value = serde_saphyr::from_slice(&content).unwrap_or(Value::Null);
+        units.entry(unit).or_default().objects.insert(id, value);
+    }
+    Ok(units)
+}
+
+fn plan(
+    wanted: &PlanRecorded<'_>,
+    unit: &config::Unit,
+    desired: &UnitDesired,
+    recorded: &Recorded,
+    neighbours: &Neighbours,
+    all: &BTreeSet<ObjectId>,
+) -> Plan<Checked> {
+    let apply_set = parent(wanted.environment, wanted.namespace, &unit.name).apply_set();
+    let last = recorded.status.as_ref().and_then(|status| status.desired);
+    let state = recorded.status.as_ref().map(|status| status.state);
+    let synced = state == Some(State::Synced) && last == Some(desired.digest);
+    let mut secrets = BTreeSet::new();
+    let objects: BTreeMap<ObjectId, Desired> = desired
+        .objects
+        .iter()
+        .map(|(id, object)| {
+            let known = recorded.objects.get(id).filter(|_| !synced);
+            let object = match known.filter(|_| holds_secret(id)) {
+                Some(known) => comparable(object, known, &mut secrets),
+                None => object.clone(),
+            };
+            (id.clone(), object)
+        })
+        .collect();
+    let dependencies = dependencies(&objects, &neighbours.claims);
+    let mut observed: BTreeMap<ObjectId, Observation> = BTreeMap::new();
+    for id in dependencies.of.values().flatten() {
+        // What the record knows nothing of is not what this is about.
+        let there = all.contains(id) || !neighbours.claims.contains_key(id);
+        observed.insert(
+            id.clone(),
+            if there {
+                as_desired()
+            } else {
+                Observation::Absent
+            },
+        );
+    }
+    for id in recorded.objects.keys().chain(objects.keys()) {
+        let observation = match (recorded.objects.get(id), objects.get(id)) {
+            (None, _) => Observation::Absent,
+            (Some(_), Some(_)) if synced => as_desired(),
+            (Some(known), desired) => present(known, desired, &apply_set),
+        };
+        observed.insert(id.clone(), observation);
+    }
+    let members = Members::Known(recorded.objects.keys().cloned().collect());
+    let same = UnitDesired {
+        objects: objects.clone(),
+        ..desired.clone()
+    };
+    let proposed = plan::plan(&Subject {
+        environment: &wanted.environment.name,
+        unit,
+        revision: wanted.revision.as_ref(),
+        apply_set: &apply_set,
+        desired: &objects,
+        observed: &observed,
+        members: &members,
+        neighbours,
+        dependencies: &dependencies,
+        applied: &baselines(&same, last.as_ref()),
+        refusals: &BTreeMap::new(),
+        waits: None,
+        key: &wanted.key,
+        now: clock::now(),
+    });
+    let none = BTreeSet::new();
+    let mut plan = proposed.check(unit.max_prune, members.count(), &none, &Granted::new());
+    plan.steps.iter_mut().for_each(|step| {
+        step.uid = None;
+        if let Standing::Blocked(Blocked::Guard(why)) = &mut step.standing {
+            unapproved(why);
+        }
+    });
+    if !secrets.is_empty() {
+        let names: Vec<String> = secrets.into_iter().collect();
+        plan.notes.push(format!(
+            "values of Secrets are recorded as digests whose key is in the cluster, so these could not be compared: {}",
+            names.join(", ")
+        ));
+    }
+    plan
+}
+
+/// The digest of this plan is not that of the daemon's, which knows each object's uid.
+fn unapproved(why: &mut String) {
+    if let Some(at) = why.find("; to approve, ") {
+        why.truncate(at);
+        why.push_str("; `agent diff` with the cluster, and `agent status`, tell how to approve it");
+    }
+}
+
+fn as_desired() -> Observation {
+    Observation::AsDesired(AsDesired {
+        health: healthy(),
+        others: Others::default(),
+    })
+}
+
+fn present(recorded: &Value, desired: Option<&Desired>, apply_set: &str) -> Observation {
+    let mut recorded = recorded.clone();
+    if desired.is_some_and(|desired| holds_secret(&desired.id)) {
+        hide(&mut recorded);
+    }
+    let verdict = match desired {
+        Some(desired) => fields::compare_recorded(desired, &recorded),
+        None => fields::Verdict::Clean,
+    };
+    let live = fields::live_of_recorded(&recorded, apply_set);
+    Observation::Present(Box::new(Seen {
+        live: Json::from(&live.body),
+        health: healthy(),
+        verdict,
+        others: Others::default(),
+    }))
+}
+
+/// The record says nothing of an object's health.
+fn healthy() -> Health {
+    Health {
+        status: Status::Current,
+        message: String::new(),
+    }
+}
+
+/// A Secret in which no value can be told from another; `secrets` gets the values that
+/// both sides have.
+fn comparable(desired: &Desired, recorded: &Value, secrets: &mut BTreeSet<String>) -> Desired {
+    let mut body = desired.body();
+    let keys = |value: &Value| -> BTreeSet<String> {
+        let maps = ["data", "stringData"].map(|field| value.get(field).and_then(Value::as_object));
+        maps.into_iter()
+            .flatten()
+            .flat_map(Map::keys)
+            .cloned()
+            .collect()
+    };
+    let recorded = keys(recorded);
+    let both = keys(&body).into_iter().filter(|key| recorded.contains(key));
+    secrets.extend(both.map(|key| format!("`{key}` of {}", desired.id)));
+    hide(&mut body);
+    Desired::new(desired.id.clone(), &body, desired.origin.clone())
+}
+
+fn hide(secret: &mut Value) {
+    for field in ["data", "stringData"] {
+        let values = secret.get_mut(field).and_then(Value::as_object_mut);
+        for value in values.into_iter().flat_map(Map::values_mut) {
+            *value = UNKNOWN.into();
+        }
+    }
+}
