@@ -1,7 +1,7 @@
 //! Gitea and Forgejo, by their API v1.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use http::Method;
@@ -19,6 +19,7 @@ use super::types::{
 };
 use super::{Answer, Forge};
 use crate::model::Revision;
+use crate::runtime::lock::lock;
 
 /// How long it is believed whether somebody is a member.
 const BELIEVED: Duration = Duration::from_mins(10);
@@ -161,9 +162,7 @@ impl Gitea {
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, (Instant, Standing)>> {
-        self.standings
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.standings)
     }
 
     /// Whether somebody may write, or, where the token has no right to ask that, whether

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use http::header::{ACCEPT, ETAG, IF_NONE_MATCH, LINK};
@@ -17,6 +17,7 @@ use super::error::ForgeError;
 use super::limits;
 use super::token::ForgeToken;
 use crate::runtime::clock;
+use crate::runtime::lock::lock;
 
 /// No answer of an API takes longer.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -325,9 +326,4 @@ fn said(error: &reqwest::Error) -> String {
         cause = deeper;
     }
     cause.to_string()
-}
-
-/// A panic while holding one of these locks leaves plain data behind, usable as it is.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

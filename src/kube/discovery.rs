@@ -11,9 +11,10 @@ use kube::discovery::{Discovery as Found, Scope};
 use tokio::sync::RwLock;
 
 use super::error::ApiError;
-use super::view::lock;
 use super::wire::Wire;
 use crate::model::GroupKind;
+use crate::runtime::backoff::grown;
+use crate::runtime::lock::lock;
 
 /// A kind as the API server serves it, in one version.
 #[derive(Debug, Clone)]
@@ -145,8 +146,7 @@ impl Discovery {
             times: 0,
             again: now,
         });
-        let wait = MISSING.0.saturating_mul(1 << missing.times.min(16));
-        missing.again = now + wait.min(MISSING.1);
+        missing.again = now + grown(MISSING, missing.times);
         missing.times += 1;
     }
 }

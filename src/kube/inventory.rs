@@ -53,6 +53,15 @@ pub fn parent_name(environment: &EnvironmentName, unit: &UnitName) -> String {
 }
 
 impl InventoryParent {
+    /// That of a unit. `namespace` is the agent's.
+    pub fn new(namespace: &str, environment: &EnvironmentName, unit: &UnitName) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            environment: environment.clone(),
+            unit: unit.clone(),
+        }
+    }
+
     fn object(&self) -> ObjectId {
         ObjectId::new(
             GroupKind::new("", "ConfigMap"),

@@ -17,7 +17,7 @@ mod watch;
 mod watches;
 mod wire;
 
-pub use cluster::{Access, ApplyMode, Cluster, Conflicts, Deletion, connect};
+pub use cluster::{Access, ApplyMode, Cluster, Conflicts, Deletion, connect, version_of};
 pub use discovery::Resource;
 pub use error::{ApiError, Retry};
 pub use inventory::{Inventory, InventoryParent, parent_name};

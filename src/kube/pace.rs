@@ -5,6 +5,7 @@
 //! The level at which the server refused is remembered, and not gone to again for a
 //! while: each attempt costs everybody the time that the server then asks for.
 
+use crate::runtime::backoff::grown;
 use std::time::Duration;
 
 /// How many may be under way at the start: what saturates a small API server.
@@ -111,7 +112,7 @@ impl Pace {
             }
             Heard::Lost => {
                 if sent == self.era {
-                    self.rest_until(now + doubled(LOST, self.lost));
+                    self.rest_until(now + grown(LOST, self.lost));
                     self.lost += 1;
                 }
                 self.cut(sent, now);
@@ -159,10 +160,6 @@ impl Pace {
         self.limit = (refused / 2.0).floor().max(1.0);
         self.era = Era(self.era.0 + 1);
     }
-}
-
-fn doubled((first, longest): (Duration, Duration), times: u32) -> Duration {
-    first.saturating_mul(1 << times.min(16)).min(longest)
 }
 
 #[cfg(test)]

@@ -1,13 +1,14 @@
 //! Whose turn it is to ask the API server: requests queue in order, as many are under
 //! way as [`Pace`] allows, and none while the server wants to be left alone.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::pace::{Era, Heard, Pace, Pressure};
+use crate::runtime::lock::lock;
 use crate::runtime::random;
 
 /// After a pause, requests begin within this share of it, so that they don't come
@@ -97,7 +98,7 @@ impl Turns {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

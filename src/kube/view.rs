@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -21,6 +21,7 @@ use super::packed::Packed;
 use super::watch::Follow;
 use super::watches::{Place, WatchState, Watches};
 use crate::model::{GroupKind, Live, ObjectId, PART_OF};
+use crate::runtime::lock::lock;
 
 /// The live objects of the kinds in use. The watches end when it is dropped.
 pub struct LiveView {
@@ -325,9 +326,4 @@ impl State {
         }
         gone
     }
-}
-
-/// A panic while holding one of these locks leaves plain data behind, usable as it is.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -21,9 +21,11 @@ use tracing::{debug, warn};
 use super::cluster::Cluster;
 use super::discovery::Resource;
 use super::error::{ApiError, Retry};
-use super::view::{Shared, lock};
+use super::view::Shared;
 use super::watches::{Place, WatchState};
 use crate::model::{GroupKind, Live, ObjectId, PART_OF};
+use crate::runtime::backoff::grown;
+use crate::runtime::lock::lock;
 use crate::runtime::random;
 
 /// How long one request to watch lasts: from this to 6 minutes more. Then the next goes
@@ -275,11 +277,10 @@ pub(super) struct Failures {
 impl Failures {
     /// Counts one, and says how long to wait: not as long as all others that failed at
     /// the same time, and no less than the server asks for.
-    pub(super) fn wait(&mut self, error: &ApiError, (first, longest): Waits) -> Duration {
-        let wait = first.saturating_mul(1 << self.count.min(12));
+    pub(super) fn wait(&mut self, error: &ApiError, waits: Waits) -> Duration {
+        let wait = grown(waits, self.count);
         self.count += 1;
         self.last = Some(error.clone());
-        let wait = wait.min(longest);
         let asked = match error.retry() {
             Retry::After(after) => after.unwrap_or_default(),
             Retry::WhenInputsChange => Duration::ZERO,

@@ -3,13 +3,14 @@
 //! difference in spelling once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use git2::Oid;
 
 use crate::health::Status;
 use crate::model::{Desired, Digest, DigestKey, ObjectId, holds_secret};
 use crate::plan::AsDesired;
+use crate::runtime::lock::lock;
 
 /// How many of a unit's digests are kept for the next process: an inventory is a
 /// `ConfigMap`, which holds 1 MiB. The server is asked about the others again.
@@ -134,8 +135,4 @@ pub(super) fn key_of(desired: &Desired, projected: &Digest, key: &DigestKey) -> 
         return key.digest(&text).trim_start_matches("hmac:").to_owned();
     }
     Digest::of_bytes(text.as_bytes()).to_string()["sha256:".len()..][..16].to_owned()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

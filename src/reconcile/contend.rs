@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use crate::model::{Digest, ObjectId};
 use crate::plan::{Action, FieldChange, Step};
 use crate::record::story::{Contention, Phase};
+use crate::runtime::backoff::grown;
 
 /// So much is a fight. A revert of what the same manager had set to the same value the
 /// last time too weighs [`SAME`]; one of the same field with another value, which people
@@ -166,7 +167,7 @@ impl Fight {
 
     fn wait(&self) -> Option<Duration> {
         let times = self.told?;
-        Some(WAIT.0.saturating_mul(1 << times.min(16)).min(WAIT.1))
+        Some(grown(WAIT, times))
     }
 
     fn calm(&self) -> Duration {

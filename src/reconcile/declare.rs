@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::declared::{Declared, DeclaredUnit, UnitDesired};
 use crate::config;
-use crate::kube::{Cluster, InventoryParent};
+use crate::kube::{Cluster, InventoryParent, version_of};
 use crate::model::{Desired, Digest, GroupKind, ObjectId, PART_OF, Tree, UnitName, holds_secret};
 use crate::plan;
 use crate::render::{self, Inputs, RenderErrors, Rendered, Scope};
@@ -229,14 +229,9 @@ fn resolve(
 ) -> Result<UnitDesired, RenderErrors> {
     let apply_set = match labels {
         Labels::Plain => None,
-        Labels::ApplySet { namespace } => Some(
-            InventoryParent {
-                namespace: namespace.to_owned(),
-                environment: environment.name.clone(),
-                unit: unit.name.clone(),
-            }
-            .apply_set(),
-        ),
+        Labels::ApplySet { namespace } => {
+            Some(InventoryParent::new(namespace, &environment.name, &unit.name).apply_set())
+        }
     };
     let finish = |id: &ObjectId, body: &mut Value| {
         if holds_secret(id) {
@@ -252,7 +247,7 @@ fn resolve(
     let mut warnings = rendered.warnings().clone();
     warnings.extend(plan::ignored_in_vain(unit, &objects));
     let kinds = objects.values().map(|desired| {
-        let version = desired.api_version.rsplit('/').next().unwrap_or_default();
+        let version = version_of(&desired.api_version);
         (desired.id.kind.clone(), version.to_owned())
     });
     Ok(UnitDesired {

@@ -119,11 +119,7 @@ impl Declared {
             }
         }
         for unit in self.units.keys().chain(also) {
-            let parent = InventoryParent {
-                namespace: namespace.to_owned(),
-                environment: environment.clone(),
-                unit: unit.clone(),
-            };
+            let parent = InventoryParent::new(namespace, environment, unit);
             neighbours
                 .apply_sets
                 .insert(parent.apply_set(), unit.clone());

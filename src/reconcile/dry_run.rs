@@ -126,7 +126,7 @@ pub async fn plan_environment(wanted: PlanEnvironment<'_>) -> Result<PlannedEnvi
     let input = |unit: Arc<config::Unit>,
                  desired: Arc<UnitDesired>,
                  neighbours: Arc<Neighbours>| PlanInput {
-        apply_set: parent(environment, namespace, &unit.name).apply_set(),
+        apply_set: InventoryParent::new(namespace, &environment.name, &unit.name).apply_set(),
         inventory: inventory(&inventories, &unit.name),
         inventory_problem: inventories.as_ref().err().map(ToString::to_string),
         dependencies: Arc::new(dependencies(&desired.objects, &neighbours.claims)),
@@ -197,18 +197,6 @@ fn context(
         key,
         namespace: namespace.to_owned(),
         metrics: Metrics::default(),
-    }
-}
-
-pub(super) fn parent(
-    environment: &config::Environment,
-    namespace: &str,
-    unit: &UnitName,
-) -> InventoryParent {
-    InventoryParent {
-        namespace: namespace.to_owned(),
-        environment: environment.name.clone(),
-        unit: unit.clone(),
     }
 }
 

@@ -22,6 +22,7 @@ use crate::record::story::Changes;
 use crate::record::{
     BranchPattern, Entry, PushError, RecordBranch, SigningKey, content_id, path, text,
 };
+use crate::runtime::backoff::grown;
 use crate::runtime::metrics::{EnvironmentLabels, Metrics};
 use crate::source::Remote;
 
@@ -402,11 +403,7 @@ fn write(
             failures = 0;
             next = Instant::now();
         } else {
-            next = Instant::now()
-                + BACKOFF
-                    .0
-                    .saturating_mul(1 << failures.min(16))
-                    .min(BACKOFF.1);
+            next = Instant::now() + grown(BACKOFF, failures);
             failures += 1;
         }
     }

@@ -9,6 +9,7 @@ use tracing::{debug, info, warn};
 use super::journal::chain;
 use crate::model::EnvironmentName;
 use crate::record::PushedNotes;
+use crate::runtime::backoff::grown;
 
 /// The wait after a failure, and the longest one.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
@@ -59,8 +60,7 @@ fn work(environment: &EnvironmentName, mut notes: PushedNotes, inbox: &Receiver<
         let woken = if failures == 0 {
             inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
         } else {
-            let longer = BACKOFF.0.saturating_mul(1 << failures.min(16));
-            inbox.recv_timeout(longer.min(BACKOFF.1))
+            inbox.recv_timeout(grown(BACKOFF, failures))
         };
         if woken == Err(RecvTimeoutError::Disconnected) {
             return;

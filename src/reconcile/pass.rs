@@ -160,11 +160,8 @@ pub async fn pass(context: &Context, input: &PlanInput, cancel: &CancellationTok
         done: Vec::new(),
         inventory: None,
     };
-    let parent = InventoryParent {
-        namespace: context.namespace.clone(),
-        environment: context.environment.clone(),
-        unit: input.unit.name.clone(),
-    };
+    let unit = &input.unit.name;
+    let parent = InventoryParent::new(&context.namespace, &context.environment, unit);
     let wanted = wanted(input, &outcome.planned);
     if outcome.planned.plan.ready().next().is_some() {
         let wide = input.inventory.widened(&wanted);

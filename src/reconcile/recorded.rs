@@ -8,11 +8,12 @@ use serde_json::{Map, Value};
 
 use super::declare::{self, Labels, RenderCache, Tools};
 use super::declared::UnitDesired;
-use super::dry_run::{baselines, in_order, parent, retired_unit};
+use super::dry_run::{baselines, in_order, retired_unit};
 use super::planned::PlannedEnvironment;
 use crate::config;
 use crate::fields::{self, Others};
 use crate::health::{Health, Status};
+use crate::kube::InventoryParent;
 use crate::model::{Desired, DigestKey, Json, ObjectId, Revision, Tree, UnitName, holds_secret};
 use crate::plan::{
     self, AsDesired, Blocked, Checked, Granted, Members, Neighbours, Observation, Plan, Seen,
@@ -129,7 +130,8 @@ fn plan(
     neighbours: &Neighbours,
     all: &BTreeSet<ObjectId>,
 ) -> Plan<Checked> {
-    let apply_set = parent(wanted.environment, wanted.namespace, &unit.name).apply_set();
+    let parent = InventoryParent::new(wanted.namespace, &wanted.environment.name, &unit.name);
+    let apply_set = parent.apply_set();
     let last = recorded.status.as_ref().and_then(|status| status.desired);
     let state = recorded.status.as_ref().map(|status| status.state);
     let synced = state == Some(State::Synced) && last == Some(desired.digest);

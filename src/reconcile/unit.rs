@@ -19,6 +19,7 @@ use crate::plan::{Baseline, Blocked, Dependencies, Granted, Refusal, Standing, S
 use crate::record::foreign::ForeignFile;
 use crate::record::status::State;
 use crate::record::story::Told;
+use crate::runtime::backoff::grown;
 use crate::runtime::clock;
 
 /// The wait after a first failure, and the longest one.
@@ -89,10 +90,6 @@ impl Backoff {
     pub(super) fn succeed(&mut self) {
         *self = Self::default();
     }
-}
-
-fn grown((first, longest): (Duration, Duration), failures: u32) -> Duration {
-    first.saturating_mul(1 << failures.min(16)).min(longest)
 }
 
 impl UnitState {

@@ -24,6 +24,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::forge::{ForgeError, Retry};
+use crate::runtime::backoff::grown;
 
 /// What marks the comment that says what merging would do.
 pub const PREVIEW: &str = "preview";
@@ -33,10 +34,7 @@ const BACKOFF: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mi
 
 /// How long to wait after so many failures in a row.
 fn patience(error: &ForgeError, failures: u32, now: Timestamp) -> Duration {
-    let grown = BACKOFF
-        .0
-        .saturating_mul(1 << failures.min(16))
-        .min(BACKOFF.1);
+    let grown = grown(BACKOFF, failures);
     match error.retry() {
         Retry::Soon => grown,
         Retry::At(until) => Duration::try_from(until.duration_since(now))

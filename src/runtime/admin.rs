@@ -1,7 +1,7 @@
 //! The admin endpoints: `/livez`, `/readyz`, `/metrics`.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::State;
@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::metrics::Metrics;
+use crate::runtime::lock::lock;
 
 /// A condition of readiness: says what is still missing, or nothing.
 type Condition = Box<dyn Fn() -> Option<String> + Send + Sync>;
@@ -26,18 +27,12 @@ pub struct Readiness {
 impl Readiness {
     /// Adds a condition, which says what is missing.
     pub fn require(&self, condition: impl Fn() -> Option<String> + Send + Sync + 'static) {
-        self.conditions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Box::new(condition));
+        lock(&self.conditions).push(Box::new(condition));
     }
 
     /// What is missing.
     pub fn missing(&self) -> Vec<String> {
-        let conditions = self
-            .conditions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let conditions = lock(&self.conditions);
         conditions
             .iter()
             .filter_map(|condition| condition())

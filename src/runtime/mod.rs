@@ -2,8 +2,10 @@
 //! shutdown, the admin endpoints.
 
 pub mod admin;
+pub mod backoff;
 pub mod clock;
 pub mod exec;
+pub mod lock;
 pub mod metrics;
 pub mod random;
 pub mod shutdown;

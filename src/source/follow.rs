@@ -23,6 +23,7 @@ use super::remote::Remote;
 use super::state::SourceState;
 use super::watch::RefsWatch;
 use crate::model::{Revision, SourceCommit};
+use crate::runtime::backoff::grown;
 use crate::runtime::clock;
 
 /// The wait after a first failure; it doubles with each that follows.
@@ -294,9 +295,8 @@ fn log(mirror: &Mirror, before: &SourceState, now: &SourceState) {
 }
 
 fn backoff(failures: u32, poll_interval: Duration) -> Duration {
-    let doubled = FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(10));
     let longest = poll_interval.clamp(FIRST_RETRY, LAST_RETRY);
-    doubled.min(longest)
+    grown((FIRST_RETRY, longest), failures.saturating_sub(1))
 }
 
 /// Give or take a tenth, so that many agents don't ask at once. The standard

@@ -50,12 +50,7 @@ pub(super) async fn live(
         Err(_) => return unknown(format!("no answer within {} s", PATIENCE.as_secs())),
     };
     let ours = unit.map(|unit| {
-        let parent = InventoryParent {
-            namespace: args.cluster.namespace.clone(),
-            environment: environment.name.clone(),
-            unit: unit.clone(),
-        };
-        parent.apply_set()
+        InventoryParent::new(&args.cluster.namespace, &environment.name, unit).apply_set()
     });
     if live.label(PART_OF).map(str::to_owned) != ours {
         let name = &environment.name;

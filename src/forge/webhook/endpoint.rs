@@ -7,7 +7,7 @@
 //! headers say is hint enough. TLS is the business of whatever stands before this.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -27,6 +27,7 @@ use super::listener::{Bounded, Peer};
 use super::secrets::Trust;
 use super::signature::{Check, Claim};
 use super::{Delivery, Hint, Place, Sender, Verdict};
+use crate::runtime::lock::lock;
 use crate::runtime::metrics::{DeliveryLabels, Metrics};
 use crate::source::Waker;
 
@@ -197,7 +198,7 @@ impl Door {
     }
 
     fn hears_too_much_of(&self, peer: IpAddr) -> bool {
-        let refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        let refusals = lock(&self.refusals);
         refusals.too_many(peer, Instant::now())
     }
 
@@ -214,10 +215,10 @@ impl Door {
         }
         let now = Instant::now();
         if end == End::BadSignature {
-            let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut refusals = lock(&self.refusals);
             refusals.note(peer, now);
         }
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = lock(&self.told);
         told.since += 1;
         if told
             .last

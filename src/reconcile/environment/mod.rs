@@ -311,11 +311,7 @@ impl Environment {
     }
 
     fn parent(&self, unit: &UnitName) -> InventoryParent {
-        InventoryParent {
-            namespace: self.context.namespace.clone(),
-            environment: self.context.environment.clone(),
-            unit: unit.clone(),
-        }
+        InventoryParent::new(&self.context.namespace, &self.context.environment, unit)
     }
 
     fn labels(&self, unit: &UnitName) -> UnitLabels {

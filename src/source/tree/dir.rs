@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use git2::Repository;
 use sha2::{Digest as _, Sha256};
@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use super::resolve::{self, Node, Nodes};
 use super::{MAX_FILE, check_size, join, listed_kind, refuse_lfs};
 use crate::model::{Digest, EntryKind, Tree, TreeError};
+use crate::runtime::lock::lock;
 
 /// The files of a directory.
 pub struct DirTree {
@@ -147,10 +148,7 @@ impl Checkout {
     /// Whether Git ignores the path and tracks nothing at or below it.
     fn ignores(&self, path: &Path) -> bool {
         let path = self.inside.join(path);
-        let repository = self
-            .repository
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let repository = lock(&self.repository);
         if !repository.status_should_ignore(&path).unwrap_or(false) {
             return false;
         }

@@ -2,12 +2,13 @@
 //! stands for all that is in it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use git2::{Oid, Repository};
 
 use super::git::{DIRECTORY, LINK};
 use super::join;
+use crate::runtime::lock::lock;
 
 /// Directories that were read. One that two revisions in a row did not use is dropped.
 #[derive(Debug, Default)]
@@ -131,7 +132,7 @@ impl Directories {
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.known)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use git2::{ObjectType, Oid, Repository};
 
@@ -11,6 +11,7 @@ use super::directories::Directories;
 use super::resolve::{self, Node, Nodes};
 use super::{check_size, join, listed_kind, refuse_lfs};
 use crate::model::{Digest, EntryKind, Revision, Tree, TreeError};
+use crate::runtime::lock::lock;
 
 /// The modes of tree entries; every other is a file.
 pub(super) const DIRECTORY: i32 = 0o040_000;
@@ -68,9 +69,7 @@ impl GitTree {
     }
 
     fn repository(&self) -> MutexGuard<'_, Repository> {
-        self.repository
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.repository)
     }
 
     /// Mode and id of what stands at a path without links.

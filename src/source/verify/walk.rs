@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use git2::{ObjectType, Oid, Repository, Sort};
 use tracing::{info, warn};
@@ -12,6 +12,7 @@ use super::{Distrust, Keys, KeysError, Signer, commit};
 use crate::config::{self, AGENT_FILE, Problem, Problems, VerifyMode as Mode};
 use crate::model::{EnvironmentName, Revision, SourceCommit, Tree as _, TreeError};
 use crate::runtime::clock;
+use crate::runtime::lock::lock;
 use crate::source::tree::GitTree;
 use crate::source::{CheckoutError, checkout};
 
@@ -200,7 +201,7 @@ impl Verifier {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Accepted> {
-        self.accepted.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.accepted)
     }
 }
 
