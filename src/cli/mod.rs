@@ -11,6 +11,7 @@ mod pull_request;
 mod record;
 mod records;
 mod render;
+mod report;
 mod run;
 mod schema;
 mod serving;
@@ -55,6 +56,8 @@ enum Command {
     History(history::HistoryArgs),
     /// Tell which line of which file sets a field of an object, and who changed it live
     Why(why::WhyArgs),
+    /// Tell how often each environment is deployed to, how fast, and how often that fails
+    Report(report::ReportArgs),
     /// Work on the record itself
     #[command(subcommand)]
     Record(record::RecordCommand),
@@ -94,6 +97,7 @@ impl Cli {
             Command::Status(args) => status::run(args).await?,
             Command::History(args) => history::run(args).await?,
             Command::Why(args) => why::run(args).await?,
+            Command::Report(args) => report::run(args).await?,
             Command::Record(command) => record::run(command).await?,
             Command::Adopt(args) => adopt::run(args).await?,
             Command::Render(args) => render::run(args).await?,

@@ -35,6 +35,8 @@ pub(super) struct UnitState {
     pub(super) desired: Option<Arc<UnitDesired>>,
     /// The commit that it was rendered from when it last changed.
     pub(super) source: Option<SourceCommit>,
+    /// How often it has declared something else than before, in this process.
+    pub(super) declarations: usize,
     /// When it was first on its way to what it declares; `None` once it was there.
     pub(super) began: Option<Timestamp>,
     /// Whether a pass has compared what is recorded of it with what is live.
@@ -99,6 +101,7 @@ impl UnitState {
             apply_set,
             desired: None,
             source: None,
+            declarations: 0,
             began: None,
             caught_up: false,
             unrendered: None,
@@ -141,6 +144,7 @@ impl UnitState {
         if matches!(self.standing.state, State::Synced | State::Drifted) {
             self.standing.state = State::Progressing;
         }
+        self.declarations += 1;
         self.granted.clear();
         self.refusals.clear();
         self.retry.succeed();

@@ -61,6 +61,17 @@ impl RecordView {
         Ok((entries, false))
     }
 
+    /// Its entries, oldest first.
+    ///
+    /// # Errors
+    /// When the repository can't be read.
+    pub fn oldest_first(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<Recorded, ViewError>>, ViewError> {
+        let (entries, _) = self.since(None)?;
+        Ok(entries.into_iter().rev().map(|entry| self.entry(&entry)))
+    }
+
     /// One entry.
     pub(super) fn entry(&self, entry: &Revision) -> Result<Recorded, ViewError> {
         let id = Oid::from_str(entry.as_str());

@@ -16,6 +16,7 @@ mod notes_push;
 mod outcome;
 pub mod path;
 pub mod recorded;
+pub mod report;
 pub mod select;
 mod signature;
 mod signing;

@@ -18,6 +18,7 @@ mod cli_diff;
 mod cli_health;
 mod cli_history;
 mod cli_render;
+mod cli_report;
 mod cli_schema;
 mod cli_status;
 mod cli_validate;

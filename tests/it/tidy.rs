@@ -38,6 +38,7 @@ const PURE: &[&str] = &[
     "record/notes.rs",
     "record/path.rs",
     "record/recorded.rs",
+    "record/report.rs",
     "record/select.rs",
     "record/text.rs",
     "forge/webhook/bitbucket.rs",

@@ -254,8 +254,11 @@ fn unit_status(
     if !settled {
         status.desired = recorded.desired;
     }
-    // A revision that changes nothing of the unit is not its revision.
-    if recorded.desired == status.desired && (settled || status.revision.is_none()) {
+    // A revision that changes nothing of the unit is not its revision. But back from one
+    // with which it never settled, it is not that one's either.
+    let was_settled = matches!(recorded.state, State::Synced | State::Drifted);
+    let same = recorded.desired == status.desired && (was_settled || unit.declarations <= 1);
+    if same && (settled || status.revision.is_none()) {
         status.revision.clone_from(&recorded.revision);
     }
     if recorded.state == status.state {
