@@ -26,9 +26,11 @@ use crate::forge::Forge;
 use crate::forge::webhook::endpoint;
 use crate::kube::{self, Cluster, Lease};
 use crate::model::{DigestKey, EnvironmentName};
-use crate::reconcile::{Ending, Environment, Journal, JournalOptions, Options, RunMode, Window};
+use crate::reconcile::{
+    Ending, Environment, Journal, JournalOptions, Options, Proposing, RunMode, Window,
+};
 use crate::record::SigningKey;
-use crate::review::{Memory, Planner, Previewer, Teller};
+use crate::review::{Memory, Planner, Previewer, Proposer, ProposerMemory, Teller};
 use crate::runtime::admin::{self, Readiness};
 use crate::runtime::metrics::Metrics;
 use crate::runtime::{clock, shutdown};
@@ -352,6 +354,8 @@ impl Start<'_> {
                 let record = self.args.forge.of_record(&self.remote, &self.record()?);
                 let teller = Teller::new(Arc::clone(forge), window.clone(), branch, record);
                 telling.spawn(teller.run(over.clone()));
+                let proposer = self.proposer(forge, window.clone());
+                telling.spawn(proposer.run(over.clone()));
             }
             self.windows.send_modify(|all| all.push(window));
             running.spawn(environment.run(over.clone()));
@@ -378,6 +382,23 @@ impl Start<'_> {
     fn verifier(&self, name: &EnvironmentName) -> Verifier {
         let mirror = self.follower.mirror_path();
         Verifier::new(self.policy.clone(), name, &self.data_dir, mirror)
+    }
+
+    fn proposer(&self, forge: &Arc<dyn Forge>, window: Window) -> Proposer {
+        let interval = unless_zero(self.args.pull_request_interval);
+        Proposer {
+            forge: Arc::clone(forge),
+            remote: self.remote.clone(),
+            mirror: self.follower.mirror_path().to_owned(),
+            branch: self.args.branch.clone(),
+            source: self.follower.state(),
+            window,
+            signing_key: self.signing_key.clone(),
+            tools: self.args.tools.tools(),
+            interval: interval.unwrap_or(Duration::from_mins(1)),
+            hint: self.pull_requests.clone(),
+            memory: ProposerMemory::default(),
+        }
     }
 
     fn mode(&self) -> RunMode {
@@ -457,6 +478,10 @@ impl Start<'_> {
             waker: self.follower.waker(),
             verifier: self.verifier(name),
             tools: self.args.tools.tools(),
+            proposing: match self.told() {
+                Some(_) => Proposing::OnTheForge,
+                None => Proposing::Nowhere,
+            },
             metrics: self.metrics.clone(),
             mode: self.mode(),
             compare: unless_zero(self.args.compare_interval),

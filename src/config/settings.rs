@@ -30,6 +30,10 @@ pub struct Settings {
     /// What is done when an object was changed in the cluster.
     #[schemars(extend("default" = "revert"))]
     pub drift: Option<DriftPolicy>,
+    /// How long `drift: propose` keeps what was changed in the cluster while nobody
+    /// merges or closes the proposal, as a number and a unit; for ever if it is left out.
+    #[schemars(with = "Option<String>", extend("examples" = ["24h", "3d"]))]
+    pub hold: Option<Duration>,
     /// What is done about a field that is declared here and owned by somebody else.
     #[schemars(extend("default" = "take"))]
     pub conflicts: Option<ConflictPolicy>,
@@ -83,9 +87,10 @@ pub struct HealthEntry {
 /// Fields of capabilities that this version does not have.
 const LATER_IN_UNIT: [&str; 3] = ["helm", "apply", "rollout"];
 
-const DRIFT: [(&str, DriftPolicy); 2] = [
+const DRIFT: [(&str, DriftPolicy); 3] = [
     ("revert", DriftPolicy::Revert),
     ("report", DriftPolicy::Report),
+    ("propose", DriftPolicy::Propose),
 ];
 const CONFLICTS: [(&str, ConflictPolicy); 2] = [
     ("take", ConflictPolicy::Take),
@@ -112,7 +117,8 @@ impl Settings {
             max_prune: fields.take("maxPrune").and_then(|node| max_prune(node, d)),
             drift: fields
                 .take("drift")
-                .and_then(|node| d.word(node, &DRIFT, &["propose"])),
+                .and_then(|node| d.word(node, &DRIFT, &[])),
+            hold: fields.take("hold").and_then(|node| d.duration(node)),
             conflicts: fields
                 .take("conflicts")
                 .and_then(|node| d.word(node, &CONFLICTS, &[])),
@@ -139,6 +145,7 @@ impl Settings {
             prune: self.prune.or(base.prune),
             max_prune: self.max_prune.or(base.max_prune),
             drift: self.drift.or(base.drift),
+            hold: self.hold.or(base.hold),
             conflicts: self.conflicts.or(base.conflicts),
             foreign_fields: self.foreign_fields.or(base.foreign_fields),
             ignore: both(self.ignore, base.ignore.as_ref()),

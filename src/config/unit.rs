@@ -51,6 +51,8 @@ pub struct Unit {
     pub max_prune: MaxPrune,
     /// What is done about drift.
     pub drift: DriftPolicy,
+    /// How long a proposal keeps what was changed; for ever if `None`.
+    pub hold: Option<Duration>,
     /// What is done about fields that somebody else owns.
     pub conflicts: ConflictPolicy,
     /// What is done about fields that others add to objects.
@@ -94,6 +96,8 @@ pub enum DriftPolicy {
     Revert,
     /// Leave it and show it.
     Report,
+    /// Leave it, and open a pull request that makes it what the repository declares.
+    Propose,
 }
 
 /// What is done about a field that the repository declares and somebody else owns.
@@ -203,6 +207,7 @@ impl Unit {
             prune: true,
             max_prune: MaxPrune::default(),
             drift: DriftPolicy::default(),
+            hold: None,
             conflicts: ConflictPolicy::default(),
             foreign_fields: ForeignPolicy::default(),
             ignore: Vec::new(),

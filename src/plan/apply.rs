@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::foreign;
+use super::proposed;
 use super::subject::{Observation, Seen, Subject};
 use super::text;
 use super::types::{Action, Blocked, Cause, Standing, Step};
@@ -84,6 +85,12 @@ fn step(subject: &Subject<'_>, desired: &Desired) -> Option<Step> {
         match (step.cause, subject.unit.drift, subject.waits) {
             (Cause::Drift, DriftPolicy::Report, _) if step.action != Action::Clear => {
                 step.standing = Standing::Reported;
+            }
+            (Cause::Drift, DriftPolicy::Propose, _) if step.action != Action::Clear => {
+                match proposed::put_back(subject, &step) {
+                    Some(why) => step.reason = format!("{}; put back, since {why}", step.reason),
+                    None => step.standing = Standing::Reported,
+                }
             }
             (Cause::Change, _, Some(waits)) => step.standing = Standing::Waits(waits.to_owned()),
             _ => {}

@@ -7,6 +7,7 @@ mod build;
 mod foreign;
 mod guard;
 mod order;
+mod proposed;
 mod prune;
 mod subject;
 #[cfg(test)]
@@ -18,6 +19,7 @@ pub use build::plan;
 pub use foreign::ignored_in_vain;
 pub use guard::Granted;
 pub use order::{Dependencies, DependencyError, dependencies, foreign, rank};
+pub use proposed::{Proposals, drift_digest, drifted_at, kept_until};
 pub use subject::{AsDesired, Baseline, Members, Neighbours, Observation, Refusal, Seen, Subject};
 pub use text::{diff, recorded_side, short};
 pub use types::{

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::order::Dependencies;
+use super::proposed::Proposals;
 use crate::config::Unit;
 use crate::fields::{Others, Verdict};
 use crate::health::Health;
@@ -37,6 +38,8 @@ pub struct Subject<'a> {
     pub applied: &'a BTreeMap<ObjectId, Baseline>,
     /// What the API server refused before.
     pub refusals: &'a BTreeMap<ObjectId, Refusal>,
+    /// What is known of proposals to keep drift.
+    pub proposals: &'a Proposals,
     /// What has to happen before changes of desired may be applied: another unit.
     pub waits: Option<&'a str>,
     /// The key for digests of Secrets' values.

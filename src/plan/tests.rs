@@ -33,6 +33,7 @@ struct World {
     neighbours: Neighbours,
     applied: BTreeMap<ObjectId, Baseline>,
     refusals: BTreeMap<ObjectId, Refusal>,
+    proposals: Proposals,
     waits: Option<&'static str>,
 }
 
@@ -119,6 +120,7 @@ impl World {
             neighbours: Neighbours::default(),
             applied: BTreeMap::new(),
             refusals: BTreeMap::new(),
+            proposals: Proposals::default(),
             waits: None,
         };
         for (kind, name) in objects {
@@ -181,6 +183,7 @@ impl World {
             dependencies: &dependencies(&self.desired, &self.neighbours.claims),
             applied: &self.applied,
             refusals: &self.refusals,
+            proposals: &self.proposals,
             waits: self.waits,
             key: &DigestKey::new([7; 32]),
             now: now(),

@@ -139,6 +139,7 @@ pub async fn plan_environment(wanted: PlanEnvironment<'_>) -> Result<PlannedEnvi
         refusals: BTreeMap::new(),
         approved: Arc::clone(&at_hand.approved),
         granted: Granted::new(),
+        proposals: Arc::default(),
         waits: None,
     };
     for name in in_order(environment) {

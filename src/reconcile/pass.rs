@@ -19,7 +19,7 @@ use crate::kube::{ApiError, Cluster, Inventory, InventoryParent, LiveView};
 use crate::model::{Digest, DigestKey, EnvironmentName, GroupKind, ObjectId, PART_OF, Revision};
 use crate::plan::{
     self, Baseline, Checked, Dependencies, Granted, Members, Neighbours, Observation, Plan,
-    Refusal, Subject,
+    Proposals, Refusal, Subject,
 };
 use crate::runtime::clock;
 use crate::runtime::metrics::Metrics;
@@ -73,6 +73,8 @@ pub struct PlanInput {
     pub approved: Arc<BTreeSet<Digest>>,
     /// What approved plans were to delete and have not come to yet.
     pub granted: Granted,
+    /// What is known of proposals to keep drift.
+    pub proposals: Arc<Proposals>,
     /// What has to happen before changes of desired may be applied.
     pub waits: Option<String>,
 }
@@ -125,6 +127,7 @@ pub async fn plan_unit(context: &Context, input: &PlanInput) -> Planned {
         dependencies: &input.dependencies,
         applied: &input.applied,
         refusals: &input.refusals,
+        proposals: &input.proposals,
         waits: input.waits.as_deref(),
         key: &context.key,
         now: clock::now(),

@@ -16,8 +16,8 @@ use crate::health::{Health, Status};
 use crate::kube::InventoryParent;
 use crate::model::{Desired, DigestKey, Json, ObjectId, Revision, Tree, UnitName, holds_secret};
 use crate::plan::{
-    self, AsDesired, Blocked, Checked, Granted, Members, Neighbours, Observation, Plan, Seen,
-    Standing, Subject, dependencies,
+    self, AsDesired, Blocked, Checked, Granted, Members, Neighbours, Observation, Plan, Proposals,
+    Seen, Standing, Subject, dependencies,
 };
 use crate::record::status::{State, UnitStatus};
 use crate::record::{RecordView, ViewError, path};
@@ -187,6 +187,7 @@ fn plan(
         dependencies: &dependencies,
         applied: &baselines(&same, last.as_ref()),
         refusals: &BTreeMap::new(),
+        proposals: &Proposals::default(),
         waits: None,
         key: &wanted.key,
         now: clock::now(),

@@ -55,6 +55,8 @@ pub(super) struct UnitState {
     pub(super) fights: Fights,
     /// Drift that an entry tells of, by what was live.
     pub(super) drift_told: BTreeMap<ObjectId, Digest>,
+    /// Until when a proposal keeps the first of what was changed in the cluster.
+    pub(super) kept_until: Option<Timestamp>,
     /// Fields that others have added and that are left, as of the last pass that saw
     /// every object.
     pub(super) others: Option<ForeignFile>,
@@ -113,6 +115,7 @@ impl UnitState {
             reverted: Vec::new(),
             fights: Fights::default(),
             drift_told: BTreeMap::new(),
+            kept_until: None,
             others: None,
             plan: None,
             granted: Granted::new(),
@@ -268,6 +271,7 @@ impl UnitState {
             .chain(self.retry.at)
             .chain(deadline)
             .chain(calm)
+            .chain(self.kept_until)
             .min()
     }
 }

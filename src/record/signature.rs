@@ -8,14 +8,14 @@ use crate::model;
 
 /// An entry's author. Git takes no empty name or address, and no `<` or `>` in them;
 /// a field manager is free text.
-pub(super) fn author(author: &model::Signature) -> Result<Signature<'static>, git2::Error> {
+pub(crate) fn author(author: &model::Signature) -> Result<Signature<'static>, git2::Error> {
     let name = plain(&author.name).unwrap_or_else(|| "unknown".to_owned());
     let email = plain(&author.email).unwrap_or_else(|| format!("{}@localhost", slug(&name)));
     Signature::new(&name, &email, &time(author.time))
 }
 
 /// The agent, who commits every entry.
-pub(super) fn committer(at: Timestamp) -> Result<Signature<'static>, git2::Error> {
+pub(crate) fn committer(at: Timestamp) -> Result<Signature<'static>, git2::Error> {
     Signature::new(COMMITTER_NAME, COMMITTER_EMAIL, &time(at))
 }
 

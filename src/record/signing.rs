@@ -108,17 +108,17 @@ impl fmt::Debug for SigningKey {
 }
 
 /// What a commit is made of.
-pub(super) struct Draft<'a> {
-    pub(super) author: &'a Signature<'a>,
-    pub(super) committer: &'a Signature<'a>,
-    pub(super) message: &'a str,
-    pub(super) tree: &'a Tree<'a>,
-    pub(super) parents: &'a [&'a Commit<'a>],
+pub(crate) struct Draft<'a> {
+    pub(crate) author: &'a Signature<'a>,
+    pub(crate) committer: &'a Signature<'a>,
+    pub(crate) message: &'a str,
+    pub(crate) tree: &'a Tree<'a>,
+    pub(crate) parents: &'a [&'a Commit<'a>],
 }
 
 impl Draft<'_> {
     /// Writes the commit, signed if there is a key. No branch moves.
-    pub(super) fn write(
+    pub(crate) fn write(
         &self,
         repository: &Repository,
         key: Option<&SigningKey>,

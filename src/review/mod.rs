@@ -1,5 +1,6 @@
 //! What people are told on the forge: what a pull request would do before it is merged,
-//! and how far a revision is after that.
+//! how far a revision is after that, and what was changed in the cluster and could be
+//! kept.
 //!
 //! Tasks of their own, so that a forge that is slow or away holds up nothing. What they
 //! write is a projection: after a restart they look what is there, and write only what is
@@ -7,6 +8,7 @@
 
 mod markdown;
 mod previews;
+mod proposals;
 mod prospect;
 mod statuses;
 mod text;
@@ -15,6 +17,7 @@ mod text;
 mod tests;
 
 pub use previews::{Memory, Previewer};
+pub use proposals::{Memory as ProposerMemory, Proposer};
 pub use prospect::{Known, Planner, foresee};
 pub use statuses::Teller;
 pub use text::{Hindrance, Occasion, Prospect, context, sections, statuses};

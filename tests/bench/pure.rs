@@ -17,7 +17,7 @@ use agent::fields::{Others, Verdict, compare};
 use agent::health::{Health, Status};
 use agent::model::{Desired, DigestKey, EnvironmentName, GroupKind, Live, ObjectId, Origin};
 use agent::plan::{
-    AsDesired, Baseline, Members, Neighbours, Observation, Subject, dependencies, plan,
+    AsDesired, Baseline, Members, Neighbours, Observation, Proposals, Subject, dependencies, plan,
 };
 use agent::render::yaml::documents;
 
@@ -134,6 +134,7 @@ impl World {
             dependencies: &dependencies(&self.desired, &self.neighbours.claims),
             applied: &self.applied,
             refusals: &BTreeMap::new(),
+            proposals: &Proposals::default(),
             waits: None,
             key: &self.key,
             now: "2026-11-21T10:00:00Z".parse().unwrap(),

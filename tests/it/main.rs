@@ -49,6 +49,7 @@ mod nothing_is_pruned_by_accident;
 mod once_tells_the_truth;
 mod one_bad_object;
 mod order;
+mod proposals;
 mod prune_never_touches_foreign;
 mod pull_requests;
 mod random_edits;

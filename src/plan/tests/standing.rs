@@ -44,6 +44,54 @@ const CASES: &[Case] = &[
         &["change ConfigMap n/a, Drift: reported"],
     ),
     (
+        "drift proposed",
+        |w, a| {
+            w.see(a, |s| s.verdict = Verdict::Drifted(changed()));
+            w.unit.drift = DriftPolicy::Propose;
+        },
+        &["change ConfigMap n/a, Drift: reported"],
+    ),
+    (
+        "a proposal that was closed",
+        |w, a| {
+            w.see(a, |s| s.verdict = Verdict::Drifted(changed()));
+            w.unit.drift = DriftPolicy::Propose;
+            let kept = w.proposed();
+            w.proposals.refused.insert(drift_digest(&kept.steps[0]));
+        },
+        &["change ConfigMap n/a, Drift: ready"],
+    ),
+    (
+        "a proposal whose hold is over",
+        |w, a| {
+            let mut then = changed();
+            then[0].owner.as_mut().unwrap().time = "2026-11-21T09:00:00Z".to_owned();
+            w.see(a, |s| s.verdict = Verdict::Drifted(then));
+            w.unit.drift = DriftPolicy::Propose;
+            w.unit.hold = Some(std::time::Duration::from_hours(1));
+        },
+        &["change ConfigMap n/a, Drift: ready"],
+    ),
+    (
+        "a proposal that is held still",
+        |w, a| {
+            let mut then = changed();
+            then[0].owner.as_mut().unwrap().time = "2026-11-21T09:00:01Z".to_owned();
+            w.see(a, |s| s.verdict = Verdict::Drifted(then));
+            w.unit.drift = DriftPolicy::Propose;
+            w.unit.hold = Some(std::time::Duration::from_hours(1));
+        },
+        &["change ConfigMap n/a, Drift: reported"],
+    ),
+    (
+        "an object that was deleted is not proposed",
+        |w, a| {
+            w.observed.insert(a.clone(), Observation::Absent);
+            w.unit.drift = DriftPolicy::Propose;
+        },
+        &["create ConfigMap n/a, Drift: ready"],
+    ),
+    (
         "a change is applied under report too",
         |w, a| {
             w.see(a, |s| s.verdict = Verdict::Drifted(changed()));

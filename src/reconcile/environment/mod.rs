@@ -6,6 +6,7 @@
 mod away;
 mod foreign;
 mod outcome;
+mod proposals;
 mod record;
 mod revision;
 mod schedule;
@@ -24,6 +25,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+pub use self::proposals::{DriftedObject, Drifts, Proposing, UnitDrift};
 use self::record::Files;
 pub(super) use self::revision::definitions;
 use self::revision::{Reading, Unread};
@@ -83,6 +85,8 @@ pub struct Options {
     pub verifier: Verifier,
     /// Programs for rendering.
     pub tools: Tools,
+    /// Whether there is somebody to propose what was changed in the cluster.
+    pub proposing: Proposing,
     /// Where what happens is counted.
     pub metrics: Metrics,
     /// Whether to end.
@@ -132,6 +136,13 @@ pub struct Environment {
     unrecorded: BTreeMap<UnitName, (Timestamp, Files)>,
     /// How far it is, for others.
     progress: watch::Sender<Progress>,
+    proposing: Proposing,
+    /// Whether it was said that nothing is proposed.
+    said_nowhere: bool,
+    /// What others have changed and is kept, by unit, for whoever proposes it.
+    drifts: watch::Sender<Drifts>,
+    /// What people said is not to stay.
+    refused: watch::Sender<BTreeSet<Digest>>,
 }
 
 /// What a task of the environment came to.
@@ -200,6 +211,10 @@ impl Environment {
             tasks: JoinSet::new(),
             unrecorded: BTreeMap::new(),
             progress: watch::Sender::default(),
+            proposing: options.proposing,
+            said_nowhere: false,
+            drifts: watch::Sender::default(),
+            refused: watch::Sender::default(),
         }
     }
 
@@ -214,6 +229,7 @@ impl Environment {
     /// When an essential part has ended: the source's thread, or a pass by panic.
     pub async fn run(mut self, stop: CancellationToken) -> anyhow::Result<Ending> {
         let mut live = self.context.view.changes();
+        let mut refused = self.refused.subscribe();
         self.source.mark_changed();
         loop {
             self.wake_waiting();
@@ -232,6 +248,7 @@ impl Environment {
                 }
                 Some(event) = self.tasks.join_next() => self.take(event?).await,
                 _ = live.changed() => self.wake_touched(),
+                _ = refused.changed() => self.wake_proposing(),
                 () = tokio::time::sleep(wake) => self.wake_due().await,
                 () = stop.cancelled() => return self.stop().await,
             }

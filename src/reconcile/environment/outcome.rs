@@ -33,6 +33,7 @@ impl Environment {
         self.context.begun.store(true, Ordering::Relaxed);
         self.tell_away(name, &outcome, now);
         self.tell_drift(name, &outcome, now);
+        self.offer_drift(name, &outcome);
         let Some(unit) = self.units.get_mut(name) else {
             return;
         };

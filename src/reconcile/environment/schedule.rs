@@ -62,6 +62,7 @@ impl Environment {
         // Without the inventory nothing is written: it has to be widened first.
         let inventory_problem = self.inventories.as_ref().err().map(ToString::to_string);
         let neighbours = Arc::clone(&self.neighbours);
+        let proposals = self.proposals();
         let unit = self.units.get_mut(name)?;
         let cancel = CancellationToken::new();
         unit.dirty = false;
@@ -93,6 +94,7 @@ impl Environment {
             refusals: unit.refusals.clone(),
             approved: Arc::clone(&self.approved),
             granted: unit.granted.clone(),
+            proposals,
         };
         Some((name.clone(), input, cancel))
     }
@@ -191,7 +193,8 @@ impl Environment {
                     .deadline
                     .is_some_and(|at| at <= now && unit.standing.state == State::Progressing)
                 || unit.refusals.values().any(|refusal| refusal.again <= now)
-                || unit.fights.due().is_some_and(|at| at <= now);
+                || unit.fights.due().is_some_and(|at| at <= now)
+                || unit.kept_until.is_some_and(|at| at <= now);
             unit.dirty |= due;
             if due {
                 unit.retry.at = None;

@@ -1,11 +1,11 @@
 //! What others may see of an environment's task.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::Environment;
+use super::{Drifts, Environment};
 use crate::forge::StatusState;
 use crate::kube::LiveView;
 use crate::model::{Digest, EnvironmentName, Revision, UnitName};
@@ -24,6 +24,10 @@ pub struct Window {
     pub progress: watch::Receiver<Progress>,
     /// How much of its record others can read.
     pub pushed: watch::Receiver<InRemote>,
+    /// What others have changed and is kept.
+    pub drifts: watch::Receiver<Drifts>,
+    /// Takes in what of it people said is not to stay.
+    pub refused: watch::Sender<BTreeSet<Digest>>,
     desired: watch::Receiver<Arc<BTreeMap<UnitName, Digest>>>,
 }
 
@@ -71,6 +75,8 @@ impl Environment {
             view: Arc::clone(&self.context.view),
             progress: self.progress.subscribe(),
             pushed: self.journal.in_remote(),
+            drifts: self.drifts.subscribe(),
+            refused: self.refused.clone(),
             desired: self.journal.desired(),
         }
     }

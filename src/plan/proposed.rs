@@ -1,0 +1,50 @@
+//! Drift that is kept while people decide about it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::subject::Subject;
+use super::types::{Action, Step};
+use crate::model::{Digest, holds_secret};
+
+/// What is known of proposals to keep drift.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Proposals {
+    /// Drift of which people have said, by closing the proposal, that it is not to stay.
+    pub refused: BTreeSet<Digest>,
+}
+
+/// What a drift is known by: the object, each field with both values, and who did it when.
+/// The same change made again is another.
+pub fn drift_digest(step: &Step) -> Digest {
+    Digest::of_json(&json!([step.object.to_string(), step.fields]))
+}
+
+/// When the drift was done: of several fields, the first.
+pub fn drifted_at(step: &Step) -> Option<Timestamp> {
+    let actors = step.fields.iter().filter_map(|field| field.actor());
+    actors.filter_map(|actor| actor.time.parse().ok()).min()
+}
+
+/// Until when a proposal keeps a drift.
+pub fn kept_until(step: &Step, hold: Option<Duration>) -> Option<Timestamp> {
+    Some(drifted_at(step)? + hold?)
+}
+
+/// Why drift is put back although the unit says `drift: propose`; `None` where it is kept.
+pub(super) fn put_back(subject: &Subject<'_>, step: &Step) -> Option<&'static str> {
+    if holds_secret(&step.object) {
+        Some("what is in a Secret is never proposed")
+    } else if step.action != Action::Change {
+        Some("that an object is gone is not proposed")
+    } else if subject.proposals.refused.contains(&drift_digest(step)) {
+        Some("the proposal to keep it was closed")
+    } else if kept_until(step, subject.unit.hold).is_some_and(|until| until <= subject.now) {
+        Some("it was proposed, and `hold` is over")
+    } else {
+        None
+    }
+}

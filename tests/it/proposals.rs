@@ -1,0 +1,333 @@
+//! `drift: propose`: what was changed by hand stays, and a pull request makes it what the
+//! repository declares. On the real Gitea and the real control plane.
+
+use serde_json::{Value, json};
+
+use crate::support::git::git;
+use crate::support::gitea::{Forged, Gitea, User};
+use crate::support::stage::Stage;
+
+const AGENT: &str = env!("CARGO_BIN_EXE_agent");
+
+const WEB: &str = "# The shop's front.
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, labels: {app: web}}
+spec:
+  replicas: 1 # for now
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+      - name: main
+        image: web:1.0   # pinned
+";
+
+/// An environment whose repository is on the forge, and the agent's account there.
+struct Team {
+    stage: Stage<'static>,
+    forged: Forged<'static>,
+    bot: User,
+}
+
+impl Team {
+    /// With one unit, `shop`, of these files, and the agent at work.
+    fn new(name: &str, more: &str, files: &[(&str, &str)]) -> Self {
+        let gitea = Gitea::shared();
+        let (owner, bot) = (gitea.user("owner"), gitea.user("bot"));
+        let mut stage = Stage::new(name, AGENT);
+        stage.repository = gitea.repository(&owner, "deploy").repository;
+        let configuration = stage.configuration(&[("shop", more)]);
+        let all = [&[("agent.yaml", configuration.as_str())], files].concat();
+        let revision = stage.commit("Start", &all);
+        let forged = gitea.forged(&owner, "deploy");
+        forged.let_in(&bot, "write");
+        forged.until_filled();
+        let mut team = Self { stage, forged, bot };
+        let invocation = team
+            .stage
+            .invocation()
+            .args(["--poll-interval", "1s", "--forge", "gitea"])
+            .args(["--pull-request-interval", "1s"])
+            .env("AGENT_GIT_TOKEN", &team.bot.token);
+        team.stage.start_as(invocation);
+        team.stage.until_synced("shop", &revision);
+        team
+    }
+
+    fn branch(&self) -> String {
+        format!("agent/propose/{}/shop", self.stage.environment)
+    }
+
+    /// Waits for there to be so many proposals, the newest of them with this title and in
+    /// this state, and gives that.
+    fn until_proposal(&mut self, count: usize, title: &str, state: &str) -> Value {
+        let (forged, branch) = (&self.forged, self.branch());
+        let what = format!("proposal {count} to be {state}: {title}");
+        self.stage.until(&what, |_| {
+            let all = proposals(forged, &branch);
+            let is = |pull: &&Value| {
+                pull["state"] == state && pull["title"].as_str().unwrap().contains(title)
+            };
+            match all.first().filter(is) {
+                Some(pull) if all.len() == count => Ok(pull.clone()),
+                _ => Err(json!(all).to_string()),
+            }
+        })
+    }
+
+    /// Waits for the Deployment to have an image.
+    fn until_image(&mut self, image: &str) {
+        self.stage.until(&format!("the image {image}"), |stage| {
+            let seen = self::image(stage);
+            if seen == image { Ok(()) } else { Err(seen) }
+        });
+    }
+
+    /// The lines that a proposal changes, and who wrote and who made its commit.
+    fn lines(&self) -> (Vec<String>, String) {
+        let remote = self.stage.repository.remote();
+        let diff = git(&remote, &["diff", &format!("main...{}", self.branch())]);
+        let changed = |line: &&str| {
+            (line.starts_with('-') || line.starts_with('+'))
+                && !line.starts_with("---")
+                && !line.starts_with("+++")
+        };
+        let lines = diff.lines().filter(changed).map(str::to_owned).collect();
+        (
+            lines,
+            git(&remote, &["log", "-1", "--format=%an %cn", &self.branch()])
+                .trim()
+                .to_owned(),
+        )
+    }
+
+    fn close(&self, pull: &Value) {
+        self.forged.call(
+            "PATCH",
+            &format!("/pulls/{}", pull["number"]),
+            &json!({"state": "closed"}),
+        );
+    }
+
+    /// Leaves nothing of the agent's memory but what is in Git and in the cluster.
+    fn restart_elsewhere(&mut self) {
+        let data = self.stage.daemon().home().join("data");
+        self.stage.daemon().kill();
+        std::fs::remove_dir_all(data).unwrap();
+        self.stage.daemon().restart();
+    }
+}
+
+/// All proposals from a branch, the newest first.
+fn proposals(forged: &Forged<'_>, branch: &str) -> Vec<Value> {
+    let all = forged.call("GET", "/pulls?state=all", &Value::Null);
+    let mut all: Vec<Value> = all.as_array().cloned().unwrap_or_default();
+    all.retain(|pull| pull["title"].as_str().unwrap().contains(": keep what "));
+    all.sort_by_key(|pull| std::cmp::Reverse(pull["number"].as_u64()));
+    assert!(
+        all.iter()
+            .all(|pull| pull["state"] == "closed" || pull["head"]["ref"] == *branch)
+    );
+    all
+}
+
+fn image(stage: &Stage<'_>) -> String {
+    let containers = &stage.get("deployment", "web")["spec"]["template"]["spec"]["containers"];
+    containers[0]["image"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn replica_sets(stage: &Stage<'_>) -> Vec<String> {
+    let names = stage.kubectl(&["get", "replicasets", "-o", "name"]);
+    names.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn what_is_merged_is_declared_and_what_is_closed_is_put_back() {
+    let mut team = Team::new("propose", "drift: propose", &[("shop/web.yaml", WEB)]);
+    let namespace = team.stage.namespace.clone();
+    team.stage.cluster.wait_for_rollout(&namespace, "web");
+
+    team.stage
+        .kubectl(&["set", "image", "deployment/web", "main=web:1.1"]);
+    let title = format!(
+        "{}: keep what kubectl-set changed on Deployment {namespace}/web",
+        team.stage.environment
+    );
+    let pull = team.until_proposal(1, &title, "open");
+    let text = pull["body"].as_str().unwrap();
+    for words in [
+        "`spec.template.spec.containers[name=main].image`",
+        "`\"web:1.1\"`",
+        "`kubectl-set`",
+        "| 20",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let image_lines = [
+        "-        image: web:1.0   # pinned",
+        "+        image: web:1.1   # pinned",
+    ];
+    let (lines, people) = team.lines();
+    assert_eq!(lines, image_lines);
+    assert_eq!(people, "kubectl-set gitops-agent");
+    assert_eq!(team.stage.until_state("shop", "Drifted").lines().count(), 1);
+
+    // More of it in the same unit is the same proposal, also after a restart.
+    team.restart_elsewhere();
+    team.stage
+        .kubectl(&["scale", "deployment/web", "--replicas=2"]);
+    team.until_proposal(
+        1,
+        "keep what kubectl, kubectl-set changed on Deployment",
+        "open",
+    );
+    let (lines, _) = team.lines();
+    assert_eq!(
+        lines,
+        [
+            "-  replicas: 1 # for now",
+            "+  replicas: 2 # for now",
+            image_lines[0],
+            image_lines[1]
+        ]
+    );
+    assert_eq!(image(&team.stage), "web:1.1");
+
+    team.stage.cluster.wait_for_rollout(&namespace, "web");
+    let live = |team: &Team| {
+        let live = team.stage.get("deployment", "web");
+        (
+            replica_sets(&team.stage),
+            live["metadata"]["generation"].clone(),
+            live["spec"].clone(),
+        )
+    };
+    let before = live(&team);
+    let merged = team.forged.merge(pull["number"].as_u64().unwrap());
+    team.stage.until_synced("shop", &merged);
+    assert_eq!(live(&team), before);
+    assert!(
+        team.stage.entries_on("revert").is_empty(),
+        "{:#?}",
+        team.stage.entries()
+    );
+
+    // What is closed is put back, whatever was merged before.
+    team.stage
+        .kubectl(&["set", "image", "deployment/web", "main=web:1.2"]);
+    let pull = team.until_proposal(2, "keep what kubectl-set changed", "open");
+    team.close(&pull);
+    team.until_image("web:1.1");
+    team.stage.until_state("shop", "Synced");
+
+    // The same once more is not what was closed.
+    team.stage
+        .kubectl(&["set", "image", "deployment/web", "main=web:1.2"]);
+    team.until_proposal(3, "keep what kubectl-set changed", "open");
+    assert_eq!(image(&team.stage), "web:1.2");
+    // And what is put back by hand needs nobody's decision any more.
+    team.stage
+        .kubectl(&["set", "image", "deployment/web", "main=web:1.1"]);
+    let closed = team.until_proposal(3, "keep what kubectl-set changed", "closed");
+    assert_eq!(closed["merged"], false);
+    assert_eq!(
+        team.stage
+            .until_entry("kubectl-set changed")
+            .trailer("Event")
+            .as_deref(),
+        Some("drift")
+    );
+}
+
+#[test]
+fn a_proposal_is_held_no_longer_than_it_may_be() {
+    let mut team = Team::new(
+        "propose-hold",
+        "drift: propose, hold: 15s",
+        &[("shop/web.yaml", WEB)],
+    );
+    team.stage
+        .kubectl(&["set", "image", "deployment/web", "main=web:1.1"]);
+    let pull = team.until_proposal(1, "keep what kubectl-set changed", "open");
+    assert!(
+        pull["body"]
+            .as_str()
+            .unwrap()
+            .contains("it is put back 15s after it was changed")
+    );
+    team.until_image("web:1.0");
+    team.until_proposal(1, "keep what kubectl-set changed", "closed");
+    team.stage.until_state("shop", "Synced");
+}
+
+const SECRET: &str =
+    "apiVersion: v1\nkind: Secret\nmetadata: {name: password}\nstringData: {a: one}\n";
+
+#[test]
+fn what_is_in_a_secret_and_what_is_gone_is_put_back() {
+    let files = [("shop/web.yaml", WEB), ("shop/password.yaml", SECRET)];
+    let mut team = Team::new(
+        "propose-secret",
+        "drift: propose, allowPlainSecrets: true",
+        &files,
+    );
+    let patch = r#"{"stringData":{"a":"two"}}"#;
+    team.stage
+        .kubectl(&["patch", "secret", "password", "-p", patch]);
+    team.stage.until("the Secret to be put back", |stage| {
+        let seen = stage.get("secret", "password")["data"]["a"].to_string();
+        if seen.contains("b25l") {
+            Ok(())
+        } else {
+            Err(seen)
+        }
+    });
+    let entry = team.stage.until_entry("revert");
+    assert!(!entry.message.contains("dHdv"), "{}", entry.message);
+    team.stage.kubectl(&["delete", "deployment", "web"]);
+    team.stage
+        .until("the Deployment to be there again", |stage| {
+            let seen = stage.get("deployment", "web");
+            if seen.is_null() {
+                Err("it is not".to_owned())
+            } else {
+                Ok(())
+            }
+        });
+    assert_eq!(proposals(&team.forged, &team.branch()), [] as [Value; 0]);
+}
+
+#[test]
+fn without_a_forge_it_is_a_report_and_says_so_once() {
+    let mut stage = Stage::new("propose-nowhere", AGENT);
+    let configuration = stage.configuration(&[("shop", "drift: propose")]);
+    let revision = stage.commit(
+        "Start",
+        &[("agent.yaml", &configuration), ("shop/web.yaml", WEB)],
+    );
+    stage.start();
+    stage.until_synced("shop", &revision);
+    for image in ["main=web:1.1", "main=web:1.2"] {
+        stage.kubectl(&["set", "image", "deployment/web", image]);
+        stage.until("the drift to be told", |stage| {
+            let message = stage.unit("shop")["message"].to_string();
+            let wanted = image.trim_start_matches("main=");
+            if message.contains(wanted) {
+                Ok(())
+            } else {
+                Err(message)
+            }
+        });
+    }
+    assert_eq!(image(&stage), "web:1.2");
+    let said = stage
+        .log()
+        .matches("there is no forge to open pull requests on")
+        .count();
+    assert_eq!(said, 1, "{}", stage.log());
+}
