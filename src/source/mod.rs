@@ -48,10 +48,6 @@ const CONNECT_TIMEOUT_MS: i32 = 10_000;
 /// How long to wait for a server that says nothing, in milliseconds.
 const SERVER_TIMEOUT_MS: i32 = 30_000;
 
-/// How much libgit2 may keep of what it has parsed while a repository is open, in bytes;
-/// its own limit is 256 MiB, and the record's repository is open for ever.
-const CACHE: isize = 1 << 20;
-
 /// Sets what libgit2 keeps for the whole process. Call it first in `main`, before
 /// any other thread exists.
 ///
@@ -62,11 +58,13 @@ const CACHE: isize = 1 << 20;
     reason = "libgit2's process-wide settings; sound while no other thread uses it"
 )]
 pub fn init() -> Result<(), git2::Error> {
+    // What it has parsed would be kept by every repository that stays open, as the record's
+    // does, up to 256 MiB; here nothing is read twice for that to be worth it.
+    git2::opts::enable_caching(false);
     // SAFETY: the caller has started no thread that uses libgit2 yet.
     unsafe {
         git2::opts::set_server_connect_timeout_in_milliseconds(CONNECT_TIMEOUT_MS)?;
         git2::opts::set_server_timeout_in_milliseconds(SERVER_TIMEOUT_MS)?;
-        git2::opts::set_cache_max_size(CACHE)?;
         git2::opts::set_verify_owner_validation(false)
     }
 }
