@@ -196,7 +196,23 @@ fn read(text: &str) -> Vec<Stands> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_a_section_holds_it_is_read_as_one(
+            text in "(<!-- gitops-agent (begin|end|preview) [ab]* ?(sha256:0)? ?-->|[a`\n ]){0,12}",
+            broken in "(<!-- gitops-agent (begin|end) [ab]( c)? -->|[a\n]){0,12}",
+        ) {
+            let lines: String = text.lines().flat_map(|line| [line, "\n"]).collect();
+            let sections = [section("a", &format!("x\n{lines}")), section("b", "x\n")];
+            prop_assert_eq!(read(&whole("preview", &sections)), sections);
+            // What somebody has edited is read as far as it goes.
+            read(&broken);
+        }
+    }
 
     fn section(name: &str, text: &str) -> Stands {
         Stands::from(&Section {

@@ -1,13 +1,15 @@
 //! GitHub, by its REST API of 2022-11-28.
 
+mod wire;
+
 use http::{HeaderName, HeaderValue, Method};
-use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
 
+use self::wire::{Branch, Combined, Deployed, Note, Permission, Pull, Status, User};
 use super::address::{ForgeAddress, ForgeKind};
 use super::error::ForgeError;
-use super::gitea::{read_state, state};
+use super::gitea::state;
 use super::http::{Http, encoded};
 use super::token::ForgeToken;
 use super::types::{
@@ -33,67 +35,6 @@ pub(super) struct GitHub {
     repo: String,
 }
 
-#[derive(Deserialize)]
-struct User {
-    login: String,
-    #[serde(rename = "type", default)]
-    kind: String,
-}
-
-#[derive(Deserialize)]
-struct Repo {
-    id: u64,
-}
-
-#[derive(Deserialize)]
-struct Branch {
-    #[serde(rename = "ref")]
-    name: String,
-    sha: String,
-    /// Gone where the fork was deleted.
-    repo: Option<Repo>,
-}
-
-#[derive(Deserialize)]
-struct Pull {
-    number: u64,
-    title: String,
-    html_url: String,
-    user: Option<User>,
-    author_association: String,
-    state: String,
-    merged_at: Option<String>,
-    merged_by: Option<User>,
-    merge_commit_sha: Option<String>,
-    head: Branch,
-    base: Branch,
-}
-
-#[derive(Deserialize)]
-struct Note {
-    id: u64,
-    body: Option<String>,
-    user: Option<User>,
-}
-
-#[derive(Deserialize)]
-struct Combined {
-    statuses: Vec<Status>,
-}
-
-#[derive(Deserialize)]
-struct Status {
-    context: String,
-    state: String,
-    description: Option<String>,
-    target_url: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Deployed {
-    id: u64,
-}
-
 /// Whose comments are the token's.
 enum Own {
     /// A person's token.
@@ -116,15 +57,16 @@ impl GitHub {
         format!("{}{below}", self.repo)
     }
 
-    fn taken(&self, pull: Pull) -> Result<PullRequest, ForgeError> {
+    async fn taken(&self, pull: Pull) -> Result<PullRequest, ForgeError> {
+        let repo = |branch: &Branch| branch.repo.as_ref().map(|repo| repo.id);
+        let fork = repo(&pull.head).is_none() || repo(&pull.head) != repo(&pull.base);
+        let standing = if self.belongs(&pull, fork).await? {
+            Standing::Member
+        } else {
+            Standing::Stranger
+        };
         let revision = pull.head.sha.parse();
         let revision = revision.map_err(|error| self.http.unclear(&self.repo, &error))?;
-        // https://docs.github.com/en/graphql/reference/enums#commentauthorassociation
-        let member = matches!(
-            pull.author_association.as_str(),
-            "OWNER" | "MEMBER" | "COLLABORATOR"
-        );
-        let repo = |branch: &Branch| branch.repo.as_ref().map(|repo| repo.id);
         let state = match pull.state.as_str() {
             _ if pull.merged_at.is_some() => PullState::Merged(Closed {
                 by: pull.merged_by.map(|user| user.login),
@@ -139,15 +81,11 @@ impl GitHub {
             url: pull.html_url,
             author: Author {
                 name: pull.user.map(|user| user.login).unwrap_or_default(),
-                standing: if member {
-                    Standing::Member
-                } else {
-                    Standing::Stranger
-                },
+                standing,
             },
             head: Head {
                 revision,
-                fork: repo(&pull.head).is_none() || repo(&pull.head) != repo(&pull.base),
+                fork,
                 branch: pull.head.name,
             },
             base: pull.base.name,
@@ -155,8 +93,38 @@ impl GitHub {
         })
     }
 
-    fn all(&self, pulls: Vec<Pull>) -> Result<Vec<PullRequest>, ForgeError> {
-        pulls.into_iter().map(|pull| self.taken(pull)).collect()
+    async fn all(&self, pulls: Vec<Pull>) -> Result<Vec<PullRequest>, ForgeError> {
+        let mut all = Vec::new();
+        for pull in pulls {
+            all.push(self.taken(pull).await?);
+        }
+        Ok(all)
+    }
+
+    /// Whether the author is one of the repository's. GitHub's own word for it leaves out
+    /// who is a member of the organisation in private, and apps; of those whose head is in
+    /// the repository it is asked what they may do there.
+    ///
+    /// <https://docs.github.com/en/graphql/reference/enums#commentauthorassociation>
+    async fn belongs(&self, pull: &Pull, fork: bool) -> Result<bool, ForgeError> {
+        let known = matches!(
+            pull.author_association.as_str(),
+            "OWNER" | "MEMBER" | "COLLABORATOR"
+        );
+        let Some(user) = pull.user.as_ref().filter(|_| !known && !fork) else {
+            return Ok(known);
+        };
+        // An app opens a pull request only where it was installed.
+        if user.kind == "Bot" {
+            return Ok(true);
+        }
+        let user = encoded(&user.login);
+        let path = self.path(&format!("/collaborators/{user}/permission"));
+        match self.http.get::<Permission>(&path).await {
+            Ok(found) => Ok(matches!(found.permission.as_str(), "write" | "admin")),
+            Err(ForgeError::NotFound { .. } | ForgeError::Forbidden { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     fn owner(&self) -> &str {
@@ -209,7 +177,7 @@ impl Forge for GitHub {
             let mut pulls: Vec<Pull> = self.http.list(&path).await?;
             pulls.retain(|pull| pull.base.name == base);
             pulls.sort_by_key(|pull| pull.number);
-            self.all(pulls)
+            self.all(pulls).await
         })
     }
 
@@ -220,7 +188,7 @@ impl Forge for GitHub {
             let mut pulls: Vec<Pull> = self.http.list(&self.path(&path)).await?;
             pulls.retain(|pull| pull.head.name == branch);
             pulls.sort_by_key(|pull| std::cmp::Reverse(pull.number));
-            self.all(pulls)
+            self.all(pulls).await
         })
     }
 
@@ -230,7 +198,7 @@ impl Forge for GitHub {
                 .http
                 .get(&self.path(&format!("/pulls/{number}")))
                 .await?;
-            self.taken(pull)
+            self.taken(pull).await
         })
     }
 
@@ -246,7 +214,7 @@ impl Forge for GitHub {
                 .http
                 .write(Method::POST, &self.path("/pulls"), &body)
                 .await?;
-            self.taken(made)
+            self.taken(made).await
         })
     }
 
@@ -360,25 +328,5 @@ impl Forge for GitHub {
 
     fn comment_limit(&self) -> usize {
         COMMENT
-    }
-}
-
-impl Note {
-    fn taken(self) -> Comment {
-        Comment {
-            id: self.id,
-            text: self.body.unwrap_or_default(),
-        }
-    }
-}
-
-impl Status {
-    fn taken(self) -> Option<CommitStatus> {
-        Some(CommitStatus {
-            context: self.context,
-            state: read_state(&self.state)?,
-            description: self.description.unwrap_or_default(),
-            url: self.target_url,
-        })
     }
 }

@@ -66,6 +66,36 @@ async fn pull_requests_are_read_over_all_pages_and_asked_for_again_by_their_tags
 }
 
 #[tokio::test]
+async fn who_is_a_member_in_private_is_one_and_so_is_an_app() {
+    let (fake, forge) = github().await;
+    let pull = |number: u64, login: &str, kind: &str| {
+        let mut pull: Value = serde_json::from_str(&recorded("github-merged")).unwrap();
+        pull["number"] = json!(number);
+        pull["user"] = json!({"login": login, "type": kind});
+        pull["author_association"] = json!("CONTRIBUTOR");
+        pull
+    };
+    let pulls = json!([
+        pull(1, "quiet", "User"),
+        pull(2, "reader", "User"),
+        pull(3, "renovate[bot]", "Bot"),
+        pull(4, "unknown", "User"),
+    ]);
+    fake.on(PULLS, 200, &pulls.to_string());
+    let may = |login: &str, what: &str| {
+        let path = format!("GET /api/v3/repos/team/deploy/collaborators/{login}/permission");
+        let body = json!({"permission": what, "role_name": what, "user": {"login": login}});
+        fake.on(&path, 200, &body.to_string());
+    };
+    may("quiet", "write");
+    may("reader", "read");
+    let pulls = forge.open_pull_requests("main").await.unwrap();
+    let seen: Vec<_> = pulls.iter().map(|pull| pull.author.standing).collect();
+    let (member, stranger) = (Standing::Member, Standing::Stranger);
+    assert_eq!(seen, [member, stranger, member, stranger]);
+}
+
+#[tokio::test]
 async fn a_merged_pull_request_says_by_whom_and_as_what() {
     let (fake, forge) = github().await;
     fake.on(
