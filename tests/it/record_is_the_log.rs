@@ -103,6 +103,14 @@ fn each_thing_that_happened_is_a_commit_by_whom_it_was() {
             "revision", "revision", "drift", "drift", "revision", "revision"
         ]
     );
+    let events: Vec<_> = entries
+        .iter()
+        .map(|entry| entry.trailer("Event").unwrap())
+        .collect();
+    assert_eq!(
+        events,
+        ["sync", "sync", "drift", "revert", "prune", "nothing"]
+    );
     let revisions: Vec<_> = entries
         .iter()
         .map(|entry| entry.trailer("Revision").unwrap())
