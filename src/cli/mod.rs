@@ -14,6 +14,7 @@ mod render;
 mod report;
 mod run;
 mod schema;
+mod serve;
 mod serving;
 mod since;
 mod status;
