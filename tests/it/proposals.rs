@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::git::git;
 use crate::support::gitea::{Forged, Gitea, User};
+use crate::support::programs::{Program, Programs};
 use crate::support::stage::Stage;
 
 const AGENT: &str = env!("CARGO_BIN_EXE_agent");
@@ -34,6 +35,7 @@ struct Team {
 impl Team {
     /// With one unit, `shop`, of these files, and the agent at work.
     fn new(name: &str, more: &str, files: &[(&str, &str)]) -> Self {
+        let programs = Programs::build(&[Program::Kustomize]).unwrap();
         let gitea = Gitea::shared();
         let (owner, bot) = (gitea.user("owner"), gitea.user("bot"));
         let mut stage = Stage::new(name, AGENT);
@@ -50,6 +52,7 @@ impl Team {
             .invocation()
             .args(["--poll-interval", "1s", "--forge", "gitea"])
             .args(["--pull-request-interval", "1s"])
+            .env("AGENT_KUSTOMIZE", programs.path(Program::Kustomize))
             .env("AGENT_GIT_TOKEN", &team.bot.token);
         team.stage.start_as(invocation);
         team.stage.until_synced("shop", &revision);
@@ -300,6 +303,53 @@ fn what_is_in_a_secret_and_what_is_gone_is_put_back() {
             }
         });
     assert_eq!(proposals(&team.forged, &team.branch()), [] as [Value; 0]);
+}
+
+const OVERLAY: &str = "# staging
+resources: [web.yaml]
+images:
+- name: web
+  newTag: \"1.5\" # never latest
+configMapGenerator:
+- name: settings
+  literals: [a=one]
+";
+
+#[test]
+fn of_a_kustomization_what_sets_it_is_edited_and_where_nothing_does_it_is_told() {
+    let files = [("shop/kustomization.yaml", OVERLAY), ("shop/web.yaml", WEB)];
+    let mut team = Team::new("propose-kustomize", "drift: propose", &files);
+    team.stage
+        .kubectl(&["set", "image", "deployment/web", "main=web:1.10"]);
+    team.until_proposal(1, "keep what kubectl-set changed on Deployment", "open");
+    let image = [
+        "-  newTag: \"1.5\" # never latest",
+        "+  newTag: \"1.10\" # never latest",
+    ];
+    assert_eq!(team.lines().0, image);
+
+    let names = team.stage.kubectl(&["get", "configmaps", "-o", "name"]);
+    let settings = names
+        .lines()
+        .find(|name| name.contains("settings"))
+        .unwrap();
+    let patch = r#"{"data":{"a":"two"}}"#;
+    team.stage.kubectl(&["patch", settings, "-p", patch]);
+    let pull = team.until_proposal(1, "changed on 2 objects of shop", "open");
+    let text = pull["body"].as_str().unwrap();
+    assert!(text.contains("no edit was found"), "{text}");
+    assert!(text.contains("data:\n  a: two\n"), "{text}");
+    let (lines, _) = team.lines();
+    assert!(lines.contains(&image[1].to_owned()), "{lines:#?}");
+    assert!(lines.contains(&"+  a: two".to_owned()), "{lines:#?}");
+    let namespace = &team.stage.namespace;
+    let (environment, name) = (
+        &team.stage.environment,
+        settings.rsplit('/').next().unwrap(),
+    );
+    let file = format!(".agent/proposals/{environment}/shop/configmap-{namespace}-{name}.yaml");
+    let shown = team.stage.repository.show(&team.branch(), &file);
+    assert!(shown.unwrap().starts_with("# Nothing reads this."));
 }
 
 #[test]

@@ -81,6 +81,8 @@ enum ProposeError {
     Forge(#[from] ForgeError),
     #[error(transparent)]
     Branch(#[from] BranchError),
+    #[error("no edit can be proven: {0}")]
+    Unproven(crate::edit::Why),
     #[error("the files can't be read: {0}")]
     Tree(#[from] crate::model::TreeError),
 }

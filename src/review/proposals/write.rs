@@ -9,7 +9,7 @@ use super::branch::{self, Commit};
 use super::text::Proposal;
 use super::{ProposeError, Proposer, blocking};
 use crate::config;
-use crate::edit::{Adoption, LiveObject, Others, adopt_changes};
+use crate::edit::{Adoption, LiveObject, Others, Why, adopt_changes};
 use crate::forge::{NewPullRequest, PullRequest};
 use crate::model::{Revision, Tree};
 use crate::reconcile::{DriftedObject, UnitDrift};
@@ -26,6 +26,17 @@ impl Proposer {
         open: Option<&PullRequest>,
     ) -> Result<(), ProposeError> {
         let adoption = self.adopt(base, drift, objects).await?;
+        if let Some(left) = adoption
+            .left
+            .iter()
+            .find(|left| matches!(left.why, Why::Unrendered(_)))
+        {
+            return Err(ProposeError::Unproven(left.why.clone()));
+        }
+        // Declared on the newest revision already, which the environment is about to see.
+        if adoption.tree.files().is_empty() && adoption.left.is_empty() {
+            return Ok(());
+        }
         let environment = self.window.name.clone();
         let mut files = adoption.tree.files().clone();
         let mut left = Vec::new();
