@@ -177,6 +177,12 @@ impl Journal {
         self.desired.subscribe()
     }
 
+    /// Whether an object is recorded with this content; `None` for not at all.
+    pub(super) fn holds(&self, unit: &UnitName, id: &ObjectId, content: Option<&str>) -> bool {
+        let content = content.map(|text| content_id(text.as_bytes()));
+        self.files.get(&path::of_object(unit, id)).copied() == content
+    }
+
     /// An object as it is recorded; `None` where it isn't, or not on disk yet.
     pub(super) fn recorded(&self, unit: &UnitName, id: &ObjectId) -> Option<Value> {
         let content = self.files.get(&path::of_object(unit, id))?;

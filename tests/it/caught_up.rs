@@ -179,6 +179,39 @@ fn what_was_done_meanwhile_is_told_although_a_commit_changes_it_as_well() {
     assert_told_once(&mut stage, count);
 }
 
+/// Drift that is left as it is is no news to the next process.
+#[test]
+fn what_was_told_before_is_not_told_again() {
+    let mut stage = Stage::new("told", AGENT);
+    let maps = ["a", "b"].map(|name| (format!("shop/{name}.yaml"), config_map(name, "one")));
+    let configuration = stage.configuration(&[("shop", "drift: report")]);
+    let mut files = vec![("agent.yaml", configuration.as_str())];
+    files.extend(maps.iter().map(|(path, text)| (&**path, &**text)));
+    let revision = stage.commit("Start", &files);
+    stage.start();
+    stage.until_synced("shop", &revision);
+    patch(&stage, "a", "alice", r#"{"data":{"a":"two"}}"#);
+    stage.until_entry("alice changed ");
+    stage.kubectl(&["delete", "configmap", "b"]);
+    stage.until_entry("somebody deleted ");
+    stage.until_state("shop", "Drifted");
+    assert!(stage.daemon().terminate(PATIENCE).success());
+    let before = stage.entries().len();
+    stage.daemon().restart();
+    assert_told_once(&mut stage, before);
+    // What is changed again is news.
+    let count = stage.entries_on("alice changed ").len();
+    patch(&stage, "a", "alice", r#"{"data":{"a":"three"}}"#);
+    stage.until("it to be told", |stage| {
+        let told = stage.entries_on("alice changed ").len();
+        if told == count + 1 {
+            Ok(())
+        } else {
+            Err(told.to_string())
+        }
+    });
+}
+
 #[test]
 fn with_an_empty_data_directory_the_record_goes_on() {
     let (mut stage, _) = synced("recreated");

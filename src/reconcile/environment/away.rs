@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::Environment;
+use super::outcome::seen;
 use super::record::scene;
 use crate::config::FieldPath;
 use crate::fields;
@@ -30,6 +31,13 @@ impl Environment {
             return;
         }
         unit.caught_up = true;
+        // Drift that is left as it is was told by the process before.
+        for step in planned.plan.steps.iter().filter(|step| is_drift(step)) {
+            let live = step.live.as_ref().map(|live| yaml(&live.value()));
+            if self.journal.holds(name, &step.object, live.as_deref()) {
+                unit.drift_told.insert(step.object.clone(), seen(step));
+            }
+        }
         let mut by_actor: BTreeMap<Option<String>, Vec<(&Step, Told)>> = BTreeMap::new();
         let steps = planned.plan.steps.iter();
         for step in steps.filter(|step| step.cause == Cause::Change) {
@@ -60,6 +68,10 @@ impl Environment {
             self.journal.enter(entry, status);
         }
     }
+}
+
+fn is_drift(step: &Step) -> bool {
+    step.cause == Cause::Drift && step.action != Action::Clear
 }
 
 /// What somebody made of an object that was `recorded`; `None` where nobody did anything

@@ -127,8 +127,7 @@ impl Environment {
         let news: Vec<&Step> = drifted
             .filter(|step| !foreign::is_told(&recorded, step))
             .filter(|step| {
-                let seen =
-                    Digest::of_bytes(format!("{:?}{:?}", step.before, step.fields).as_bytes());
+                let seen = seen(step);
                 unit.drift_told.insert(step.object.clone(), seen) != Some(seen)
             })
             .collect();
@@ -179,6 +178,11 @@ impl Environment {
             .get_or_create(&labels(after))
             .set(1);
     }
+}
+
+/// Of what drift made of an object.
+pub(super) fn seen(step: &Step) -> Digest {
+    Digest::of_bytes(format!("{:?}{:?}", step.before, step.fields).as_bytes())
 }
 
 /// Takes the result of a step in; gives back an error that is to be tried again.
