@@ -13,6 +13,7 @@ mod observe;
 mod pass;
 mod planned;
 mod recorded;
+mod recording;
 mod standing;
 mod unit;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tracing::{debug, info, warn};
 
-use super::journal::chain;
+use super::recording::chain;
 use crate::model::EnvironmentName;
 use crate::record::PushedNotes;
 use crate::runtime::backoff::grown;
