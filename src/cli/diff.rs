@@ -346,7 +346,7 @@ fn print_step(step: &Step) {
         Standing::Blocked(why) => format!("{}; blocked: {}", step.reason, words(why)),
         Standing::Waits(what) => format!("{}; waits for {what}", step.reason),
         Standing::Reported => format!(
-            "{}; left as it is, since the unit does not say `drift: revert`",
+            "{}; left as it is, since the `drift` of the unit is not `revert`",
             step.reason
         ),
         Standing::Ready => step.reason.clone(),

@@ -195,7 +195,7 @@ fn calls_drift_what_the_daemon_would() {
     let ran = stage.diff(&[]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     for words in [
-        "live has drifted; left as it is, since the unit says `drift: report`",
+        "live has drifted; left as it is, since the `drift` of the unit is not `revert`",
         "1 to change, 1 to leave drifted; 0 as declared",
     ] {
         assert!(ran.stdout.contains(words), "{words}: {ran:?}");

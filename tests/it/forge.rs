@@ -83,6 +83,7 @@ fn a_proposal_is_opened_changed_merged_or_closed() {
     let runtime = Runtime::new().unwrap();
     let open = |branch: &str| {
         forged.branch(branch, "More", &[("a.txt", branch)]);
+        forged.until_filled();
         let wanted = NewPullRequest {
             head: branch.to_owned(),
             base: "main".to_owned(),
