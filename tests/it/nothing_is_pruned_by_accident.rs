@@ -267,6 +267,7 @@ kind: ClusterRole
 metadata: {{name: {account}}}
 rules:
 - {{apiGroups: [''], resources: [{resources}], verbs: ['*']}}
+- {{apiGroups: [coordination.k8s.io], resources: [leases], verbs: ['*']}}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding

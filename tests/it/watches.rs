@@ -245,6 +245,7 @@ fn a_place_that_the_server_has_forgotten_costs_one_list_for_each_kind() {
 
 const ROLE: &str = "rules:
 - {apiGroups: ['', apps], resources: ['*'], verbs: [get, list, watch, create, patch, delete]}
+- {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [get, watch, create, patch]}
 ";
 
 /// Lets the agent's account do everything in a namespace, and nothing elsewhere.
