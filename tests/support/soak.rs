@@ -158,10 +158,13 @@ fn name(unit: usize, object: usize) -> String {
     format!("settings-{unit}-{object}")
 }
 
-/// `VmRSS` of proc(5), in bytes.
+/// What the agent has taken for itself: `RssAnon` of proc(5), in bytes. Pages of the
+/// program, which come as its code is met, and of files are not counted.
 fn resident(id: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"));
     let kib = line.and_then(|text| text.trim().trim_end_matches(" kB").parse::<u64>().ok());
     kib.unwrap_or_default() * 1024
 }
