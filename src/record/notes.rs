@@ -2,7 +2,7 @@
 //! They are made from the record's entries alone, oldest first, and the same entries make
 //! the same notes. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
@@ -15,11 +15,19 @@ use crate::model::{Revision, UnitName};
 /// How many units a note names.
 const NAMED: usize = 50;
 
+/// How many source commits are kept in mind. One that comes back after so many others
+/// gets a note that begins anew.
+const MOST: usize = 1_000;
+
 /// What the entries so far make of each source commit.
 #[derive(Debug)]
 pub struct Notes {
     branch: String,
     revisions: BTreeMap<Revision, Note>,
+    /// The same, the one that came first at the front.
+    order: VecDeque<Revision>,
+    /// How many have ever got a note.
+    count: usize,
     /// The revision that a unit is on its way to.
     under_way: BTreeMap<UnitName, Revision>,
 }
@@ -56,13 +64,15 @@ impl Notes {
         Self {
             branch: branch.to_owned(),
             revisions: BTreeMap::new(),
+            order: VecDeque::new(),
+            count: 0,
             under_way: BTreeMap::new(),
         }
     }
 
     /// How many commits have a note.
     pub fn count(&self) -> usize {
-        self.revisions.len()
+        self.count
     }
 
     /// Takes the next entry in. Gives the commits whose notes it changes, and their text.
@@ -114,7 +124,7 @@ impl Notes {
         if event != Event::Nothing {
             return Vec::new();
         }
-        let note = self.revisions.entry(revision.clone()).or_default();
+        let note = self.note(revision);
         note.nothing = Some((entry.time, entry.entry.clone()));
         vec![revision.clone()]
     }
@@ -136,7 +146,7 @@ impl Notes {
         if !how.is_settled() {
             self.under_way.insert(unit.clone(), revision.clone());
         }
-        let note = self.revisions.entry(revision.clone()).or_default();
+        let note = self.note(revision);
         match note.units.get_mut(unit) {
             // It goes on with what it began.
             Some(deployed) if before.as_ref() == Some(revision) => deployed.how = how,
@@ -153,6 +163,26 @@ impl Notes {
         let before = before.filter(|before| before != revision);
         changed.extend(before.filter(|before| self.superseded(before, unit, revision)));
         changed
+    }
+
+    /// The note of a revision, which may be new. Then the oldest one that no unit is on
+    /// its way to is let go of.
+    fn note(&mut self, revision: &Revision) -> &mut Note {
+        if !self.revisions.contains_key(revision) {
+            self.count += 1;
+            self.order.push_back(revision.clone());
+            let awaited = |it: &Revision| self.under_way.values().any(|way| way == it);
+            if self.order.len() > MOST
+                && let Some(at) = self
+                    .order
+                    .iter()
+                    .position(|it| it != revision && !awaited(it))
+                && let Some(oldest) = self.order.remove(at)
+            {
+                self.revisions.remove(&oldest);
+            }
+        }
+        self.revisions.entry(revision.clone()).or_default()
     }
 
     /// A unit that was on its way to one revision goes to another.

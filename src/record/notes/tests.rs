@@ -114,3 +114,26 @@ fn a_note_of_many_units_is_bounded() {
     assert!(text.ends_with("and 10 more units\n"), "{text}");
     assert_eq!(notes.count(), 1);
 }
+
+#[test]
+fn what_is_kept_in_mind_is_bounded_but_not_what_is_awaited() {
+    let mut notes = Notes::new("live/staging");
+    let mut take = |at: usize, unit: &str, state: State| {
+        let mut entry = entry(0, Event::Sync, Some(unit), Some(state), 'a', None);
+        if let Some(facts) = &mut entry.facts {
+            facts.revision = Some(format!("{at:040x}").parse().unwrap());
+        }
+        notes.take(&entry)
+    };
+    take(0, "slow", State::Progressing);
+    for at in 1..=MOST + 10 {
+        take(at, "web", State::Synced);
+    }
+    let ended = take(0, "slow", State::Synced);
+    let text: Vec<&String> = ended.values().collect();
+    assert!(
+        text[0].starts_with("slow: deployed 2026-09-21T14:13:20Z, healthy"),
+        "{text:?}"
+    );
+    assert_eq!((notes.count(), notes.revisions.len()), (MOST + 11, MOST));
+}
