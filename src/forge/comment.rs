@@ -88,13 +88,20 @@ pub async fn keep_comment(
         let wanted = joined(&stand, &ours);
         if wanted != stand || !doubles.is_empty() {
             let text = bounded(forge, topic, &wanted, &ours);
-            forge.edit_comment(number, first.id, &text).await?;
+            match forge.edit_comment(number, first.id, &text).await {
+                // Another agent took it for a double.
+                Err(ForgeError::NotFound { .. }) => continue,
+                edited => edited?,
+            }
             if kept == Kept::Same {
                 kept = Kept::Changed;
             }
         }
         for double in &doubles {
-            forge.delete_comment(number, double.id).await?;
+            match forge.delete_comment(number, double.id).await {
+                Err(ForgeError::NotFound { .. }) => {}
+                deleted => deleted?,
+            }
         }
         if wanted == stand && doubles.is_empty() {
             return Ok(kept);
