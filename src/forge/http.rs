@@ -16,6 +16,7 @@ use super::address::ForgeAddress;
 use super::error::ForgeError;
 use super::limits;
 use super::token::ForgeToken;
+use crate::model::root_cause;
 use crate::runtime::clock;
 use crate::runtime::lock::lock;
 
@@ -76,7 +77,7 @@ impl Http {
             .build()
             .map_err(|error| ForgeError::Unreachable {
                 host: host.clone(),
-                reason: said(&error),
+                reason: root_cause(&error),
             })?;
         Ok(Self {
             client,
@@ -193,7 +194,7 @@ impl Http {
         }
         let unreachable = |error: reqwest::Error| ForgeError::Unreachable {
             host: self.host.clone(),
-            reason: said(&error),
+            reason: root_cause(&error),
         };
         let mut response = request.send().await.map_err(unreachable)?;
         let head = Parts {
@@ -317,13 +318,4 @@ fn message(body: &[u8]) -> String {
         "" => "it does not say why".to_owned(),
         text => text.to_owned(),
     }
-}
-
-/// The cause at the bottom: what lies above it names the URL again.
-fn said(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause.to_string()
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kube::core::Status;
 
-use crate::model::GroupKind;
+use crate::model::{GroupKind, root_cause};
 
 /// When it makes sense to try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -188,13 +188,4 @@ fn names_immutable(text: &str) -> bool {
 fn retry_after(status: &Status) -> Option<Duration> {
     let seconds = u64::from(status.details.as_ref()?.retry_after_seconds);
     (seconds > 0).then(|| Duration::from_secs(seconds))
-}
-
-/// The innermost message: the outer ones say only that a request failed.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }

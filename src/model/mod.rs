@@ -1,6 +1,7 @@
 //! The nouns that every other module speaks in. Pure: no clock, no file, no
 //! network.
 
+mod cause;
 mod digest;
 mod id;
 mod json;
@@ -10,6 +11,7 @@ mod secret;
 mod tree;
 mod yaml;
 
+pub use cause::{chain, root_cause};
 pub use digest::{Digest, canonical};
 pub use id::{EnvironmentName, GroupKind, NameError, ObjectId, UnitName};
 pub use json::Json;

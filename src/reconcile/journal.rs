@@ -14,8 +14,8 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::noting::Noting;
-use super::recording::{chain, write};
-use crate::model::{Digest, EnvironmentName, ObjectId, Revision, UnitName};
+use super::recording::write;
+use crate::model::{Digest, EnvironmentName, ObjectId, Revision, UnitName, chain};
 use crate::record::foreign::ForeignFile;
 use crate::record::status::StatusFile;
 use crate::record::status_files::{self, STATUS, StatusError};

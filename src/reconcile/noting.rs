@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use tracing::{debug, info, warn};
 
-use super::recording::chain;
-use crate::model::EnvironmentName;
+use crate::model::{EnvironmentName, chain};
 use crate::record::PushedNotes;
 use crate::runtime::backoff::grown;
 

@@ -8,7 +8,7 @@ use tracing::{info, warn};
 
 use super::journal::InRemote;
 use super::noting::Noting;
-use crate::model::EnvironmentName;
+use crate::model::{EnvironmentName, chain};
 use crate::record::{Entry, PushError, RecordBranch};
 use crate::runtime::backoff::grown;
 
@@ -100,14 +100,4 @@ fn push(
             Err(error)
         }
     }
-}
-
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
 }

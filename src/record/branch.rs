@@ -23,7 +23,7 @@ use super::store::Lock;
 use super::theirs::Theirs;
 use super::{Entry, compact, local, store, view};
 use crate::model::{EnvironmentName, Revision};
-use crate::source::{Remote, Sent, SourceProblem, directory_name};
+use crate::source::{Remote, Sent, SourceProblem, directory_name, revision};
 
 /// How often a push is tried anew because somebody else pushed in between.
 const ATTEMPTS: usize = 5;
@@ -305,12 +305,6 @@ impl RecordBranch {
 /// can be compared without being read.
 pub fn content_id(content: &[u8]) -> Oid {
     Oid::hash_object(git2::ObjectType::Blob, content).expect("any bytes have a hash")
-}
-
-fn revision(id: Oid) -> Revision {
-    id.to_string()
-        .parse()
-        .expect("libgit2 prints an id as 40 hexadecimal digits")
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::recorded::Recorded;
 use super::select::ObjectPattern;
 use super::view::{RecordView, ViewError};
 use crate::model::{EnvironmentName, ObjectId, Revision, Signature};
+use crate::source::revision;
 
 /// The entries of a record, newest first. Each is read when it is asked for.
 pub struct History<'r> {
@@ -300,12 +301,6 @@ fn signature(author: &git2::Signature<'_>) -> Signature {
 
 fn instant(time: git2::Time) -> Timestamp {
     Timestamp::from_second(time.seconds()).unwrap_or(Timestamp::UNIX_EPOCH)
-}
-
-fn revision(id: Oid) -> Revision {
-    id.to_string()
-        .parse()
-        .expect("libgit2 prints an id as 40 hexadecimal digits")
 }
 
 #[cfg(test)]

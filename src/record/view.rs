@@ -10,7 +10,7 @@ use super::names::BranchPattern;
 use super::status::StatusFile;
 use super::status_files::{self, StatusError};
 use crate::model::{EnvironmentName, Revision};
-use crate::source::{Remote, SourceProblem};
+use crate::source::{Remote, SourceProblem, revision};
 
 /// Why a record can't be read.
 #[derive(Debug, thiserror::Error)]
@@ -111,10 +111,7 @@ impl RecordView {
 
     /// The commit that is read.
     pub fn tip(&self) -> Revision {
-        self.tip
-            .to_string()
-            .parse()
-            .expect("libgit2 prints an id as 40 hexadecimal digits")
+        revision(self.tip)
     }
 
     /// When that commit was made.

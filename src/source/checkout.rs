@@ -145,7 +145,8 @@ fn open(path: &Path) -> Result<Repository, CheckoutError> {
     })
 }
 
-fn revision(id: git2::Oid) -> Revision {
+/// A commit's id, as a revision.
+pub(crate) fn revision(id: git2::Oid) -> Revision {
     id.to_string()
         .parse()
         .expect("libgit2 prints an id as 40 hexadecimal digits")

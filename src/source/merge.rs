@@ -8,6 +8,7 @@ use std::sync::Arc;
 use git2::{ErrorCode, Index, Oid, Repository};
 
 use super::approvals::approvals;
+use super::checkout::revision;
 use super::problem::SourceProblem;
 use super::remote::Remote;
 use super::tree::GitTree;
@@ -87,10 +88,7 @@ impl Pulls<'_> {
         let tracking = format!("refs/remotes/origin/{branch}");
         let refspec = format!("+refs/heads/{branch}:{tracking}");
         self.remote.fetch(&repository, &[refspec])?;
-        let head = repository.refname_to_id(&tracking)?.to_string();
-        Ok(head
-            .parse()
-            .expect("libgit2 prints an id as 40 hexadecimal digits"))
+        Ok(revision(repository.refname_to_id(&tracking)?))
     }
 
     /// Brings a pull request's commits, unless they are here.

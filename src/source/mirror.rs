@@ -11,6 +11,7 @@ use git2::{Delta, FileMode, ObjectType, Odb, Oid, Repository, TreeWalkMode, Tree
 use rustix::fs::{CWD, RenameFlags};
 use tracing::warn;
 
+use super::checkout::revision;
 use super::objects::copy;
 use super::problem::{SourceProblem, explain};
 use super::remote::Remote;
@@ -317,12 +318,6 @@ fn packs(repository: &Repository) -> usize {
 fn loose(repository: &Repository) -> usize {
     let directory = std::fs::read_dir(repository.path().join("objects/17"));
     directory.into_iter().flatten().count()
-}
-
-fn revision(id: Oid) -> Revision {
-    id.to_string()
-        .parse()
-        .expect("libgit2 prints an id as 40 hexadecimal digits")
 }
 
 #[cfg(test)]

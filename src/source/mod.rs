@@ -32,6 +32,7 @@ pub(crate) use remote::Sent;
 pub use approvals::approvals;
 pub use auth::{Credentials, CredentialsError, HttpLogin, SshLogin};
 pub use blame::{BlameError, blame};
+pub(crate) use checkout::revision;
 pub use checkout::{Checkout, CheckoutError, commit, resolve};
 pub use follow::{Follow, Follower, Waker};
 pub use known_hosts::HostKeyError;

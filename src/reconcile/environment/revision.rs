@@ -13,7 +13,9 @@ use super::units::News;
 use super::{Environment, Event, Purpose, RunMode};
 use crate::config;
 use crate::kube::InventoryParent;
-use crate::model::{Digest, EnvironmentName, GroupKind, Revision, SourceCommit, Tree, UnitName};
+use crate::model::{
+    Digest, EnvironmentName, GroupKind, Revision, SourceCommit, Tree, UnitName, chain,
+};
 use crate::reconcile::declare::{self, Labels};
 use crate::reconcile::declared::Declared;
 use crate::reconcile::unit::UnitState;
@@ -329,17 +331,6 @@ async fn open(
     opened
         .await
         .map_err(|error| Unread::Again(error.to_string()))?
-}
-
-/// An error and what led to it.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
 
 /// The environment's configuration, or everything that is wrong with it.

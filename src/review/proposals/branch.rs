@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::model::{Digest, EnvironmentName, Revision, Signature, UnitName};
 use crate::record::{COMMITTER_EMAIL, Draft, SigningKey, author, committer};
-use crate::source::{Remote, Sent, SourceProblem};
+use crate::source::{Remote, Sent, SourceProblem, revision};
 
 /// Where proposals lie in the mirror, below `refs/`.
 const KEPT: &str = "refs/agent/proposals";
@@ -201,9 +201,4 @@ fn make(repository: &Repository, commit: &Commit<'_>) -> Result<Oid, git2::Error
         parents: &[&base],
     };
     draft.write(repository, commit.key)
-}
-
-fn revision(id: Oid) -> Revision {
-    let text = id.to_string().parse();
-    text.expect("libgit2 prints an id as 40 hexadecimal digits")
 }

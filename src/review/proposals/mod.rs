@@ -23,7 +23,7 @@ use tracing::warn;
 use self::branch::{BranchError, Proposed};
 use super::patience;
 use crate::forge::{Forge, ForgeError, PullRequest, PullState};
-use crate::model::{Digest, Revision, UnitName};
+use crate::model::{Digest, Revision, UnitName, chain};
 use crate::reconcile::{DriftedObject, Drifts, Tools, UnitDrift, Window};
 use crate::record::SigningKey;
 use crate::runtime::clock;
@@ -252,14 +252,4 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, BranchError> {
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
 }

@@ -14,7 +14,7 @@ use crate::model::{EnvironmentName, Revision, SourceCommit, Tree as _, TreeError
 use crate::runtime::clock;
 use crate::runtime::lock::lock;
 use crate::source::tree::GitTree;
-use crate::source::{CheckoutError, checkout};
+use crate::source::{CheckoutError, checkout, revision};
 
 /// What the operator asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -296,12 +296,6 @@ fn raw(repository: &Path, revision: &Revision) -> Result<Vec<u8>, git2::Error> {
         return Ok(object.data().to_vec());
     }
     Err(git2::Error::from_str("it is no commit"))
-}
-
-fn revision(id: Oid) -> Revision {
-    id.to_string()
-        .parse()
-        .expect("libgit2 prints an id as 40 hexadecimal digits")
 }
 
 impl fmt::Display for Refusal {
