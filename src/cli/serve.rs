@@ -17,7 +17,7 @@ use super::exit;
 use super::run::RunArgs;
 use super::serving::{Serving, holder, term};
 use crate::forge::Forge;
-use crate::kube::{self, Cluster, Lease};
+use crate::kube::{self, Cluster, Lease, Term};
 use crate::model::{DigestKey, EnvironmentName};
 use crate::reconcile::{
     Ending, Environment, Journal, JournalOptions, Options, Proposing, RunMode, Window,
@@ -25,9 +25,13 @@ use crate::reconcile::{
 use crate::record::SigningKey;
 use crate::review::{Memory, Planner, Previewer, Proposer, ProposerMemory, Teller};
 use crate::runtime::admin::Readiness;
+use crate::runtime::backoff::grown;
 use crate::runtime::metrics::Metrics;
 use crate::source::verify::{Policy, Verifier};
 use crate::source::{Follower, Remote};
+
+/// How long to wait for a cluster that cannot be used yet.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
 
 /// What the environments' tasks are started from.
 pub struct Start<'a> {
@@ -127,7 +131,7 @@ impl Start<'_> {
 
     /// The key is kept in the cluster, and tried for until it is had.
     async fn digest_key(&self, stop: &CancellationToken) -> anyhow::Result<DigestKey> {
-        let mut wait = Duration::from_millis(500);
+        let mut failures = 0;
         loop {
             match kube::digest_key(&self.cluster, &self.args.cluster.namespace).await {
                 Ok(key) => return Ok(key),
@@ -135,8 +139,10 @@ impl Start<'_> {
                     if matches!(error.retry(), kube::Retry::After(_)) && !stop.is_cancelled() =>
                 {
                     error!(%error, "the cluster cannot be used yet, trying again");
+                    let wait = grown(AGAIN, failures);
+                    failures += 1;
                     tokio::select! {
-                        () = tokio::time::sleep(wait) => wait = (wait * 2).min(Duration::from_secs(15)),
+                        () = tokio::time::sleep(wait) => {}
                         () = stop.cancelled() => anyhow::bail!("stopped before the cluster could be reached"),
                     }
                 }
@@ -169,39 +175,59 @@ impl Start<'_> {
                 () = stop.cancelled() => return Ok(Ending::Stopped),
                 term = term(&lease, self.mode(), duration, told) => term?,
             };
-            let environment = self.environment(name, key.clone(), stop).await?;
-            serving.send_replace(Serving::Ours(environment.context()));
-            let over = stop.child_token();
-            let (mut running, mut telling) = (JoinSet::new(), JoinSet::new());
-            let window = environment.window();
-            if let Some(forge) = self.told() {
-                let branch = self.args.branch.clone();
-                let record = self.args.forge.of_record(&self.remote, &self.record()?);
-                let teller = Teller::new(Arc::clone(forge), window.clone(), branch, record);
-                telling.spawn(teller.run(over.clone()));
-                let proposer = self.proposer(forge, window.clone());
-                telling.spawn(proposer.run(over.clone()));
-            }
-            self.windows.send_modify(|all| all.push(window));
-            running.spawn(environment.run(over.clone()));
-            let ended = tokio::select! {
-                // Cancel-safe: the task stays in the set.
-                ended = running.join_next() => ended,
-                () = term.lost().cancelled() => {
-                    over.cancel();
-                    running.join_next().await
-                }
-            };
-            self.windows
-                .send_modify(|all| all.retain(|window| window.name != *name));
+            let ending = self.within(&term, name, key.clone(), &serving, stop).await;
             let lost = term.lost().is_cancelled() && !stop.is_cancelled();
             term.release().await;
-            let ending = ended.context("the environment has no task")???;
-            if !lost || ending != Ending::Stopped {
-                return Ok(ending);
-            }
-            serving.send_replace(Serving::Opening);
+            match ending? {
+                Ending::Stopped if lost => serving.send_replace(Serving::Opening),
+                ending => return Ok(ending),
+            };
         }
+    }
+
+    /// Runs an environment until it ends, or until its Lease is no longer ours.
+    async fn within(
+        &self,
+        term: &Term,
+        name: &EnvironmentName,
+        key: DigestKey,
+        serving: &watch::Sender<Serving>,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Ending> {
+        let environment = self.environment(name, key, stop).await?;
+        serving.send_replace(Serving::Ours(environment.context()));
+        let over = stop.child_token();
+        let window = environment.window();
+        let _telling = self.tell(&window, &over)?;
+        self.windows.send_modify(|all| all.push(window));
+        let mut running = JoinSet::new();
+        running.spawn(environment.run(over.clone()));
+        let ended = tokio::select! {
+            // Cancel-safe: the task stays in the set.
+            ended = running.join_next() => ended,
+            () = term.lost().cancelled() => {
+                over.cancel();
+                running.join_next().await
+            }
+        };
+        self.windows
+            .send_modify(|all| all.retain(|window| window.name != *name));
+        ended.context("the environment has no task")??
+    }
+
+    /// The tasks that tell a forge of an environment.
+    fn tell(&self, window: &Window, over: &CancellationToken) -> anyhow::Result<JoinSet<()>> {
+        let mut tasks = JoinSet::new();
+        let Some(forge) = self.told() else {
+            return Ok(tasks);
+        };
+        let branch = self.args.branch.clone();
+        let record = self.args.forge.of_record(&self.remote, &self.record()?);
+        let teller = Teller::new(Arc::clone(forge), window.clone(), branch, record);
+        tasks.spawn(teller.run(over.clone()));
+        let proposer = self.proposer(forge, window.clone());
+        tasks.spawn(proposer.run(over.clone()));
+        Ok(tasks)
     }
 
     fn verifier(&self, name: &EnvironmentName) -> Verifier {

@@ -76,6 +76,10 @@ pub async fn term(
         RunMode::Forever => acquired.await.context(what),
         RunMode::Once => match tokio::time::timeout(duration * 2, acquired).await {
             Ok(term) => term.context(what),
+            Err(_) if other.is_empty() => bail!(
+                "the environment's Lease could not be read within {}: is the API server reachable?",
+                humantime::format_duration(duration * 2)
+            ),
             Err(_) => bail!("{other} serves the environment; stop it, or leave the round to it"),
         },
     }

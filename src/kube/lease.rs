@@ -74,7 +74,8 @@ impl Lease {
         }
     }
 
-    /// Waits until the Lease is ours. `told` hears who holds it, once for each.
+    /// Waits until the Lease is ours. `told` hears who holds it, at each sign of
+    /// life that the holder gives.
     ///
     /// # Errors
     /// Where the API server does not let us; whatever passes by itself is waited for.
