@@ -7,6 +7,16 @@ use super::types::{Action, Blocked, Checked, Plan, Proposed, Standing, Step};
 use crate::config::MaxPrune;
 use crate::model::{Digest, GroupKind, ObjectId};
 
+/// How a plan is approved.
+#[derive(Debug, Clone, Copy)]
+pub enum Approvals<'a> {
+    /// By its digest, as these were.
+    ByDigest(&'a BTreeSet<Digest>),
+    /// Not this one: it lacks something that is in the digest of the plan that will be
+    /// executed, such as each object's uid.
+    Elsewhere,
+}
+
 /// Objects that may be deleted, and the uid that each must have.
 pub type Granted = BTreeMap<ObjectId, String>;
 
@@ -20,21 +30,18 @@ impl Plan<Proposed> {
         mut self,
         limit: MaxPrune,
         total: usize,
-        approved: &BTreeSet<Digest>,
+        approvals: Approvals<'_>,
         granted: &Granted,
     ) -> Plan<Checked> {
         self.notes.extend(self.blind.clone());
-        if !approved.contains(&self.digest) {
+        if !approvals.include(&self.digest) {
             let pruned = self
                 .steps
                 .iter()
                 .filter(|step| step.action == Action::Prune)
                 .count();
             let too_many = limit.exceeded_by(pruned, total);
-            let how = format!(
-                "to approve, push a commit whose message ends with the line `Approve-Plan: {}`",
-                self.digest
-            );
+            let how = approvals.how(&self.digest);
             for step in self
                 .steps
                 .iter_mut()
@@ -58,6 +65,27 @@ impl Plan<Proposed> {
             blind: self.blind,
             digest: self.digest,
             stage: PhantomData,
+        }
+    }
+}
+
+impl Approvals<'_> {
+    fn include(self, digest: &Digest) -> bool {
+        match self {
+            Self::ByDigest(approved) => approved.contains(digest),
+            Self::Elsewhere => false,
+        }
+    }
+
+    fn how(self, digest: &Digest) -> String {
+        match self {
+            Self::ByDigest(_) => format!(
+                "to approve, push a commit whose message ends with the line `Approve-Plan: {digest}`"
+            ),
+            Self::Elsewhere => {
+                "`agent diff` with the cluster, and `agent status`, tell how to approve it"
+                    .to_owned()
+            }
         }
     }
 }

@@ -17,7 +17,7 @@ mod types;
 
 pub use build::plan;
 pub use foreign::ignored_in_vain;
-pub use guard::Granted;
+pub use guard::{Approvals, Granted};
 pub use order::{Dependencies, DependencyError, dependencies, foreign, rank};
 pub use proposed::{Proposals, drift_digest, drifted_at, kept_until};
 pub use subject::{AsDesired, Baseline, Members, Neighbours, Observation, Refusal, Seen, Subject};

@@ -194,7 +194,7 @@ impl World {
         self.proposed().check(
             self.unit.max_prune,
             self.members.count(),
-            approved,
+            Approvals::ByDigest(approved),
             &Granted::new(),
         )
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::config::{self, Problem, Problems};
 use crate::kube::InventoryParent;
 use crate::model::{Desired, Digest, EnvironmentName, GroupKind, ObjectId, Origin, UnitName};
-use crate::plan::Neighbours;
+use crate::plan::{Baseline, Neighbours};
 use crate::render::RenderErrors;
 
 /// What an environment declares at one revision.
@@ -39,6 +39,19 @@ pub struct UnitDesired {
 }
 
 impl UnitDesired {
+    /// What all of it was like, if the record says that this very state was reached before:
+    /// then what differs from it is drift.
+    pub(super) fn baselines(&self, recorded: Option<Digest>) -> BTreeMap<ObjectId, Baseline> {
+        let same = recorded == Some(self.digest);
+        let objects = self.objects.values().filter(|_| same);
+        let baseline = |object: &Desired| Baseline {
+            digest: object.digest,
+        };
+        objects
+            .map(|object| (object.id.clone(), baseline(object)))
+            .collect()
+    }
+
     /// Whether other units can't tell this from another: the same objects, which define the
     /// same kinds.
     pub(super) fn same_ids(&self, other: &Self) -> bool {

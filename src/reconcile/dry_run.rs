@@ -17,7 +17,7 @@ use super::unit::refusal;
 use crate::config::{self, Problems};
 use crate::kube::{ApiError, ApplyMode, Cluster, Conflicts, Inventory, InventoryParent, LiveView};
 use crate::model::{Desired, Digest, DigestKey, ObjectId, Origin, Revision, Tree, UnitName};
-use crate::plan::{Baseline, Checked, Granted, Neighbours, Plan, Refusal, Standing, dependencies};
+use crate::plan::{Checked, Granted, Neighbours, Plan, Refusal, Standing, dependencies};
 use crate::runtime::clock;
 use crate::runtime::metrics::Metrics;
 
@@ -130,7 +130,7 @@ pub async fn plan_environment(wanted: PlanEnvironment<'_>) -> Result<PlannedEnvi
         inventory: inventory(&inventories, &unit.name),
         inventory_problem: inventories.as_ref().err().map(ToString::to_string),
         dependencies: Arc::new(dependencies(&desired.objects, &neighbours.claims)),
-        applied: Arc::new(baselines(&desired, recorded.get(&unit.name))),
+        applied: Arc::new(desired.baselines(recorded.get(&unit.name).copied())),
         unit,
         desired,
         revision: revision.clone(),
@@ -248,27 +248,6 @@ pub(super) fn in_order(environment: &config::Environment) -> Vec<UnitName> {
         order.push(next.name.clone());
     }
     order
-}
-
-/// A unit that declares what it did when it was last synced has drifted where it differs.
-pub(super) fn baselines(
-    desired: &UnitDesired,
-    recorded: Option<&Digest>,
-) -> BTreeMap<ObjectId, Baseline> {
-    if recorded != Some(&desired.digest) {
-        return BTreeMap::new();
-    }
-    let objects = desired.objects.values();
-    objects
-        .map(|object| {
-            (
-                object.id.clone(),
-                Baseline {
-                    digest: object.digest,
-                },
-            )
-        })
-        .collect()
 }
 
 async fn plan(context: &Context, input: &PlanInput) -> Plan<Checked> {

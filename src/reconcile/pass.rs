@@ -18,8 +18,8 @@ use crate::config::Unit;
 use crate::kube::{ApiError, Cluster, Inventory, InventoryParent, LiveView};
 use crate::model::{Digest, DigestKey, EnvironmentName, GroupKind, ObjectId, PART_OF, Revision};
 use crate::plan::{
-    self, Baseline, Checked, Dependencies, Granted, Members, Neighbours, Observation, Plan,
-    Proposals, Refusal, Subject,
+    self, Approvals, Baseline, Checked, Dependencies, Granted, Members, Neighbours, Observation,
+    Plan, Proposals, Refusal, Subject,
 };
 use crate::runtime::clock;
 use crate::runtime::metrics::Metrics;
@@ -135,7 +135,7 @@ pub async fn plan_unit(context: &Context, input: &PlanInput) -> Planned {
     let mut plan = proposed.check(
         input.unit.max_prune,
         members.count(),
-        &input.approved,
+        Approvals::ByDigest(&input.approved),
         &input.granted,
     );
     plan.notes.extend(observed.notes);

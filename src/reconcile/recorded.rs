@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::declare::{self, Labels, RenderCache, Tools};
 use super::declared::UnitDesired;
-use super::dry_run::{baselines, in_order, retired_unit};
+use super::dry_run::{in_order, retired_unit};
 use super::planned::PlannedEnvironment;
 use crate::config;
 use crate::fields::{self, Others};
@@ -16,8 +16,8 @@ use crate::health::{Health, Status};
 use crate::kube::InventoryParent;
 use crate::model::{Desired, DigestKey, Json, ObjectId, Revision, Tree, UnitName, holds_secret};
 use crate::plan::{
-    self, AsDesired, Blocked, Checked, Granted, Members, Neighbours, Observation, Plan, Proposals,
-    Seen, Standing, Subject, dependencies,
+    self, Approvals, AsDesired, Checked, Granted, Members, Neighbours, Observation, Plan,
+    Proposals, Seen, Subject, dependencies,
 };
 use crate::record::status::{State, UnitStatus};
 use crate::record::{RecordView, ViewError, path};
@@ -134,42 +134,28 @@ fn plan(
     let apply_set = parent.apply_set();
     let last = recorded.status.as_ref().and_then(|status| status.desired);
     let state = recorded.status.as_ref().map(|status| status.state);
-    let synced = state == Some(State::Synced) && last == Some(desired.digest);
-    let mut secrets = BTreeSet::new();
-    let objects: BTreeMap<ObjectId, Desired> = desired
-        .objects
-        .iter()
-        .map(|(id, object)| {
-            let known = recorded.objects.get(id).filter(|_| !synced);
-            let object = match known.filter(|_| holds_secret(id)) {
-                Some(known) => comparable(object, known, &mut secrets),
-                None => object.clone(),
-            };
-            (id.clone(), object)
-        })
-        .collect();
+    let compared = Compared {
+        recorded,
+        synced: state == Some(State::Synced) && last == Some(desired.digest),
+    };
+    let (objects, secrets) = compared.objects(desired);
     let dependencies = dependencies(&objects, &neighbours.claims);
-    let mut observed: BTreeMap<ObjectId, Observation> = BTreeMap::new();
-    for id in dependencies.of.values().flatten() {
+    let observed: BTreeMap<ObjectId, Observation> = dependencies
+        .of
+        .values()
+        .flatten()
         // What the record knows nothing of is not what this is about.
-        let there = all.contains(id) || !neighbours.claims.contains_key(id);
-        observed.insert(
-            id.clone(),
-            if there {
+        .map(|id| {
+            let there = all.contains(id) || !neighbours.claims.contains_key(id);
+            let observation = if there {
                 as_desired()
             } else {
                 Observation::Absent
-            },
-        );
-    }
-    for id in recorded.objects.keys().chain(objects.keys()) {
-        let observation = match (recorded.objects.get(id), objects.get(id)) {
-            (None, _) => Observation::Absent,
-            (Some(_), Some(_)) if synced => as_desired(),
-            (Some(known), desired) => present(known, desired, &apply_set),
-        };
-        observed.insert(id.clone(), observation);
-    }
+            };
+            (id.clone(), observation)
+        })
+        .chain(compared.observed(&objects, &apply_set))
+        .collect();
     let members = Members::Known(recorded.objects.keys().cloned().collect());
     let same = UnitDesired {
         objects: objects.clone(),
@@ -185,21 +171,16 @@ fn plan(
         members: &members,
         neighbours,
         dependencies: &dependencies,
-        applied: &baselines(&same, last.as_ref()),
+        applied: &same.baselines(last),
         refusals: &BTreeMap::new(),
         proposals: &Proposals::default(),
         waits: None,
         key: &wanted.key,
         now: clock::now(),
     });
-    let none = BTreeSet::new();
-    let mut plan = proposed.check(unit.max_prune, members.count(), &none, &Granted::new());
-    plan.steps.iter_mut().for_each(|step| {
-        step.uid = None;
-        if let Standing::Blocked(Blocked::Guard(why)) = &mut step.standing {
-            unapproved(why);
-        }
-    });
+    let (count, granted) = (members.count(), Granted::new());
+    let mut plan = proposed.check(unit.max_prune, count, Approvals::Elsewhere, &granted);
+    plan.steps.iter_mut().for_each(|step| step.uid = None);
     if !secrets.is_empty() {
         let names: Vec<String> = secrets.into_iter().collect();
         plan.notes.push(format!(
@@ -210,11 +191,42 @@ fn plan(
     plan
 }
 
-/// The digest of this plan is not that of the daemon's, which knows each object's uid.
-fn unapproved(why: &mut String) {
-    if let Some(at) = why.find("; to approve, ") {
-        why.truncate(at);
-        why.push_str("; `agent diff` with the cluster, and `agent status`, tell how to approve it");
+/// A unit's record, to compare what it declares with.
+struct Compared<'a> {
+    recorded: &'a Recorded,
+    /// Whether the record says itself that live is as declared.
+    synced: bool,
+}
+
+impl Compared<'_> {
+    /// What is declared, as far as it can be compared, and the values that can't be.
+    fn objects(&self, desired: &UnitDesired) -> (BTreeMap<ObjectId, Desired>, BTreeSet<String>) {
+        let mut secrets = BTreeSet::new();
+        let objects = desired.objects.iter().map(|(id, object)| {
+            let known = self.recorded.objects.get(id);
+            let object = match known.filter(|_| !self.synced && holds_secret(id)) {
+                Some(known) => comparable(object, known, &mut secrets),
+                None => object.clone(),
+            };
+            (id.clone(), object)
+        });
+        (objects.collect(), secrets)
+    }
+
+    /// What the record says of each object, recorded or declared.
+    fn observed(
+        &self,
+        desired: &BTreeMap<ObjectId, Desired>,
+        apply_set: &str,
+    ) -> BTreeMap<ObjectId, Observation> {
+        let recorded = &self.recorded.objects;
+        let ids = recorded.keys().chain(desired.keys());
+        let observed = |id| match (recorded.get(id), desired.get(id)) {
+            (None, _) => Observation::Absent,
+            (Some(_), Some(_)) if self.synced => as_desired(),
+            (Some(known), desired) => present(known, desired, apply_set),
+        };
+        ids.map(|id| (id.clone(), observed(id))).collect()
     }
 }
 

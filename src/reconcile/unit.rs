@@ -134,6 +134,16 @@ impl UnitState {
         }
     }
 
+    /// Whether live is to be as it declares.
+    pub(super) fn is_enforced(&self) -> bool {
+        self.desired.is_some() && !self.unit.suspend
+    }
+
+    /// Whether a pass has to look at it.
+    pub(super) fn needs_pass(&self) -> bool {
+        self.dirty && self.is_enforced()
+    }
+
     /// Takes in what it declares from now on; whether that is something else than before.
     pub(super) fn declare(&mut self, desired: Arc<UnitDesired>, source: &SourceCommit) -> bool {
         self.dirty |= self.unrendered.take().is_some();
@@ -165,25 +175,11 @@ impl UnitState {
         true
     }
 
-    /// After a restart: if the record says that this very state was reached before, what
-    /// differs from it is drift.
+    /// Takes in what the record says that was declared when the unit was last synced.
     pub(super) fn remember(&mut self, recorded: Option<Digest>) {
-        let Some(desired) = self
-            .desired
-            .as_ref()
-            .filter(|desired| Some(desired.digest) == recorded)
-        else {
-            return;
-        };
-        let baselines = desired.objects.values().map(|object| {
-            (
-                object.id.clone(),
-                Baseline {
-                    digest: object.digest,
-                },
-            )
-        });
-        Arc::make_mut(&mut self.applied).extend(baselines);
+        if let Some(desired) = &self.desired {
+            Arc::make_mut(&mut self.applied).extend(desired.baselines(recorded));
+        }
     }
 
     /// Takes in that drift of an object was put back; whether that is told. Where another

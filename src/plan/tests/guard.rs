@@ -94,7 +94,7 @@ fn kinds_that_take_others_along_need_an_approval_that_lasts_until_they_are_gone(
     let rest = world.proposed().check(
         world.unit.max_prune,
         3,
-        &BTreeSet::new(),
+        Approvals::ByDigest(&BTreeSet::new()),
         &approved.deletions(),
     );
     assert_ne!(rest.digest, plan.digest);
@@ -106,7 +106,7 @@ fn kinds_that_take_others_along_need_an_approval_that_lasts_until_they_are_gone(
     let rest = world.proposed().check(
         world.unit.max_prune,
         3,
-        &BTreeSet::new(),
+        Approvals::ByDigest(&BTreeSet::new()),
         &approved.deletions(),
     );
     assert_eq!(rest.ready().count(), 1, "{:?}", lines(&rest));
