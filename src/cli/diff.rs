@@ -215,10 +215,9 @@ pub(super) fn recorded(
         RecordView::in_repository(&checkout.repository, environment, names).ok()?
     });
     let status = view.and_then(|view| view.status().ok()?);
-    let units = status.into_iter().flat_map(|status| status.units);
-    units
-        .filter_map(|(name, unit)| Some((name, unit.desired?)))
-        .collect()
+    status
+        .map(|status| status.owned_desired())
+        .unwrap_or_default()
 }
 
 /// Whether a unit lies in a directory of the repository, or around it. One that has left

@@ -178,10 +178,10 @@ fn recorded(
         warn!(%environment, %error, "the record cannot be read");
         None
     });
-    let units = status.flatten().into_iter().flat_map(|status| status.units);
-    units
-        .filter_map(|(name, unit)| Some((name, unit.desired?)))
-        .collect()
+    let status = status.flatten();
+    status
+        .map(|status| status.owned_desired())
+        .unwrap_or_default()
 }
 
 /// The daemon's key where it may be read, so that both write the same.

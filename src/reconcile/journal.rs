@@ -113,7 +113,7 @@ impl Journal {
             })
             .clone();
         let (reached, pushed) = watch::channel(InRemote::default());
-        let desired = watch::Sender::new(Arc::new(owned(desired(&status))));
+        let desired = watch::Sender::new(Arc::new(status.owned_desired()));
         let (name, branch_name) = (environment.clone(), branch.name().to_owned());
         let writer = std::thread::Builder::new()
             .name(format!("record-{environment}"))
@@ -264,9 +264,10 @@ impl Journal {
         self.status = status;
         self.entered += 1;
         self.desired.send_if_modified(|known| {
-            let moved = !known.iter().eq(desired(&self.status));
+            let known_desired = known.iter().map(|(name, digest)| (name, *digest));
+            let moved = !known_desired.eq(self.status.desired());
             if moved {
-                *known = Arc::new(owned(desired(&self.status)));
+                *known = Arc::new(self.status.owned_desired());
             }
             moved
         });
@@ -302,20 +303,6 @@ impl Journal {
             warn!(environment = %self.environment, "the record's thread panicked");
         }
     }
-}
-
-/// What each unit declared when it was last synced.
-fn desired(status: &StatusFile) -> impl Iterator<Item = (&UnitName, &Digest)> {
-    let units = status.units.iter();
-    units.filter_map(|(name, unit)| Some((name, unit.desired.as_ref()?)))
-}
-
-fn owned<'a>(
-    units: impl Iterator<Item = (&'a UnitName, &'a Digest)>,
-) -> BTreeMap<UnitName, Digest> {
-    units
-        .map(|(name, digest)| (name.clone(), *digest))
-        .collect()
 }
 
 fn read_foreign(

@@ -25,6 +25,21 @@ pub struct StatusFile {
     pub units: BTreeMap<UnitName, Arc<UnitStatus>>,
 }
 
+impl StatusFile {
+    /// What each unit declared when it was last synced.
+    pub fn desired(&self) -> impl Iterator<Item = (&UnitName, Digest)> {
+        let units = self.units.iter();
+        units.filter_map(|(name, unit)| Some((name, unit.desired?)))
+    }
+
+    /// The same, by unit.
+    pub fn owned_desired(&self) -> BTreeMap<UnitName, Digest> {
+        self.desired()
+            .map(|(name, digest)| (name.clone(), digest))
+            .collect()
+    }
+}
+
 /// A unit's state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -300,8 +300,7 @@ impl Environment {
     /// Whether nothing more happens by itself.
     fn rests(&self) -> bool {
         let unit_moves = |unit: &UnitState| {
-            let passes = unit.dirty && unit.desired.is_some() && !unit.unit.suspend;
-            passes
+            unit.needs_pass()
                 || unit.running.is_some()
                 || unit.retry.at.is_some() && unit.standing.state != State::Blocked
                 || unit.standing.state == State::Progressing

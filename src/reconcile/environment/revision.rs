@@ -235,8 +235,7 @@ impl Environment {
             changed += usize::from(self.retire(&name, &source));
         }
         info!(%environment, revision = source.revision.short(), subject = source.subject, changed, "revision");
-        let passes = |unit: &UnitState| unit.desired.is_some() && !unit.unit.suspend;
-        if !self.units.values().any(passes) {
+        if !self.units.values().any(UnitState::is_enforced) {
             self.context.begun.store(true, Ordering::Relaxed);
         }
         if let Some(revision) = fallback.filter(|revision| *revision != source.revision) {

@@ -27,12 +27,7 @@ impl Environment {
             let names: Vec<UnitName> = self
                 .units
                 .iter()
-                .filter(|(_, unit)| {
-                    unit.dirty
-                        && unit.running.is_none()
-                        && !unit.unit.suspend
-                        && unit.desired.is_some()
-                })
+                .filter(|(_, unit)| unit.needs_pass() && unit.running.is_none())
                 .map(|(name, _)| name.clone())
                 .collect();
             names

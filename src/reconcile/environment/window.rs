@@ -117,8 +117,7 @@ impl Environment {
     fn standing(&self) -> (StatusState, String) {
         let count = self.units.len();
         let moves = |unit: &&UnitState| {
-            let passes = unit.dirty && unit.desired.is_some() && !unit.unit.suspend;
-            passes || unit.running.is_some() || !unit.standing.state.rests()
+            unit.needs_pass() || unit.running.is_some() || !unit.standing.state.rests()
         };
         let moving = self.units.values().filter(moves).count();
         if moving > 0 {
