@@ -32,6 +32,7 @@ mod scalar;
 mod set;
 #[cfg(test)]
 mod tests;
+mod top;
 mod unowned;
 mod verdict;
 

@@ -216,23 +216,7 @@ fn merged(one: Option<Value>, other: Option<Value>) -> Option<Value> {
 
 fn merged_items(mut one: Vec<Value>, other: Vec<Value>) -> Vec<Value> {
     for item in other {
-        let name = |item: &Value| {
-            let keys = [
-                "name",
-                "containerPort",
-                "port",
-                "mountPath",
-                "ip",
-                "key",
-                "uid",
-            ];
-            keys.iter()
-                .find_map(|key| Some((*key, item.get(key)?.clone())))
-        };
-        let same = |mine: &Value| {
-            *mine == item || item.is_object() && name(mine).is_some() && name(mine) == name(&item)
-        };
-        match one.iter().position(same) {
+        match one.iter().position(|mine| is_same(mine, &item)) {
             Some(place) => {
                 let mine = one[place].take();
                 one[place] = merged(Some(mine), Some(item)).unwrap_or_default();
@@ -241,4 +225,29 @@ fn merged_items(mut one: Vec<Value>, other: Vec<Value>) -> Vec<Value> {
         }
     }
     one
+}
+
+/// What items are told by, in the lists of built-in kinds.
+const KEYS: [&str; 7] = [
+    "name",
+    "containerPort",
+    "port",
+    "mountPath",
+    "ip",
+    "key",
+    "uid",
+];
+
+/// Whether two parts are of one item: one of them may lack a key that its manager does not
+/// own, but none is another.
+fn is_same(one: &Value, other: &Value) -> bool {
+    let protocol = |item: &Value| item.get("protocol").filter(|it| *it != "TCP").cloned();
+    let mut both = KEYS
+        .iter()
+        .filter_map(|key| Some((one.get(key)?, other.get(key)?)))
+        .peekable();
+    one == other
+        || both.peek().is_some()
+            && both.all(|(one, other)| one == other)
+            && protocol(one) == protocol(other)
 }

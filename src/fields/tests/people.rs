@@ -70,6 +70,21 @@ fn of_what_was_applied_on_the_client_side_just_that_is_kept() {
 }
 
 #[test]
+fn what_two_have_set_of_a_list_is_told_by_its_keys() {
+    let owner = |name: &str, protocol: &str, field: &str| {
+        let key = format!("k:{{\"port\":53,\"protocol\":\"{protocol}\"}}");
+        json!({"manager": name, "operation": "Update", "apiVersion": "v1", "fieldsV1":
+            {"f:spec": {"f:ports": {key: {".": {}, "f:port": {}, field: {}}}}}})
+    };
+    let live = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "dns", "namespace": "shop",
+            "managedFields": [owner("one", "TCP", "f:name"), owner("other", "UDP", "f:protocol"), owner("third", "TCP", "f:targetPort")]},
+        "spec": {"ports": [{"name": "dns", "port": 53, "protocol": "TCP", "targetPort": 5353}, {"port": 53, "protocol": "UDP"}]}});
+    let wanted = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "dns", "namespace": "shop"},
+        "spec": {"ports": [{"name": "dns", "port": 53, "targetPort": 5353}, {"port": 53, "protocol": "UDP"}]}});
+    assert_eq!(people(live), Some(wanted));
+}
+
+#[test]
 fn what_only_controllers_have_written_is_nobodys() {
     let live = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kube-root-ca.crt", "managedFields": [
         {"manager": "kube-controller-manager", "operation": "Update", "apiVersion": "v1", "fieldsV1": {"f:data": {"f:x": {}}}}]},
