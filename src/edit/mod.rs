@@ -2,11 +2,12 @@
 //! meant, everything else as it was.
 //!
 //! [`adopt_changes`] finds the edit of source files that makes a unit's render say what
-//! is live. It tries one place after another, the one a person would choose first, and
+//! is live, or leave out what is not there any more. It tries one place after another, the one a person would choose first, and
 //! takes the first for which rendering the edited files gives exactly that, and nothing
 //! else in the unit otherwise than before. Pure but for the renderer that it asks.
 
 mod changes;
+mod gone;
 mod kustomize;
 mod locate;
 mod manifests;
@@ -16,5 +17,5 @@ mod tree;
 pub mod yaml;
 
 pub use new::{NotAdopted, adopt_object};
-pub use source::{Adoption, Left, LiveObject, Others, Why, adopt_changes};
-pub use tree::EditedTree;
+pub use source::{Adoption, Left, LiveObject, Others, Wanted, Why, adopt_changes};
+pub use tree::{EditedTree, Edits};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::changes::changes;
+use super::gone;
 use super::kustomize::{self, Layer};
 use super::manifests;
 use super::tree::EditedTree;
@@ -20,15 +21,25 @@ use crate::render::{self, Manifest, Tools};
 pub struct LiveObject {
     /// The object.
     pub id: ObjectId,
-    /// All of it, as [`crate::fields::kept`] gives it.
-    pub wanted: Value,
+    /// What is to be declared of it.
+    pub wanted: Wanted,
+}
+
+/// What is to be declared of an object.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Wanted {
+    /// All of this, as [`crate::fields::kept`] gives it.
+    As(Value),
+    /// Nothing: it is gone.
+    Gone,
 }
 
 /// What came of it.
 pub struct Adoption {
     /// The tree with the edits.
     pub tree: EditedTree,
-    /// The objects that it declares as wanted, each with the fields that were changed.
+    /// The objects that it declares as wanted, each with the fields that were changed;
+    /// those that it declares no more with the word for that.
     pub taken: Vec<(ObjectId, Vec<String>)>,
     /// The objects for which there is no edit, and why.
     pub left: Vec<Left>,
@@ -72,6 +83,14 @@ pub enum Why {
         /// Why.
         message: String,
     },
+    /// What says that it is gone would say so for others too.
+    #[error("{path} is read by {units} as well, where it would be deleted")]
+    Shared {
+        /// The file.
+        path: String,
+        /// The other units.
+        units: String,
+    },
     /// The file can't say so.
     #[error("{path}: {message}")]
     Unwritable {
@@ -92,7 +111,7 @@ pub enum Why {
 pub type Others = Vec<(String, Unit)>;
 
 /// Edits the files of a unit so that it renders these objects as wanted, and everything
-/// else as before.
+/// else as before. What others read as well is never edited so that an object is gone.
 pub async fn adopt_changes(
     tree: &Arc<dyn Tree>,
     unit: &Unit,
@@ -106,13 +125,19 @@ pub async fn adopt_changes(
         left: Vec::new(),
         also: BTreeSet::new(),
     };
-    let before = rendered(&adoption.tree, unit, tools).await;
     for object in objects {
+        // What was edited for those before has moved it.
+        let before = rendered(&adoption.tree, unit, tools).await;
         let subject = before.as_ref().map_err(Clone::clone);
         let subject = subject.and_then(|all| Subject::new(unit, object, all));
-        let result = match &subject {
-            Ok(subject) => take_over(&adoption.tree, unit, others, tools, subject).await,
-            Err(why) => Err(why.clone()),
+        let result = match (&subject, before) {
+            // What is wanted already needs no edit.
+            (Err(Why::NotDeclared), _) if object.wanted == Wanted::Gone => continue,
+            (Ok(subject), Ok(before)) => {
+                take_over(&adoption.tree, unit, others, tools, subject, before).await
+            }
+            (Err(why), _) => Err(why.clone()),
+            (_, Err(why)) => Err(why),
         };
         match result {
             Ok(edited) => {
@@ -161,7 +186,7 @@ pub(super) struct Subject {
     /// Its place among what the unit renders.
     pub(super) index: usize,
     pub(super) manifest: Manifest,
-    pub(super) after: Value,
+    pub(super) after: Wanted,
 }
 
 impl Subject {
@@ -182,7 +207,10 @@ impl Subject {
         };
         let index = all.iter().position(is).ok_or(Why::NotDeclared)?;
         let manifest = all[index].clone();
-        let after = as_declared(&manifest.body, object.wanted.clone());
+        let after = match &object.wanted {
+            Wanted::As(wanted) => Wanted::As(as_declared(&manifest.body, wanted.clone())),
+            Wanted::Gone => Wanted::Gone,
+        };
         Ok(Self {
             index,
             manifest,
@@ -191,12 +219,18 @@ impl Subject {
     }
 
     fn fields(&self) -> Vec<String> {
-        let changes = changes(&self.manifest.body, &self.after);
+        let Wanted::As(after) = &self.after else {
+            return vec!["deleted".to_owned()];
+        };
+        let changes = changes(&self.manifest.body, after);
         changes.iter().map(|change| print(&change.path)).collect()
     }
 
     fn patch(&self) -> String {
-        emit(&kustomize::merge_patch(&self.manifest, &self.after))
+        match &self.after {
+            Wanted::As(after) => emit(&kustomize::merge_patch(&self.manifest, after)),
+            Wanted::Gone => emit(&kustomize::delete_patch(&self.manifest)),
+        }
     }
 }
 
@@ -227,23 +261,27 @@ async fn take_over(
     others: &Others,
     tools: &Tools,
     subject: &Subject,
+    before: Vec<Manifest>,
 ) -> Result<EditedTree, Why> {
-    let before = rendered(tree, unit, tools).await?;
+    let (manifest, index) = (&subject.manifest, subject.index);
+    let after = match &subject.after {
+        Wanted::As(after) => after,
+        Wanted::Gone => return gone::take_out(tree, unit, others, tools, subject, &before).await,
+    };
     match unit.kind {
         UnitType::Manifests => {
-            let edited = manifests::edit(tree, &subject.manifest, &subject.after)?;
-            let after = rendered(&edited, unit, tools).await?;
-            if faithful(&before, &after, subject.index, &subject.after) {
-                Ok(edited)
-            } else {
-                Err(no_place([print(&[])]))
-            }
+            let edited = vec![manifests::edit(tree, manifest, after)?];
+            let proof = |is: &[Manifest]| faithful(&before, is, index, after);
+            let found = first_proven(edited, unit, tools, proof).await;
+            found
+                .map(|(edited, _)| edited)
+                .ok_or_else(|| no_place([print(&[])]))
         }
-        UnitType::Kustomize => in_layers(tree, unit, others, tools, subject, before).await,
+        UnitType::Kustomize => in_layers(tree, unit, others, tools, subject, after, before).await,
     }
 }
 
-fn no_place(fields: impl IntoIterator<Item = String>) -> Why {
+pub(super) fn no_place(fields: impl IntoIterator<Item = String>) -> Why {
     let fields: Vec<String> = fields.into_iter().collect();
     Why::NoPlace {
         fields: fields.join(", "),
@@ -257,14 +295,16 @@ async fn in_layers(
     others: &Others,
     tools: &Tools,
     subject: &Subject,
+    after: &Value,
     mut before: Vec<Manifest>,
 ) -> Result<EditedTree, Why> {
+    let index = subject.index;
     let mut tree = tree.clone();
     let mut rest = Vec::new();
     let shared = shared_places(&tree, others);
     let own = |file: &str| within(file, std::slice::from_ref(&unit.path)) || !within(file, &shared);
-    for change in changes(&subject.manifest.body, &subject.after) {
-        let manifest = before[subject.index].clone();
+    for change in changes(&subject.manifest.body, after) {
+        let manifest = before[index].clone();
         let mut wanted = manifest.body.clone();
         match &change.to {
             Some(to) => drop(put(&mut wanted, &change.path, to.clone())),
@@ -272,7 +312,8 @@ async fn in_layers(
         }
         let layers = Layer::all(&tree, &unit.path)?;
         let candidates = kustomize::candidates(&tree, &layers, &manifest, &change, &own);
-        match first_faithful(candidates, unit, tools, &before, subject.index, &wanted).await {
+        let proof = |is: &[Manifest]| faithful(&before, is, index, &wanted);
+        match first_proven(candidates, unit, tools, proof).await {
             Some((edited, after)) => (tree, before) = (edited, after),
             None => rest.push(change),
         }
@@ -281,8 +322,9 @@ async fn in_layers(
         return Ok(tree);
     }
     let layers = Layer::all(&tree, &unit.path)?;
-    let patches = kustomize::patches(&tree, &layers, &before[subject.index], &subject.after);
-    let found = first_faithful(patches, unit, tools, &before, subject.index, &subject.after).await;
+    let patches = kustomize::patches(&tree, &layers, &before[index], after);
+    let proof = |is: &[Manifest]| faithful(&before, is, index, after);
+    let found = first_proven(patches, unit, tools, proof).await;
     let fields = rest.iter().map(|change| print(&change.path));
     found
         .map(|(edited, _)| edited)
@@ -295,17 +337,15 @@ fn shared_places(tree: &EditedTree, others: &Others) -> Vec<String> {
 }
 
 /// The first of several edits whose render is exactly what is wanted.
-async fn first_faithful(
+pub(super) async fn first_proven(
     candidates: Vec<EditedTree>,
     unit: &Unit,
     tools: &Tools,
-    before: &[Manifest],
-    index: usize,
-    wanted: &Value,
+    proof: impl Fn(&[Manifest]) -> bool,
 ) -> Option<(EditedTree, Vec<Manifest>)> {
     for edited in candidates {
         if let Ok(after) = rendered(&edited, unit, tools).await
-            && faithful(before, &after, index, wanted)
+            && proof(&after)
         {
             return Some((edited, after));
         }
@@ -322,12 +362,13 @@ async fn rendered(tree: &EditedTree, unit: &Unit, tools: &Tools) -> Result<Vec<M
 
 /// Whether one object is as wanted, and every other as it was.
 fn faithful(before: &[Manifest], after: &[Manifest], index: usize, wanted: &Value) -> bool {
-    let same_id = |one: &Manifest, other: &Manifest| {
-        one.kind == other.kind && one.name == other.name && one.namespace == other.namespace
-    };
     before.len() == after.len()
         && before.iter().zip(after).enumerate().all(|(at, (was, is))| {
             let body = if at == index { wanted } else { &was.body };
-            same_id(was, is) && same(body, &is.body)
+            is_same(was, is) && same(body, &is.body)
         })
+}
+
+pub(super) fn is_same(one: &Manifest, other: &Manifest) -> bool {
+    one.kind == other.kind && one.name == other.name && one.namespace == other.namespace
 }

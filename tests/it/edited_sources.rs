@@ -6,7 +6,7 @@ use std::fs;
 use std::sync::Arc;
 
 use agent::config::{Unit, UnitType};
-use agent::edit::{LiveObject, adopt_changes};
+use agent::edit::{LiveObject, Wanted, adopt_changes};
 use agent::model::{GroupKind, ObjectId, Origin, Tree};
 use agent::render::{Tools, render};
 use agent::source::tree::DirTree;
@@ -33,6 +33,26 @@ async fn adopted(
     object: (&str, &str),
     changes: &[(&str, Value)],
 ) -> String {
+    edited(files, kind, others, &[object], Some(changes)).await
+}
+
+/// The same for objects that are gone.
+async fn without(
+    files: &[(&str, &str)],
+    kind: UnitType,
+    others: &[&str],
+    objects: &[(&str, &str)],
+) -> String {
+    edited(files, kind, others, objects, None).await
+}
+
+async fn edited(
+    files: &[(&str, &str)],
+    kind: UnitType,
+    others: &[&str],
+    objects: &[(&str, &str)],
+    changes: Option<&[(&str, Value)]>,
+) -> String {
     let programs = tokio::task::spawn_blocking(|| Programs::build(&[Program::Kustomize]));
     let programs = programs.await.unwrap().unwrap();
     let tools = Tools {
@@ -47,43 +67,40 @@ async fn adopted(
     let tree: Arc<dyn Tree> = Arc::new(DirTree::open(directory.path()).unwrap());
     let unit_of = |path: &str| unit("shop", path, kind);
     let rendered = render(&tree, &unit_of("o"), &tools).await.unwrap();
-    let manifest = rendered
-        .manifests()
+    let objects: Vec<LiveObject> = objects
         .iter()
-        .find(|it| it.kind.kind == object.0 && it.name.starts_with(object.1))
-        .unwrap_or_else(|| panic!("{:#?}", rendered.manifests()));
-    let mut wanted = manifest.body.clone();
-    wanted["metadata"]["namespace"] = "default".into();
-    wanted["metadata"]["labels"]["applyset.kubernetes.io/part-of"] = "applyset-x-v1".into();
-    for (pointer, value) in changes {
-        let (parent, key) = pointer.rsplit_once('/').unwrap();
-        let key = key.replace("~1", "/");
-        match wanted.pointer_mut(parent).unwrap() {
-            Value::Object(map) if value.is_null() => drop(map.remove(&key).unwrap()),
-            Value::Object(map) => drop(map.insert(key, value.clone())),
-            Value::Array(items) if value.is_null() => drop(items.remove(key.parse().unwrap())),
-            Value::Array(items) => items.insert(key.parse().unwrap(), value.clone()),
-            other => panic!("{other} has no fields"),
-        }
-    }
-    let id = ObjectId::new(
-        GroupKind::new(manifest.kind.group.clone(), manifest.kind.kind.clone()),
-        Some("default".to_owned()),
-        manifest.name.clone(),
-    );
+        .map(|(kind, name)| {
+            let manifests = rendered.manifests();
+            let manifest = manifests
+                .iter()
+                .find(|it| it.kind.kind == *kind && it.name.starts_with(name))
+                .unwrap_or_else(|| panic!("{manifests:#?}"));
+            let kind = GroupKind::new(manifest.kind.group.clone(), manifest.kind.kind.clone());
+            let namespace = Some("default".to_owned());
+            LiveObject {
+                id: ObjectId::new(kind, namespace, manifest.name.clone()),
+                wanted: changes.map_or(Wanted::Gone, |changes| {
+                    Wanted::As(changed(manifest.body.clone(), changes))
+                }),
+            }
+        })
+        .collect();
     let others = others
         .iter()
         .map(|path| (format!("production/{path}"), unit_of(path)))
         .collect();
-    let objects = [LiveObject { id, wanted }];
     let done = adopt_changes(&tree, &unit_of("o"), &others, &tools, &objects).await;
     let mut shown = String::new();
     for (path, content) in done.tree.files() {
         let before = done.tree.before(path).unwrap_or_default();
         let (before, after) = (
             String::from_utf8(before).unwrap(),
-            String::from_utf8(content.clone()).unwrap(),
+            String::from_utf8(content.clone().unwrap_or_default()).unwrap(),
         );
+        let Some(_) = content else {
+            let _ = writeln!(shown, "{path} is gone");
+            continue;
+        };
         let _ = writeln!(shown, "{path}");
         for change in TextDiff::from_lines(&before, &after).iter_all_changes() {
             match change.tag() {
@@ -106,6 +123,23 @@ async fn adopted(
         let _ = writeln!(shown, "also {also}");
     }
     shown
+}
+
+fn changed(mut wanted: Value, changes: &[(&str, Value)]) -> Value {
+    wanted["metadata"]["namespace"] = "default".into();
+    wanted["metadata"]["labels"]["applyset.kubernetes.io/part-of"] = "applyset-x-v1".into();
+    for (pointer, value) in changes {
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        let key = key.replace("~1", "/");
+        match wanted.pointer_mut(parent).unwrap() {
+            Value::Object(map) if value.is_null() => drop(map.remove(&key).unwrap()),
+            Value::Object(map) => drop(map.insert(key, value.clone())),
+            Value::Array(items) if value.is_null() => drop(items.remove(key.parse().unwrap())),
+            Value::Array(items) => items.insert(key.parse().unwrap(), value.clone()),
+            other => panic!("{other} has no fields"),
+        }
+    }
+    wanted
 }
 
 const WEB: &str = "# The shop's front.
@@ -321,4 +355,137 @@ async fn where_no_edit_does_it_the_patch_is_given() {
         "{all}"
     );
     assert!(all.contains("data:\n  a: two\n"), "{all}");
+}
+
+const PLAIN: &str = "# Belongs to the shop.
+
+# the first
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: a}
+---
+# the second
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: b}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: c}
+";
+
+#[tokio::test]
+async fn of_a_manifest_that_is_gone_its_document_goes_and_of_the_last_the_file() {
+    let files = [
+        ("o/list.yaml", LIST),
+        ("o/more/plain.yaml", PLAIN),
+        (
+            "o/one.json",
+            r#"{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"json"}}"#,
+        ),
+    ];
+    let gone =
+        async |objects: &[(&str, &str)]| without(&files, UnitType::Manifests, &[], objects).await;
+    assert_eq!(
+        gone(&[("ConfigMap", "a")]).await,
+        "o/more/plain.yaml\n-# the first\n-apiVersion: v1\n-kind: ConfigMap\n-metadata: {name: a}\n----\n"
+    );
+    assert_eq!(
+        gone(&[("ConfigMap", "b")]).await,
+        "o/more/plain.yaml\n-# the second\n-apiVersion: v1\n-kind: ConfigMap\n-metadata: {name: b}\n----\n"
+    );
+    let all = [("ConfigMap", "c"), ("ConfigMap", "a"), ("ConfigMap", "b")];
+    assert_eq!(gone(&all).await, "o/more/plain.yaml is gone\n");
+    assert_eq!(gone(&[("ConfigMap", "json")]).await, "o/one.json is gone\n");
+    assert_eq!(
+        gone(&[("ConfigMap", "one")]).await,
+        "o/list.yaml\n-  metadata: {name: one}\n-  data: {a: x}   # first\n-- apiVersion: v1\n-  kind: ConfigMap\n"
+    );
+    let refused = gone(&[("ConfigMap", "two")]).await;
+    assert!(
+        refused.contains("is shared with others by the anchor on line 11"),
+        "{refused}"
+    );
+    assert!(refused.contains("$patch: delete\n"), "{refused}");
+    let list = [
+        ("ConfigMap", "three"),
+        ("ConfigMap", "two"),
+        ("ConfigMap", "one"),
+    ];
+    assert_eq!(gone(&list).await, "o/list.yaml is gone\n");
+}
+
+#[tokio::test]
+async fn what_another_unit_reads_as_well_is_not_deleted_there() {
+    let files = [("o/plain.yaml", PLAIN)];
+    let left = without(&files, UnitType::Manifests, &["o"], &[("ConfigMap", "a")]).await;
+    assert!(
+        left.contains("o/plain.yaml is read by production/o as well, where it would be deleted"),
+        "{left}"
+    );
+    assert!(left.contains("$patch: delete"), "{left}");
+}
+
+const GONE: &str = "# staging
+resources:
+- ../base
+- own.yaml # ours
+- two.yaml
+configMapGenerator:
+- name: settings
+  literals: [a=one]
+";
+
+#[tokio::test]
+async fn of_a_kustomization_what_is_gone_goes_where_it_is_declared_or_is_patched_away() {
+    let one = |name: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\n");
+    let two = format!("{}---\n{}", one("second"), one("third"));
+    let (own, based) = (one("own"), one("based"));
+    let files = [
+        ("o/kustomization.yaml", GONE),
+        ("o/own.yaml", &own),
+        ("o/two.yaml", &two),
+        (
+            "base/kustomization.yaml",
+            "resources: [web.yaml, based.yaml]\n",
+        ),
+        ("base/web.yaml", WEB),
+        ("base/based.yaml", &based),
+        ("p/kustomization.yaml", "resources: [../base]\n"),
+    ];
+    let gone = async |others: &[&str], objects: &[(&str, &str)]| {
+        without(&files, UnitType::Kustomize, others, objects).await
+    };
+    assert_eq!(
+        gone(&[], &[("ConfigMap", "own")]).await,
+        "o/kustomization.yaml\n-- own.yaml # ours\no/own.yaml is gone\n"
+    );
+    assert_eq!(
+        gone(&[], &[("ConfigMap", "third")]).await,
+        "o/two.yaml\n----\n-apiVersion: v1\n-kind: ConfigMap\n-metadata: {name: third}\n"
+    );
+    assert_eq!(
+        gone(&[], &[("ConfigMap", "based")]).await,
+        "base/based.yaml is gone\nbase/kustomization.yaml\n-resources: [web.yaml, based.yaml]\n+resources: [web.yaml]\n"
+    );
+    assert_eq!(
+        gone(&[], &[("ConfigMap", "settings-")]).await,
+        "o/kustomization.yaml\n-configMapGenerator:\n-- name: settings\n-  literals: [a=one]\n"
+    );
+    let patched = "o/kustomization.yaml
++patches:
++- patch: |
++    apiVersion: v1
++    kind: ConfigMap
++    metadata:
++      name: based
++    $patch: delete
+";
+    assert_eq!(gone(&["p"], &[("ConfigMap", "based")]).await, patched);
+    // The overlay itself is somebody's base.
+    let left = gone(&["o"], &[("ConfigMap", "based")]).await;
+    assert!(
+        left.contains("o/kustomization.yaml is read by production/o as well"),
+        "{left}"
+    );
 }

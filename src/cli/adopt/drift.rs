@@ -8,7 +8,7 @@ use super::super::output::{BOLD, print, progress, warn};
 use super::super::tree::WorkingTree;
 use super::{AdoptArgs, others};
 use crate::config;
-use crate::edit::{Adoption, LiveObject, adopt_changes};
+use crate::edit::{Adoption, LiveObject, Wanted, adopt_changes};
 use crate::fields::{self, Absence};
 use crate::kube::{self, Cluster, Finding};
 use crate::model::{Desired, Digest, FIELD_MANAGER, Live, ObjectId, UnitName, holds_secret};
@@ -122,6 +122,7 @@ async fn drifted(
         if holds_secret(&id) {
             found.secrets.push(id);
         } else {
+            let wanted = Wanted::As(wanted);
             drifted.push(LiveObject { id, wanted });
         }
     }

@@ -124,29 +124,37 @@ fn others(resolved: &Resolved, environment: &config::Environment, unit: &config:
 fn write(tree: &WorkingTree, edited: &EditedTree) -> anyhow::Result<()> {
     for (path, content) in edited.files() {
         let (on_disk, before) = (tree.root.join(path), edited.before(path));
-        if let Some(directory) = on_disk.parent() {
-            std::fs::create_dir_all(directory)
-                .with_context(|| format!("{path} can't be written"))?;
-        }
-        std::fs::write(&on_disk, content).with_context(|| format!("{path} can't be written"))?;
-        show(path, before.as_deref(), content)?;
+        let written = match content {
+            Some(content) => put(&on_disk, content),
+            None => std::fs::remove_file(&on_disk),
+        };
+        written.with_context(|| format!("{path} can't be written"))?;
+        show(path, before.as_deref(), content.as_deref())?;
     }
     Ok(())
 }
 
-fn show(path: &str, before: Option<&[u8]>, after: &[u8]) -> anyhow::Result<()> {
+fn put(file: &Path, content: &[u8]) -> std::io::Result<()> {
+    if let Some(directory) = file.parent() {
+        std::fs::create_dir_all(directory)?;
+    }
+    std::fs::write(file, content)
+}
+
+fn show(path: &str, before: Option<&[u8]>, after: Option<&[u8]>) -> anyhow::Result<()> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let from = match &before {
-        Some(_) => format!("a/{path}"),
+    let name = |side: &str, content: Option<&[u8]>| match content {
+        Some(_) => format!("{side}/{path}"),
         None => "/dev/null".to_owned(),
     };
+    let (from, to) = (name("a", before), name("b", after));
     let before = before.map(text).unwrap_or_default();
-    let after = text(after);
+    let after = after.map(text).unwrap_or_default();
     let difference = TextDiff::from_lines(&before, &after);
     let unified = difference
         .unified_diff()
         .context_radius(3)
-        .header(&from, &format!("b/{path}"))
+        .header(&from, &to)
         .to_string();
     for line in unified.lines() {
         match line.as_bytes().first() {

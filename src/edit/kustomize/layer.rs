@@ -85,6 +85,11 @@ impl Layer {
         Ok(Some((layer, below)))
     }
 
+    /// Its file.
+    pub(in crate::edit) fn file(&self) -> &str {
+        &self.file
+    }
+
     /// The texts of a list.
     fn texts(&self, field: &str) -> Vec<String> {
         let items = self.items(field);
@@ -134,6 +139,18 @@ pub(super) fn normal(directory: &str, path: &str) -> Option<String> {
         }
     }
     Some(parts.join("/"))
+}
+
+impl Layer {
+    /// Its text without an item of a list, and without the list where that was the only one.
+    pub(super) fn without(&self, field: &str, index: usize) -> Option<String> {
+        let list = Step::Key(field.to_owned());
+        let path = match self.items(field).count() {
+            1 => vec![list],
+            _ => vec![list, Step::Index(index)],
+        };
+        yaml::remove(&self.text, 0, &path).ok()
+    }
 }
 
 /// The directory for a new resource, and the namespace that it gets there.

@@ -3,6 +3,7 @@
 //! be it gives a candidate; which one it is, rendering tells.
 
 mod entries;
+mod gone;
 mod layer;
 mod patch;
 mod resources;
@@ -12,6 +13,7 @@ use super::changes::FieldChange;
 use super::tree::EditedTree;
 use crate::render::Manifest;
 
+pub(super) use gone::{delete_patch, removals};
 pub(super) use layer::{Layer, place_of_new, with_resource};
 pub(super) use set::{merge_patch, patches};
 

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::layer::Layer;
+use super::resources;
 use crate::edit::changes::changes;
 use crate::edit::locate::pointer;
 use crate::edit::manifests::key;
@@ -10,7 +11,6 @@ use crate::edit::tree::EditedTree;
 use crate::edit::yaml::{self, identity, lined_up};
 use crate::fields::same;
 use crate::render::Manifest;
-use crate::render::yaml::documents;
 
 /// The patch as it looks to a person: the object with what changes.
 pub(in crate::edit) fn merge_patch(manifest: &Manifest, after: &Value) -> Value {
@@ -31,46 +31,40 @@ pub(in crate::edit) fn patches(
     let Some(layer) = layers.first() else {
         return Vec::new();
     };
-    let mut names = vec![manifest.name.clone()];
-    let declared = layers.iter().flat_map(|layer| &layer.resources);
-    for path in declared {
-        names.extend(declared_names(tree, path, manifest));
-    }
-    let mut found = Vec::new();
-    for entry in entries(manifest, after, &names) {
-        let mut all: Vec<Value> = layer.items("patches").cloned().collect();
-        all.push(entry);
-        let edited = if layer.value.is_null() {
-            yaml::append(&layer.text, &json!({ "patches": all }))
-        } else {
-            yaml::set(&layer.text, 0, &[key("patches")], &Value::from(all))
-        };
-        if let Ok(edited) = edited {
-            let mut tree = tree.clone();
-            tree.write(&layer.file, edited);
-            found.push(tree);
-        }
-    }
-    found
+    let names = names_to_patch(tree, layers, manifest);
+    let entries = entries(manifest, after, &names).into_iter();
+    let edited = entries.filter_map(|entry| with_patch(tree, layer, entry));
+    edited.collect()
+}
+
+/// The tree with one more patch in a layer.
+pub(super) fn with_patch(tree: &EditedTree, layer: &Layer, entry: Value) -> Option<EditedTree> {
+    let mut all: Vec<Value> = layer.items("patches").cloned().collect();
+    all.push(entry);
+    let edited = if layer.value.is_null() {
+        yaml::append(&layer.text, &json!({ "patches": all }))
+    } else {
+        yaml::set(&layer.text, 0, &[key("patches")], &Value::from(all))
+    };
+    let mut tree = tree.clone();
+    tree.write(&layer.file, edited.ok()?);
+    Some(tree)
 }
 
 /// The names under which a patch may find the object: this layer may be one that has not
 /// got its prefix yet.
-fn declared_names(tree: &EditedTree, path: &str, manifest: &Manifest) -> Vec<String> {
-    let text = crate::edit::manifests::read(tree, path).unwrap_or_default();
-    let all = documents(&text).unwrap_or_default();
-    let names = all.into_iter().filter_map(|document| {
-        let name = document
-            .value
-            .pointer("/metadata/name")?
-            .as_str()?
-            .to_owned();
-        let kind = document.value.get("kind")?.as_str()?;
-        let fits =
-            kind == manifest.kind.kind && manifest.name.contains(&name) && manifest.name != name;
-        fits.then_some(name)
-    });
-    names.collect()
+pub(super) fn names_to_patch(
+    tree: &EditedTree,
+    layers: &[Layer],
+    manifest: &Manifest,
+) -> Vec<String> {
+    let mut names = vec![manifest.name.clone()];
+    for (_, name) in resources::names(tree, layers, manifest) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
 }
 
 /// The patch as entries of `patches`, the plainest first.
@@ -93,7 +87,7 @@ fn entries(manifest: &Manifest, after: &Value, names: &[String]) -> Vec<Value> {
     found
 }
 
-fn target(manifest: &Manifest, name: &str) -> Value {
+pub(super) fn target(manifest: &Manifest, name: &str) -> Value {
     let mut target = json!({ "kind": manifest.kind.kind, "name": name });
     if !manifest.kind.group.is_empty() {
         target["group"] = manifest.kind.group.clone().into();
@@ -101,7 +95,7 @@ fn target(manifest: &Manifest, name: &str) -> Value {
     target
 }
 
-fn named(manifest: &Manifest, name: &str, patch: Option<Value>) -> Value {
+pub(super) fn named(manifest: &Manifest, name: &str, patch: Option<Value>) -> Value {
     let mut object = match patch {
         Some(Value::Object(patch)) => patch,
         _ => Map::new(),

@@ -12,6 +12,8 @@ pub(super) struct Layout {
     pub(super) root: Node,
     /// Where the reader says that its value begins, to know the documents apart.
     pub(super) at: Position,
+    /// Its `---`, where it has one.
+    pub(super) mark: Option<usize>,
     /// The aliases in it: the anchor each means, and its byte.
     pub(super) aliases: Vec<(usize, usize)>,
 }
@@ -89,6 +91,7 @@ pub(super) fn layouts(text: &str) -> Result<Vec<Layout>, YamlError> {
         aliases: Vec::new(),
         done: Vec::new(),
         at: None,
+        mark: None,
     };
     for event in Parser::new_from_str_with_options(text, options) {
         let (event, span) = event.map_err(|error| YamlError {
@@ -120,6 +123,7 @@ struct Builder<'a> {
     aliases: Vec<(usize, usize)>,
     done: Vec<Layout>,
     at: Option<Position>,
+    mark: Option<usize>,
 }
 
 /// A collection that is not complete.
@@ -133,6 +137,7 @@ impl Builder<'_> {
         let range = bytes(span);
         match event {
             Event::DocumentStart(explicit, _) => {
+                self.mark = explicit.then_some(range.0);
                 if explicit {
                     self.cursor = range.1;
                 }
@@ -296,6 +301,7 @@ impl Builder<'_> {
             return self.done.push(Layout {
                 root: node,
                 at,
+                mark: self.mark,
                 aliases,
             });
         };

@@ -6,6 +6,7 @@
 
 mod add;
 mod change;
+mod documents;
 mod items;
 mod layout;
 mod remove;
@@ -25,6 +26,7 @@ use self::style::Style;
 use crate::fields::same;
 use crate::render::yaml::{self, Document, YamlError};
 
+pub use self::documents::remove_document;
 pub(super) use self::items::{identified, identity, lined_up};
 
 /// One step from a value to one in it.

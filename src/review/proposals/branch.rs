@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use git2::build::TreeUpdateBuilder;
-use git2::{FileMode, Oid, Repository};
+use git2::{FileMode, Index, IndexEntry, IndexTime, Oid, Repository, Tree};
 use jiff::Timestamp;
 
+use crate::edit::Edits;
 use crate::model::{Digest, EnvironmentName, Revision, Signature, UnitName};
 use crate::record::{COMMITTER_EMAIL, Draft, SigningKey, author, committer};
 use crate::source::{Remote, Sent, SourceProblem, revision};
@@ -61,8 +61,8 @@ pub(super) struct Proposed {
 pub(super) struct Commit<'a> {
     /// On this.
     pub(super) base: &'a Revision,
-    /// The files, by path.
-    pub(super) files: &'a BTreeMap<String, Vec<u8>>,
+    /// What becomes of which files.
+    pub(super) files: &'a Edits,
     /// Who changed the cluster.
     pub(super) author: &'a Signature,
     /// What was changed, and the trailers.
@@ -144,9 +144,8 @@ pub(super) fn stands_on(
         commit.tree()
     };
     let (old, new) = (tree(&proposed.base)?, tree(base)?);
-    let id = |tree: &git2::Tree<'_>, path: &str| {
-        tree.get_path(Path::new(path)).ok().map(|entry| entry.id())
-    };
+    let id =
+        |tree: &Tree<'_>, path: &str| tree.get_path(Path::new(path)).ok().map(|entry| entry.id());
     Ok(proposed
         .files
         .keys()
@@ -180,18 +179,7 @@ fn rejected(branch: &str, reason: &str) -> BranchError {
 
 fn make(repository: &Repository, commit: &Commit<'_>) -> Result<Oid, git2::Error> {
     let base = repository.find_commit(Oid::from_str(commit.base.as_str())?)?;
-    let before = base.tree()?;
-    let mut update = TreeUpdateBuilder::new();
-    for (path, content) in commit.files {
-        let mode = match before.get_path(Path::new(path)) {
-            Ok(entry) if entry.filemode() == i32::from(FileMode::BlobExecutable) => {
-                FileMode::BlobExecutable
-            }
-            _ => FileMode::Blob,
-        };
-        update.upsert(path.as_str(), repository.blob(content)?, mode);
-    }
-    let tree = repository.find_tree(update.create_updated(repository, &before)?)?;
+    let tree = edited(repository, &base.tree()?, commit.files)?;
     let (author, committer) = (author(commit.author)?, committer(commit.now)?);
     let draft = Draft {
         author: &author,
@@ -201,4 +189,45 @@ fn make(repository: &Repository, commit: &Commit<'_>) -> Result<Oid, git2::Error
         parents: &[&base],
     };
     draft.write(repository, commit.key)
+}
+
+/// Through an index, which leaves no directory of which the last file is gone.
+fn edited<'a>(
+    repository: &'a Repository,
+    before: &Tree<'_>,
+    files: &Edits,
+) -> Result<Tree<'a>, git2::Error> {
+    let mut index = Index::new()?;
+    index.read_tree(before)?;
+    for (path, content) in files {
+        let Some(content) = content else {
+            index.remove_path(Path::new(path))?;
+            continue;
+        };
+        let mode = match before.get_path(Path::new(path)) {
+            Ok(entry) if entry.filemode() == i32::from(FileMode::BlobExecutable) => {
+                FileMode::BlobExecutable
+            }
+            _ => FileMode::Blob,
+        };
+        index.add(&entry(path, repository.blob(content)?, mode))?;
+    }
+    repository.find_tree(index.write_tree_to(repository)?)
+}
+
+fn entry(path: &str, id: Oid, mode: FileMode) -> IndexEntry {
+    IndexEntry {
+        ctime: IndexTime::new(0, 0),
+        mtime: IndexTime::new(0, 0),
+        dev: 0,
+        ino: 0,
+        mode: u32::from(mode),
+        uid: 0,
+        gid: 0,
+        file_size: 0,
+        id,
+        flags: 0,
+        flags_extended: 0,
+        path: path.as_bytes().to_vec(),
+    }
 }

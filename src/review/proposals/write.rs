@@ -1,6 +1,5 @@
 //! Making a proposal: the edit of the files, its commit, the pull request.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tracing::info;
@@ -9,7 +8,7 @@ use super::branch::{self, Commit};
 use super::text::Proposal;
 use super::{ProposeError, Proposer, blocking};
 use crate::config;
-use crate::edit::{Adoption, LiveObject, Others, Why, adopt_changes};
+use crate::edit::{Adoption, Edits, LiveObject, Others, Wanted, Why, adopt_changes};
 use crate::forge::{NewPullRequest, PullRequest};
 use crate::model::{Revision, Tree};
 use crate::reconcile::{DriftedObject, UnitDrift};
@@ -53,7 +52,8 @@ impl Proposer {
                 "# Nothing reads this. What would have to change for {id} to be declared as it is:\n"
             );
             let change = one.patch.as_deref().unwrap_or_default();
-            files.insert(path.clone(), format!("{head}{change}").into_bytes());
+            let text = format!("{head}{change}").into_bytes();
+            files.insert(path.clone(), Some(text));
             left.push((one, path));
         }
         let proposal = Proposal {
@@ -88,7 +88,7 @@ impl Proposer {
         &self,
         base: &Revision,
         branch: &str,
-        files: BTreeMap<String, Vec<u8>>,
+        files: Edits,
         proposal: &Proposal<'_>,
     ) -> Result<(), ProposeError> {
         let now = clock::now();
@@ -144,7 +144,7 @@ impl Proposer {
             .iter()
             .map(|object| LiveObject {
                 id: object.id.clone(),
-                wanted: object.wanted.value(),
+                wanted: Wanted::As(object.wanted.value()),
             })
             .collect();
         Ok(adopt_changes(&tree, unit, &others, &self.tools, &objects).await)
