@@ -322,9 +322,11 @@ fn field(field: &ChangedField) -> String {
 
 fn colour(entry: &Recorded) -> anstyle::Style {
     match entry.event() {
-        Some(Event::Failed | Event::Blocked | Event::Stuck) => RED,
-        Some(Event::Drift | Event::Drifted | Event::Foreign | Event::Contended) => YELLOW,
-        Some(Event::Healthy) => GREEN,
+        Some(Event::Failed | Event::Blocked | Event::Stuck | Event::Refused) => RED,
+        Some(Event::Drift | Event::Drifted | Event::Foreign | Event::Contended | Event::Hold) => {
+            YELLOW
+        }
+        Some(Event::Healthy | Event::Follows) => GREEN,
         _ => PLAIN,
     }
 }

@@ -170,6 +170,19 @@ fn row(name: &UnitName, unit: &UnitStatus, now: Timestamp) -> [Cell; 6] {
         (health, unit.health.clone()),
         (PLAIN, revision.to_owned()),
         (PLAIN, ago(unit.since, now)),
-        (PLAIN, unit.message.clone()),
+        (PLAIN, message(unit)),
     ]
+}
+
+fn message(unit: &UnitStatus) -> String {
+    let kept = unit.proposal.as_ref().map(|proposal| {
+        let number = proposal.pull_request;
+        match proposal.until {
+            Some(until) => format!("kept while pull request {number} is open, until {until}"),
+            None => format!("kept while pull request {number} is open"),
+        }
+    });
+    let lines = [Some(unit.message.clone()), kept].into_iter().flatten();
+    let lines = lines.filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join("\n")
 }

@@ -21,7 +21,7 @@ pub use compared::Compared;
 pub use declare::{Labels, RenderCache, Tools, declare};
 pub use declared::{Declared, DeclaredUnit, UnitDesired};
 pub use dry_run::{AtHand, PlanEnvironment, plan_environment};
-pub use environment::{DriftedObject, Drifts, Proposing, UnitDrift};
+pub use environment::{DriftedObject, Drifts, OpenProposals, Proposing, UnitDrift};
 pub use environment::{Ending, Environment, Options, Progress, RunMode, Window, ready};
 pub use journal::{InRemote, Journal, JournalOptions};
 pub use pass::{Context, PlanInput, plan_unit};

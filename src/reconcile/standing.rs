@@ -21,6 +21,25 @@ pub(super) struct Stand {
     pub(super) message: String,
 }
 
+impl Stand {
+    /// Before anything is known.
+    pub(super) fn unknown() -> Self {
+        Self {
+            state: State::Progressing,
+            health: Status::Unknown,
+            message: String::new(),
+        }
+    }
+
+    /// Left alone, as the repository says.
+    pub(super) fn suspended() -> Self {
+        Self {
+            state: State::Suspended,
+            ..Self::unknown()
+        }
+    }
+}
+
 impl UnitState {
     /// How the unit stands after a plan and the problem that stopped it, if any.
     pub(super) fn assess(

@@ -12,7 +12,6 @@ use super::declared::UnitDesired;
 use super::pass::Planned;
 use super::standing::Stand;
 use crate::config::Unit;
-use crate::health::Status;
 use crate::kube::{ApiError, Inventory};
 use crate::model::{Desired, Digest, ObjectId, SourceCommit};
 use crate::plan::{Baseline, Blocked, Dependencies, Granted, Refusal, Standing, Step};
@@ -126,11 +125,7 @@ impl UnitState {
             running: None,
             retry: Backoff::default(),
             deadline: None,
-            standing: Stand {
-                state: State::Progressing,
-                health: Status::Unknown,
-                message: String::new(),
-            },
+            standing: Stand::unknown(),
         }
     }
 
@@ -142,6 +137,24 @@ impl UnitState {
     /// Whether a pass has to look at it.
     pub(super) fn needs_pass(&self) -> bool {
         self.dirty && self.is_enforced()
+    }
+
+    /// Leaves the unit alone from now on: a pass that is under way takes no further step.
+    pub(super) fn suspend(&mut self) {
+        self.standing = Stand::suspended();
+        self.began = None;
+        self.deadline = None;
+        if let Some(running) = &self.running {
+            running.cancel();
+        }
+    }
+
+    /// Looks after it again: what became of it meanwhile is found out as after a restart.
+    pub(super) fn resume(&mut self) {
+        self.standing = Stand::unknown();
+        self.caught_up = false;
+        self.began = self.began.map(|_| clock::now());
+        self.dirty = true;
     }
 
     /// Takes in what it declares from now on; whether that is something else than before.

@@ -22,6 +22,10 @@ pub enum Event {
     Nothing,
     /// What the environment's newest revision keeps from being followed.
     Stuck,
+    /// The newest revision is not signed by somebody who may, so it is not followed.
+    Refused,
+    /// The environment follows its repository again.
+    Follows,
     /// Live moved, and it was not us.
     Drift,
     /// Drift was put back.
@@ -42,20 +46,25 @@ pub enum Event {
     Healthy,
     /// The unit waits for something.
     Waits,
-    /// The unit is left alone on purpose.
-    Suspended,
+    /// Something is left as it is on purpose: the whole unit, while the repository says
+    /// so, or what was changed in the cluster, while people decide about it.
+    Hold,
+    /// It no longer is.
+    Resume,
     /// The record was not as live is, and no event is known that made it so.
     Recorded,
 }
 
 /// Each with the word in the trailer and the cause.
-const ALL: [(Event, &str, &str); 18] = [
+const ALL: [(Event, &str, &str); 21] = [
     (Event::Sync, "sync", "revision"),
     (Event::Adopt, "adopt", "revision"),
     (Event::Prune, "prune", "revision"),
     (Event::Left, "left", "revision"),
     (Event::Nothing, "nothing", "revision"),
     (Event::Stuck, "stuck", "failed"),
+    (Event::Refused, "refused", "blocked"),
+    (Event::Follows, "follows", "revision"),
     (Event::Drift, "drift", "drift"),
     (Event::Revert, "revert", "drift"),
     (Event::Drifted, "drifted", "drift"),
@@ -66,11 +75,20 @@ const ALL: [(Event, &str, &str); 18] = [
     (Event::Failed, "failed", "failed"),
     (Event::Healthy, "healthy", "health"),
     (Event::Waits, "waits", "health"),
-    (Event::Suspended, "suspended", "revision"),
-    (Event::Recorded, "recorded", "resume"),
+    (Event::Hold, "hold", "hold"),
+    (Event::Resume, "resume", "resume"),
+    (Event::Recorded, "recorded", "found"),
 ];
 
+/// Words that older agents wrote, and what they are called now.
+const FORMERLY: [(&str, Event); 1] = [("suspended", Event::Hold)];
+
 impl Event {
+    /// All there are.
+    pub fn all() -> impl Iterator<Item = Self> {
+        ALL.iter().map(|(event, ..)| *event)
+    }
+
     /// Why it happened, for the trailer `Cause`.
     pub fn cause(self) -> &'static str {
         self.words().1
@@ -108,8 +126,10 @@ impl FromStr for Event {
     type Err = EventError;
     fn from_str(text: &str) -> Result<Self, EventError> {
         let found = ALL.iter().find(|(_, word, _)| *word == text);
+        let formerly = FORMERLY.iter().find(|(word, _)| *word == text);
         found
             .map(|(event, ..)| *event)
+            .or(formerly.map(|(_, event)| *event))
             .ok_or_else(|| EventError(text.to_owned()))
     }
 }

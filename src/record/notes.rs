@@ -37,6 +37,8 @@ struct Note {
     units: BTreeMap<UnitName, Deployed>,
     /// When and by which entry it was found to change nothing.
     nothing: Option<(Timestamp, Revision)>,
+    /// The units that it suspends or lets go on: when and by which entry.
+    holds: BTreeMap<UnitName, (Event, Timestamp, Revision)>,
 }
 
 /// A revision as one unit came to it.
@@ -54,6 +56,7 @@ enum How {
     Drifted(Option<f64>),
     Failed(Option<f64>),
     Blocked,
+    Held,
     Superseded(Revision),
     Left,
 }
@@ -99,6 +102,9 @@ impl Notes {
         if event.deploys() || event == Event::Left {
             return self.deployed(entry, facts, event, unit, revision);
         }
+        if suspends(event, facts) {
+            return self.held(entry, event, unit, revision);
+        }
         if self.under_way.get(unit) != Some(revision) {
             return Vec::new();
         }
@@ -127,6 +133,30 @@ impl Notes {
         let note = self.note(revision);
         note.nothing = Some((entry.time, entry.entry.clone()));
         vec![revision.clone()]
+    }
+
+    /// A commit suspends a unit, or lets it go on. What the unit was on its way to waits.
+    fn held(
+        &mut self,
+        entry: &Recorded,
+        event: Event,
+        unit: &UnitName,
+        revision: &Revision,
+    ) -> Vec<Revision> {
+        let note = self.note(revision);
+        let held = (event, entry.time, entry.entry.clone());
+        note.holds.insert(unit.clone(), held);
+        let mut changed = vec![revision.clone()];
+        let way = self.under_way.get(unit).cloned();
+        let note = way.as_ref().and_then(|way| self.revisions.get_mut(way));
+        if let Some(deployed) = note.and_then(|note| note.units.get_mut(unit)) {
+            deployed.how = match event {
+                Event::Hold => How::Held,
+                _ => How::UnderWay,
+            };
+            changed.extend(way.filter(|way| way != revision));
+        }
+        changed
     }
 
     fn deployed(
@@ -191,7 +221,7 @@ impl Notes {
         let Some(deployed) = note.and_then(|note| note.units.get_mut(unit)) else {
             return false;
         };
-        if !matches!(deployed.how, How::UnderWay) {
+        if !matches!(deployed.how, How::UnderWay | How::Held) {
             return false;
         }
         deployed.how = How::Superseded(by.clone());
@@ -211,8 +241,18 @@ impl Notes {
         for (unit, deployed) in note.units.iter().take(NAMED) {
             text.push_str(&line(&self.branch, unit, deployed));
         }
-        if note.units.len() > NAMED {
-            let _ = writeln!(text, "and {} more units", note.units.len() - NAMED);
+        for (unit, (event, at, entry)) in note.holds.iter().take(NAMED) {
+            let what = match event {
+                Event::Hold => "suspended",
+                _ => "resumed",
+            };
+            let (name, entry) = (&self.branch, entry.short());
+            let _ = writeln!(text, "{unit}: {what} {at} ({name} {entry})");
+        }
+        let named = |count: usize| count.saturating_sub(NAMED);
+        let more = named(note.units.len()) + named(note.holds.len());
+        if more > 0 {
+            let _ = writeln!(text, "and {more} more units");
         }
         text
     }
@@ -221,13 +261,25 @@ impl Notes {
 impl How {
     /// Whether nothing more is to be told of it.
     fn is_settled(&self) -> bool {
-        !matches!(self, Self::UnderWay | Self::Failed(_) | Self::Blocked)
+        !matches!(
+            self,
+            Self::UnderWay | Self::Failed(_) | Self::Blocked | Self::Held
+        )
     }
+}
+
+/// Whether it is the repository that holds the unit, or lets it go on; else it is what
+/// people have to decide about drift.
+fn suspends(event: Event, facts: &Facts) -> bool {
+    let state = facts.state;
+    event == Event::Hold && state == Some(State::Suspended)
+        || event == Event::Resume && state == Some(State::Progressing)
 }
 
 fn how(state: State, took: Option<f64>) -> How {
     match state {
-        State::Synced | State::Suspended => How::Healthy(took),
+        State::Synced => How::Healthy(took),
+        State::Suspended => How::Held,
         State::Drifted => How::Drifted(took),
         State::Failed => How::Failed(took),
         State::Blocked => How::Blocked,
@@ -248,6 +300,7 @@ fn line(branch: &str, unit: &UnitName, deployed: &Deployed) -> String {
         How::Drifted(took) => format!("healthy{}, with drift left", after(took)),
         How::Failed(took) => format!("failed{}", after(took)),
         How::Blocked => "blocked".to_owned(),
+        How::Held => "suspended on its way".to_owned(),
         How::Superseded(by) => format!("superseded by {}", by.short()),
         How::Left => "left the environment".to_owned(),
     };

@@ -61,6 +61,20 @@ pub struct UnitStatus {
     /// Of what it declares: tells after a restart whether desired has moved since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub desired: Option<Digest>,
+    /// The proposal while which what was changed in the cluster is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposal: Option<Proposal>,
+}
+
+/// An open proposal to keep what was changed in the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Proposal {
+    /// Its number on the forge.
+    pub pull_request: u64,
+    /// Until when it keeps that at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
 }
 
 /// How a unit stands.

@@ -130,6 +130,7 @@ mod tests {
             message: message.to_owned(),
             objects: 3,
             desired: None,
+            proposal: None,
         }
     }
 

@@ -1,19 +1,22 @@
 //! What is written into an entry: subject, the fields that changed, trailers, author.
 //! Pure.
 
+mod environment;
+mod hold;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+pub use self::environment::{follows, nothing, refused, stuck};
+pub use self::hold::{Kept, Release, held, kept, released, resumed};
 use super::entry::Entry;
 use super::event::Event;
 use super::lines::{body, counts, drift_body};
 use super::status::State;
 use super::text::{COMMITTER_EMAIL, COMMITTER_NAME};
-use crate::model::{
-    Digest, EnvironmentName, ObjectId, Revision, Signature, SourceCommit, UnitName,
-};
+use crate::model::{Digest, EnvironmentName, ObjectId, Signature, SourceCommit, UnitName};
 use crate::plan::{Action, FieldChange, ForeignField, Step};
 
 /// How many lines an entry's list of foreign fields has.
@@ -104,7 +107,7 @@ pub fn synced(
     };
     let author = deployer(scene.source, scene.now);
     let mut text = body(told);
-    if state != State::Synced {
+    if !matches!(state, State::Synced | State::Suspended) {
         text = format!("{text}\n\n{state}: {message}");
     }
     let subject = match state {
@@ -252,7 +255,7 @@ pub fn stands(
         State::Drifted => (format!("{unit} has drifted"), Event::Drifted),
         State::Blocked => (format!("{unit} is blocked: {first}"), Event::Blocked),
         State::Failed => (format!("{unit} failed: {first}"), Event::Failed),
-        State::Suspended => (format!("{unit} is suspended"), Event::Suspended),
+        State::Suspended => (format!("hold {unit}: suspended {first}"), Event::Hold),
     };
     entry(scene, &subject, message.to_owned(), event, None, changes)
 }
@@ -262,60 +265,6 @@ pub fn left(scene: &Scene<'_>, told: &[Told], changes: Changes) -> Entry {
     let subject = format!("{} left the environment", scene.unit);
     let author = deployer(scene.source, scene.now);
     entry(scene, &subject, body(told), Event::Left, author, changes)
-}
-
-/// The environment as a whole: a revision that changes nothing, or what keeps it from
-/// following its repository.
-pub fn environment(
-    name: &EnvironmentName,
-    revision: Option<&Revision>,
-    source: Option<&SourceCommit>,
-    error: Option<&str>,
-    now: Timestamp,
-) -> Entry {
-    let at = revision.map_or("no revision", Revision::short);
-    let (subject, event) = match error {
-        Some(error) => (
-            format!(
-                "{name}: stays at {at}: {}",
-                error.lines().next().unwrap_or(error)
-            ),
-            Event::Stuck,
-        ),
-        None => (
-            format!("{name}: at {at}, nothing to change"),
-            Event::Nothing,
-        ),
-    };
-    let mut trailers = trailers(name, None, event);
-    trailers.extend(revision.map(|revision| pair("Revision", revision)));
-    let author = deployer(source.filter(|_| error.is_none()), now);
-    Entry {
-        subject,
-        body: error.unwrap_or_default().to_owned(),
-        trailers,
-        author: author.unwrap_or_else(|| agent(now)),
-        time: now,
-        changes: Changes::new(),
-    }
-}
-
-/// The newest commit is not signed by somebody who may.
-pub fn untrusted(
-    name: &EnvironmentName,
-    revision: Option<&Revision>,
-    why: &str,
-    now: Timestamp,
-) -> Entry {
-    let told = environment(name, revision, None, Some(why), now);
-    let cause = |(key, value): (String, String)| match key.as_str() {
-        "Cause" => (key, "blocked".to_owned()),
-        _ => (key, value),
-    };
-    Entry {
-        trailers: told.trailers.into_iter().map(cause).collect(),
-        ..told
-    }
 }
 
 fn entry(

@@ -101,6 +101,7 @@ fn what_is_not_signed_is_not_deployed() {
         "{entry:?}"
     );
     assert_eq!(entry.trailer("Cause").as_deref(), Some("blocked"));
+    assert_eq!(entry.trailer("Event").as_deref(), Some("refused"));
 
     // After a restart too, and if nothing is left of the data directory.
     stage.daemon().restart();
@@ -134,6 +135,16 @@ fn what_is_not_signed_is_not_deployed() {
     stage.until_synced("shop", &good);
     is_enforced(&mut stage, "3");
     assert!(stage.status()["error"].is_null(), "{}", stage.status());
+    // That it goes on is told before what comes of that, once.
+    let follows = format!("follows its repository again, at {}", &good[..8]);
+    let entries = stage.entries_on(&follows);
+    assert_eq!(entries.len(), 1, "{entries:?}");
+    let message = &entries[0].message;
+    assert!(message.contains(&stranger[..8]), "{message}");
+    let subjects: Vec<String> = stage.entries().into_iter().map(|it| it.subject).collect();
+    let at = |words: &str| subjects.iter().position(|it| it.contains(words)).unwrap();
+    let sync = format!("sync shop to {}", &good[..8]);
+    assert!(at(&follows) < at(&sync), "{subjects:?}");
 }
 
 #[test]

@@ -35,6 +35,7 @@ mod fixture;
 mod foreign_fields;
 mod forge;
 mod gitea;
+mod holds;
 mod hostile_files;
 mod idle;
 mod in_the_cluster;

@@ -114,6 +114,22 @@ impl Team {
         );
     }
 
+    /// What is held, let go and put back, in the order of the record.
+    fn holds(&self) -> Vec<String> {
+        let prefix = format!("{}: ", self.stage.environment);
+        let told = self.stage.entries().into_iter();
+        let told = told.map(|entry| entry.subject.replace(&prefix, ""));
+        let told = told.map(|subject| match subject.strip_prefix("revert drift on ") {
+            Some(_) => "revert drift".to_owned(),
+            None => subject,
+        });
+        told.filter(|subject| {
+            let starts = |word: &&str| subject.starts_with(word);
+            ["hold ", "resume ", "revert "].iter().any(starts)
+        })
+        .collect()
+    }
+
     /// Leaves nothing of the agent's memory but what is in Git and in the cluster.
     fn restart_elsewhere(&mut self) {
         let data = self.stage.daemon().home().join("data");
@@ -150,6 +166,7 @@ fn replica_sets(stage: &Stage<'_>) -> Vec<String> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 fn what_is_merged_is_declared_and_what_is_closed_is_put_back() {
     let mut team = Team::new("propose", "drift: propose", &[("shop/web.yaml", WEB)]);
     let namespace = team.stage.namespace.clone();
@@ -223,15 +240,19 @@ fn what_is_merged_is_declared_and_what_is_closed_is_put_back() {
     // What is closed is put back, whatever was merged before.
     team.stage
         .kubectl(&["set", "image", "deployment/web", "main=web:1.2"]);
-    let pull = team.until_proposal(2, "keep what kubectl-set changed", "open");
-    team.close(&pull);
+    let second = team.until_proposal(2, "keep what kubectl-set changed", "open");
+    team.stage
+        .until_entry(&format!("hold shop: {}", kept(&second)));
+    team.close(&second);
     team.until_image("web:1.1");
     team.stage.until_state("shop", "Synced");
 
     // The same once more is not what was closed.
     team.stage
         .kubectl(&["set", "image", "deployment/web", "main=web:1.2"]);
-    team.until_proposal(3, "keep what kubectl-set changed", "open");
+    let third = team.until_proposal(3, "keep what kubectl-set changed", "open");
+    team.stage
+        .until_entry(&format!("hold shop: {}", kept(&third)));
     assert_eq!(image(&team.stage), "web:1.2");
     // And what is put back by hand needs nobody's decision any more.
     team.stage
@@ -245,13 +266,42 @@ fn what_is_merged_is_declared_and_what_is_closed_is_put_back() {
             .as_deref(),
         Some("drift")
     );
+
+    // The record tells what was kept by which proposal, and how each ended, once.
+    let number = |pull: &Value| pull["number"].to_string();
+    let (first, second, third) = (number(&pull), number(&second), number(&third));
+    let expected = [
+        format!("hold shop: drift is kept while pull request {first} is open"),
+        format!("resume shop: pull request {first} has nothing left to decide"),
+        format!("hold shop: drift is kept while pull request {second} is open"),
+        format!("resume shop: pull request {second} was closed"),
+        "revert drift".to_owned(),
+        format!("hold shop: drift is kept while pull request {third} is open"),
+        format!("resume shop: pull request {third} has nothing left to decide"),
+    ];
+    assert_eq!(team.holds(), expected);
+    let entry = team.stage.until_entry("hold shop");
+    assert!(
+        entry.message.contains("image: \"web:1.1\" -> \"web:1.2\""),
+        "{entry:?}"
+    );
+    assert_eq!(entry.trailer("Cause").as_deref(), Some("hold"));
+    assert!(team.stage.unit("shop")["proposal"].is_null());
+}
+
+/// What the record says that a proposal does.
+fn kept(pull: &Value) -> String {
+    format!(
+        "drift is kept while pull request {} is open",
+        pull["number"]
+    )
 }
 
 #[test]
 fn a_proposal_is_held_no_longer_than_it_may_be() {
     let mut team = Team::new(
         "propose-hold",
-        "drift: propose, hold: 15s",
+        "drift: propose, hold: 30s",
         &[("shop/web.yaml", WEB)],
     );
     team.stage
@@ -261,11 +311,19 @@ fn a_proposal_is_held_no_longer_than_it_may_be() {
         pull["body"]
             .as_str()
             .unwrap()
-            .contains("it is put back 15s after it was changed")
+            .contains("it is put back 30s after it was changed")
     );
     team.until_image("web:1.0");
     team.until_proposal(1, "keep what kubectl-set changed", "closed");
     team.stage.until_state("shop", "Synced");
+    let number = pull["number"].to_string();
+    let [held, released, reverted] = &team.holds()[..] else {
+        panic!("{:#?}", team.stage.entries());
+    };
+    let until = format!("pull request {number} is open, at most until 20");
+    assert!(held.contains(&until), "{held}");
+    let over = format!("resume shop: pull request {number} is still open, and `hold` is over");
+    assert_eq!((released, reverted.as_str()), (&over, "revert drift"));
 }
 
 const SECRET: &str =

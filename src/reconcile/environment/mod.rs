@@ -5,6 +5,7 @@
 
 mod away;
 mod foreign;
+mod holds;
 mod outcome;
 mod proposals;
 mod record;
@@ -25,7 +26,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-pub use self::proposals::{DriftedObject, Drifts, Proposing, UnitDrift};
+pub use self::proposals::{DriftedObject, Drifts, OpenProposals, Proposing, UnitDrift};
 use self::record::Files;
 pub(super) use self::revision::definitions;
 use self::revision::{Reading, Unread};
@@ -143,6 +144,8 @@ pub struct Environment {
     drifts: watch::Sender<Drifts>,
     /// What people said is not to stay.
     refused: watch::Sender<BTreeSet<Digest>>,
+    /// The open proposals.
+    proposed: watch::Sender<OpenProposals>,
 }
 
 /// What a task of the environment came to.
@@ -215,6 +218,7 @@ impl Environment {
             said_nowhere: false,
             drifts: watch::Sender::default(),
             refused: watch::Sender::default(),
+            proposed: watch::Sender::default(),
         }
     }
 
@@ -230,6 +234,7 @@ impl Environment {
     pub async fn run(mut self, stop: CancellationToken) -> anyhow::Result<Ending> {
         let mut live = self.context.view.changes();
         let mut refused = self.refused.subscribe();
+        let mut proposed = self.proposed.subscribe();
         self.source.mark_changed();
         loop {
             self.wake_waiting();
@@ -249,6 +254,7 @@ impl Environment {
                 Some(event) = self.tasks.join_next() => self.take(event?).await,
                 _ = live.changed() => self.wake_touched(),
                 _ = refused.changed() => self.wake_proposing(),
+                _ = proposed.changed() => self.tell_proposals(),
                 () = tokio::time::sleep(wake) => self.wake_due().await,
                 () = stop.cancelled() => return self.stop().await,
             }

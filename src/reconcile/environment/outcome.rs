@@ -66,7 +66,11 @@ impl Environment {
             None => unit.retry.succeed(),
         }
         let before = unit.standing.clone();
-        unit.standing = unit.assess(&outcome.planned, problem.as_ref(), now);
+        // One that was suspended while the pass was under way stays so.
+        let suspended = unit.unit.suspend;
+        if !suspended {
+            unit.standing = unit.assess(&outcome.planned, problem.as_ref(), now);
+        }
         unit.others = foreign::file(&outcome.planned.plan).or(unit.others.take());
         let (dirty, retired, after) = (unit.dirty, unit.retired, unit.standing.clone());
         if before != after {
@@ -76,7 +80,7 @@ impl Environment {
             self.show_health(name, before.health, after.health);
             self.wake_dependents();
         }
-        if dirty {
+        if dirty && !suspended {
             return;
         }
         let none = Members::Known(BTreeSet::new());
@@ -84,8 +88,9 @@ impl Environment {
         if gone && problem.is_none() {
             return self.remove(name, now).await;
         }
-        let recorded = outcome.planned.recorded;
-        self.unrecorded.entry(name.clone()).or_insert((now, None)).1 = Some(recorded);
+        let files = &mut self.unrecorded.entry(name.clone()).or_insert((now, None)).1;
+        // What was seen before the last step is not what is live now.
+        *files = (!dirty).then_some(outcome.planned.recorded);
         self.record_due();
         self.tell_foreign(name, &outcome.planned.plan, now);
     }

@@ -20,6 +20,9 @@ use crate::reconcile::pass::Outcome;
 /// looked at since the start, maybe nothing.
 pub type Drifts = BTreeMap<UnitName, Arc<UnitDrift>>;
 
+/// The open proposals, by unit: their numbers on the forge.
+pub type OpenProposals = BTreeMap<UnitName, u64>;
+
 /// Whether there is somebody to propose what was changed in the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Proposing {
@@ -60,6 +63,7 @@ impl Environment {
 
     /// People have said something of proposals.
     pub(super) fn wake_proposing(&mut self) {
+        self.tell_proposals();
         for unit in self.units.values_mut() {
             unit.dirty |= unit.unit.drift == DriftPolicy::Propose;
         }
@@ -76,6 +80,7 @@ impl Environment {
             unit.kept_until = None;
             self.drifts
                 .send_if_modified(|all| all.remove(name).is_some());
+            self.tell_proposal(name);
             return;
         }
         let kept = |step: &&Step| step.cause == Cause::Drift && step.standing == Standing::Reported;
@@ -105,6 +110,7 @@ impl Environment {
             }
             news
         });
+        self.tell_proposal(name);
     }
 
     /// Once for each environment.

@@ -172,6 +172,7 @@ impl Environment {
 
     /// One entry for a revision that changed nothing, or that can't be followed.
     pub(super) fn record_revision(&mut self) {
+        self.record_follows();
         let now = clock::now();
         let status = self.status(None, now);
         let before = self.journal.status();
@@ -183,10 +184,42 @@ impl Environment {
         let (name, source) = (&self.context.environment, self.enforced.as_ref());
         let (revision, error) = (status.revision.as_ref(), status.error.as_deref());
         let entry = match &self.distrust {
-            Some(why) => story::untrusted(name, revision, why, now),
-            None => story::environment(name, revision, source, error, now),
+            Some(why) => story::refused(name, revision, why, now),
+            None => match error {
+                Some(why) => story::stuck(name, revision, why, now),
+                None => story::nothing(name, revision, source, now),
+            },
         };
         self.journal.enter(entry, status);
+    }
+
+    /// One entry for the end of what kept the environment from following its repository,
+    /// before what comes of that.
+    pub(super) fn record_follows(&mut self) {
+        let now = clock::now();
+        let status = self.status(None, now);
+        let before = self.journal.status();
+        let (Some(why), None) = (&before.error, &status.error) else {
+            return;
+        };
+        let (name, revision) = (&self.context.environment, status.revision.as_ref());
+        let entry = story::follows(name, revision, why, now);
+        // That it is at this revision is told by what that changes, or that it does not.
+        let status = StatusFile {
+            error: None,
+            ..before.clone()
+        };
+        self.journal.enter(entry, status);
+    }
+
+    /// How everything is recorded, but for one unit.
+    pub(super) fn status_but(&self, name: &UnitName, unit: UnitStatus) -> StatusFile {
+        let mut status = StatusFile {
+            units: self.journal.status().units.clone(),
+            ..self.head()
+        };
+        status.units.insert(name.clone(), Arc::new(unit));
+        status
     }
 
     /// How everything stands now. A unit's state keeps its time while it stays the same,
@@ -201,7 +234,19 @@ impl Environment {
             (name.clone(), status)
         });
 
-        let recorded = before.revision.clone();
+        StatusFile {
+            units: if self.enforced.is_some() {
+                units.collect()
+            } else {
+                before.units.clone()
+            },
+            ..self.head()
+        }
+    }
+
+    /// How the environment stands, without its units.
+    fn head(&self) -> StatusFile {
+        let recorded = self.journal.status().revision.clone();
         // A remote that is away for a moment is no news of the environment.
         let source = self
             .source_problem
@@ -217,16 +262,13 @@ impl Environment {
                 .map(|source| source.revision.clone())
                 .or(recorded),
             error: problem,
-            units: if self.enforced.is_some() {
-                units.collect()
-            } else {
-                before.units.clone()
-            },
+            units: BTreeMap::new(),
         }
     }
 }
 
-fn unit_status(
+/// How a unit stands now.
+pub(super) fn unit_status(
     unit: &UnitState,
     recorded: Option<&Arc<UnitStatus>>,
     now: Timestamp,
@@ -247,10 +289,15 @@ fn unit_status(
             .as_ref()
             .map(|desired| desired.digest)
             .filter(|_| settled),
+        proposal: recorded.and_then(|recorded| recorded.proposal.clone()),
     };
     let Some(recorded) = recorded else {
         return Arc::new(status);
     };
+    // Whatever it declares meanwhile, it is as it was left.
+    if unit.standing.state == State::Suspended && recorded.state == State::Suspended {
+        return Arc::clone(recorded);
+    }
     if !settled {
         status.desired = recorded.desired;
     }

@@ -202,6 +202,7 @@ impl Environment {
             self.distrust = None;
         }
         self.enforced = Some(source.clone());
+        self.record_follows();
         let mut news = News {
             approvals: *self.approved != approved,
             neighbours: false,
@@ -238,6 +239,7 @@ impl Environment {
         if !self.units.values().any(UnitState::is_enforced) {
             self.context.begun.store(true, Ordering::Relaxed);
         }
+        self.tell_suspended();
         if let Some(revision) = fallback.filter(|revision| *revision != source.revision) {
             self.declare_recorded(&revision);
         }

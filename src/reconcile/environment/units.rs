@@ -116,6 +116,9 @@ impl Environment {
         if state.desired.is_some() {
             return None;
         }
+        if unit.suspend {
+            return recorded;
+        }
         state.standing = Stand {
             state: State::Failed,
             health: Status::Unknown,
@@ -183,15 +186,10 @@ impl Environment {
         state.dirty |= state.retired || *state.unit != **unit;
         state.unit = Arc::clone(unit);
         state.retired = false;
-        if unit.suspend {
-            state.standing = Stand {
-                state: State::Suspended,
-                health: Status::Unknown,
-                message: String::new(),
-            };
-            self.unrecorded
-                .entry(name.clone())
-                .or_insert((clock::now(), None));
+        match (unit.suspend, state.standing.state == State::Suspended) {
+            (true, false) => state.suspend(),
+            (false, true) => state.resume(),
+            (true, true) | (false, false) => {}
         }
         state
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::{Drifts, Environment};
+use super::{Drifts, Environment, OpenProposals};
 use crate::forge::StatusState;
 use crate::kube::LiveView;
 use crate::model::{Digest, EnvironmentName, Revision, UnitName};
@@ -28,6 +28,8 @@ pub struct Window {
     pub drifts: watch::Receiver<Drifts>,
     /// Takes in what of it people said is not to stay.
     pub refused: watch::Sender<BTreeSet<Digest>>,
+    /// Takes in which proposals to keep it are open.
+    pub proposed: watch::Sender<OpenProposals>,
     desired: watch::Receiver<Arc<BTreeMap<UnitName, Digest>>>,
 }
 
@@ -77,6 +79,7 @@ impl Environment {
             pushed: self.journal.in_remote(),
             drifts: self.drifts.subscribe(),
             refused: self.refused.clone(),
+            proposed: self.proposed.clone(),
             desired: self.journal.desired(),
         }
     }

@@ -54,6 +54,40 @@ fn told(entries: &[Recorded]) -> Vec<String> {
 }
 
 #[test]
+fn a_note_tells_which_units_a_commit_suspends() {
+    use State::{Drifted, Progressing, Suspended, Synced};
+    let (web, db) = (Some("web"), Some("db"));
+    let told = told(&[
+        entry(0, Event::Sync, web, Some(Progressing), 'a', None),
+        entry(1, Event::Hold, web, Some(Suspended), 'b', None),
+        entry(2, Event::Hold, db, Some(Suspended), 'b', None),
+        entry(3, Event::Resume, web, Some(Progressing), 'c', None),
+        entry(4, Event::Healthy, web, Some(Synced), 'a', Some(1.0)),
+        // What a proposal keeps is no matter of the commit.
+        entry(5, Event::Hold, web, None, 'a', None),
+        entry(6, Event::Resume, web, None, 'a', None),
+        entry(7, Event::Drifted, web, Some(Drifted), 'a', None),
+    ]);
+    insta::assert_snapshot!(told.join("--\n"), @r"
+    a: web: deployed 2026-09-21T14:13:20Z, on its way (live/staging eeeeeeee)
+    --
+    a: web: deployed 2026-09-21T14:13:20Z, suspended on its way (live/staging eeeeeeee)
+    b: web: suspended 2026-09-21T14:13:21Z (live/staging eeeeeeee)
+    --
+    b: db: suspended 2026-09-21T14:13:22Z (live/staging eeeeeeee)
+    web: suspended 2026-09-21T14:13:21Z (live/staging eeeeeeee)
+    --
+    a: web: deployed 2026-09-21T14:13:20Z, on its way (live/staging eeeeeeee)
+    c: web: resumed 2026-09-21T14:13:23Z (live/staging eeeeeeee)
+    --
+    a: web: deployed 2026-09-21T14:13:20Z, healthy after 1.0s (live/staging eeeeeeee)
+    --
+    --
+    --
+    ");
+}
+
+#[test]
 fn a_note_tells_when_each_unit_got_there_and_how() {
     use State::{Blocked, Failed, Progressing, Synced};
     let (web, db) = (Some("web"), Some("db"));

@@ -1,10 +1,14 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::collections::BTreeSet;
+
 use super::super::entry::Entry;
-use super::super::story::{self, Changes, Scene, Told};
+use super::super::status::Proposal;
+use super::super::story::{self, Changes, Kept, Release, Scene, Told};
 use super::*;
+use crate::fields::Foreign;
 use crate::model::{GroupKind, Manager, ObjectId, SourceCommit};
-use crate::plan::{Action, FieldChange};
+use crate::plan::{Action, FieldChange, ForeignField};
 use crate::source::scratch::git_with_input;
 
 fn revision(digit: char) -> Revision {
@@ -24,6 +28,14 @@ fn source(name: &str) -> SourceCommit {
     }
 }
 
+fn manager(name: &str) -> Manager {
+    Manager {
+        name: name.to_owned(),
+        operation: "Update".to_owned(),
+        time: "2026-11-21T10:02:11Z".to_owned(),
+    }
+}
+
 fn told(action: Action, manager: &str) -> Told {
     let kind = GroupKind::new("apps", "Deployment");
     Told {
@@ -34,11 +46,7 @@ fn told(action: Action, manager: &str) -> Told {
                 path: "spec.replicas".to_owned(),
                 from: Some("5".to_owned()),
                 to: Some("3".to_owned()),
-                owner: Some(Manager {
-                    name: manager.to_owned(),
-                    operation: "Update".to_owned(),
-                    time: "2026-11-21T10:02:11Z".to_owned(),
-                }),
+                owner: Some(self::manager(manager)),
                 remover: None,
             },
             FieldChange {
@@ -145,6 +153,77 @@ fn what_was_written_is_read_back() {
     }
 }
 
+/// An entry of every event, with these words in it.
+fn told_of(scene: &Scene<'_>, name: &str) -> Vec<Entry> {
+    let revision = scene.source.map(|source| &source.revision);
+    let steps = [told(Action::Change, name)];
+    let fight = story::Contention {
+        object: steps[0].object.clone(),
+        fields: vec![name.to_owned()],
+        manager: Some(name.to_owned()),
+        message: format!("{name}\n---\nEvent: forged"),
+        phase: story::Phase::Begun,
+    };
+    let foreign = ForeignField {
+        object: steps[0].object.clone(),
+        field: Foreign {
+            path: name.to_owned(),
+            value: name.into(),
+            manager: manager(name),
+        },
+    };
+    let over = story::Contention {
+        phase: story::Phase::Over,
+        ..fight.clone()
+    };
+    let none = Changes::new;
+    let mut entries = vec![
+        story::synced(scene, &steps, State::Failed, name, none()),
+        story::drifted(scene, &steps, none()),
+        story::reverted(scene, &steps, none()),
+        story::contended(scene, &fight, none()),
+        story::contended(scene, &over, none()),
+        story::found(scene, none()),
+        story::left(scene, &steps, none()),
+        story::nothing(scene.environment, None, scene.source, scene.now),
+        story::stuck(scene.environment, None, name, scene.now),
+        story::refused(scene.environment, revision, name, scene.now),
+        story::follows(scene.environment, revision, name, scene.now),
+        story::held(scene).0,
+        story::resumed(scene),
+        story::others(scene, &[&foreign], none()),
+    ];
+    for action in [Action::Adopt, Action::Prune] {
+        let steps = [told(action, name)];
+        entries.push(story::synced(scene, &steps, State::Synced, name, none()));
+    }
+    let proposal = Proposal {
+        pull_request: 7,
+        until: Some(scene.now),
+    };
+    for why in [
+        Release::Closed,
+        Release::Over,
+        Release::Moot,
+        Release::Policy,
+    ] {
+        entries.push(story::released(scene, &proposal, why));
+    }
+    let told = steps.to_vec();
+    entries.push(story::kept(scene, &Kept { proposal, told }));
+    for state in [
+        State::Synced,
+        State::Waiting,
+        State::Drifted,
+        State::Blocked,
+        State::Failed,
+        State::Suspended,
+    ] {
+        entries.push(story::stands(scene, None, state, name, none()));
+    }
+    entries
+}
+
 /// Every cause's text, whoever chose the names in it: Git itself reads the trailers.
 #[test]
 fn git_reads_the_trailers_of_every_event_whatever_the_names() {
@@ -168,40 +247,9 @@ fn git_reads_the_trailers_of_every_event_whatever_the_names() {
             plan: None,
             now: Timestamp::UNIX_EPOCH,
         };
-        let steps = [told(Action::Change, name)];
-        let fight = story::Contention {
-            object: steps[0].object.clone(),
-            fields: vec![name.to_owned()],
-            manager: Some(name.to_owned()),
-            message: format!("{name}\n---\nEvent: forged"),
-            phase: story::Phase::Begun,
-        };
-        let over = story::Contention {
-            phase: story::Phase::Over,
-            ..fight.clone()
-        };
-        let none = Changes::new;
-        let mut entries = vec![
-            story::synced(&scene, &steps, State::Failed, name, none()),
-            story::drifted(&scene, &steps, none()),
-            story::reverted(&scene, &steps, none()),
-            story::contended(&scene, &fight, none()),
-            story::contended(&scene, &over, none()),
-            story::found(&scene, none()),
-            story::left(&scene, &steps, none()),
-            story::environment(&environment, None, Some(&source), Some(name), scene.now),
-            story::environment(&environment, None, Some(&source), None, scene.now),
-        ];
-        for state in [
-            State::Synced,
-            State::Waiting,
-            State::Drifted,
-            State::Blocked,
-            State::Failed,
-            State::Suspended,
-        ] {
-            entries.push(story::stands(&scene, None, state, name, none()));
-        }
+        let entries = told_of(&scene, name);
+        let events: BTreeSet<Event> = entries.iter().filter_map(|it| read(it).event()).collect();
+        assert_eq!(events, Event::all().collect(), "every event is among them");
         for entry in entries {
             let message = entry.message();
             let said = git_with_input(&["interpret-trailers", "--parse"], message.as_bytes());
@@ -216,11 +264,27 @@ fn git_reads_the_trailers_of_every_event_whatever_the_names() {
             let event = recorded.event().unwrap();
             assert!(pairs.contains(&("Event", &event.to_string())), "{message}");
             assert!(pairs.contains(&("Cause", event.cause())), "{message}");
+            let causes = pairs.iter().filter(|(key, _)| *key == "Cause");
+            assert_eq!(causes.count(), 1, "{message}");
             let control = |c: char| c.is_control() && c != '\n';
             assert!(!message.contains(control), "{message:?}");
             assert!(message.starts_with("production: "), "{message}");
         }
     }
+}
+
+#[test]
+fn words_of_older_agents_are_understood() {
+    let message = "production: shop is suspended\n\nEnvironment: production\nUnit: shop\nEvent: suspended\nCause: revision\nState: Suspended\n";
+    let author = source("Ada").author;
+    let environment = "production".parse().unwrap();
+    let time = Timestamp::UNIX_EPOCH;
+    let found = Recorded::read(&environment, revision('e'), &author, time, message);
+    assert_eq!(found.event(), Some(Event::Hold));
+    for event in Event::all() {
+        assert_eq!(event.to_string().parse(), Ok(event));
+    }
+    assert!("moon".parse::<Event>().is_err());
 }
 
 #[test]

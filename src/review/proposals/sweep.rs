@@ -7,7 +7,7 @@ use super::{ProposeError, Proposer};
 use crate::config::{self, DriftPolicy};
 use crate::forge::{PullRequest, Section, keep_comment};
 use crate::model::{Revision, UnitName};
-use crate::reconcile::Drifts;
+use crate::reconcile::{Drifts, OpenProposals};
 use crate::source::tree::GitTree;
 
 impl Proposer {
@@ -20,6 +20,7 @@ impl Proposer {
         let prefix = branch::prefix(&self.window.name);
         let pulls = self.forge.open_pull_requests(&self.branch).await?;
         self.memory.open = false;
+        let mut open = OpenProposals::new();
         for pull in pulls.into_iter().filter(|pull| !pull.head.fork) {
             let unit = pull
                 .head
@@ -28,11 +29,18 @@ impl Proposer {
                 .and_then(|name| name.parse().ok());
             let Some(unit) = unit else { continue };
             let proposed = self.read(&pull).await?;
-            match self.obsolete(base, drifts, &unit, proposed.as_ref()) {
-                Some(why) => self.close(&pull, why).await?,
-                None => self.memory.open = true,
+            if let Some(why) = self.obsolete(base, drifts, &unit, proposed.as_ref()) {
+                self.close(&pull, why).await?;
+            } else {
+                self.memory.open = true;
+                open.insert(unit, pull.number);
             }
         }
+        self.window.proposed.send_if_modified(|known| {
+            let news = *known != open;
+            *known = open;
+            news
+        });
         Ok(())
     }
 

@@ -1,0 +1,91 @@
+//! Entries of the environment as a whole: whether it follows its repository.
+
+use jiff::Timestamp;
+
+use super::super::entry::Entry;
+use super::super::event::Event;
+use super::{Changes, agent, deployer, pair, trailers};
+use crate::model::{EnvironmentName, Revision, Signature, SourceCommit};
+
+/// A revision changes nothing of the environment.
+pub fn nothing(
+    name: &EnvironmentName,
+    revision: Option<&Revision>,
+    source: Option<&SourceCommit>,
+    now: Timestamp,
+) -> Entry {
+    let subject = format!("at {}, nothing to change", short(revision));
+    let author = deployer(source, now);
+    entry(name, Event::Nothing, &subject, "", revision, author, now)
+}
+
+/// Something keeps the environment from following its repository: it stays where it is.
+pub fn stuck(
+    name: &EnvironmentName,
+    revision: Option<&Revision>,
+    why: &str,
+    now: Timestamp,
+) -> Entry {
+    stays(name, Event::Stuck, revision, why, now)
+}
+
+/// The same, because the newest commit is not signed by somebody who may.
+pub fn refused(
+    name: &EnvironmentName,
+    revision: Option<&Revision>,
+    why: &str,
+    now: Timestamp,
+) -> Entry {
+    stays(name, Event::Refused, revision, why, now)
+}
+
+/// What kept it is over: it follows its repository again, to this revision. `before` is
+/// what was wrong.
+pub fn follows(
+    name: &EnvironmentName,
+    revision: Option<&Revision>,
+    before: &str,
+    now: Timestamp,
+) -> Entry {
+    let at = short(revision);
+    let subject = format!("follows its repository again, at {at}");
+    let body = format!("What kept it from that is over:\n{before}");
+    entry(name, Event::Follows, &subject, &body, revision, None, now)
+}
+
+fn stays(
+    name: &EnvironmentName,
+    event: Event,
+    revision: Option<&Revision>,
+    why: &str,
+    now: Timestamp,
+) -> Entry {
+    let first = why.lines().next().unwrap_or(why);
+    let subject = format!("stays at {}: {first}", short(revision));
+    entry(name, event, &subject, why, revision, None, now)
+}
+
+fn entry(
+    name: &EnvironmentName,
+    event: Event,
+    subject: &str,
+    body: &str,
+    revision: Option<&Revision>,
+    author: Option<Signature>,
+    now: Timestamp,
+) -> Entry {
+    let mut trailers = trailers(name, None, event);
+    trailers.extend(revision.map(|revision| pair("Revision", revision)));
+    Entry {
+        subject: format!("{name}: {subject}"),
+        body: body.to_owned(),
+        trailers,
+        author: author.unwrap_or_else(|| agent(now)),
+        time: now,
+        changes: Changes::new(),
+    }
+}
+
+fn short(revision: Option<&Revision>) -> &str {
+    revision.map_or("no revision", Revision::short)
+}
