@@ -30,6 +30,8 @@
 //!   parsed, ten thousand of them would take gigabytes. They are parsed one at a time.
 //! - `model`, `config`, `fields`, `edit`, `health`, `plan` and the text of `record` are pure: no
 //!   clock, no file, no network, no randomness; same input, same bytes out.
+//! - A program that renders reads the files that it renders and no others, writes nothing
+//!   and reaches nothing, as far as the kernel can hold that ([`runtime::exec`]).
 //! - A Secret's values leave the process only towards the API server. Everything that is
 //!   shown or recorded has gone through [`model::mask_secret`].
 

@@ -52,6 +52,7 @@ impl ToolArgs {
     pub fn tools(&self) -> Tools {
         Tools {
             kustomize: self.kustomize.clone().or_else(|| on_path("kustomize")),
+            ..Tools::default()
         }
     }
 }

@@ -93,7 +93,8 @@ impl PullRequestArgs {
             namespace: wanted.namespace.to_owned(),
             tools: wanted.tools,
             key: key(wanted.cluster, wanted.namespace).await,
-        };
+        }
+        .for_pull(&pull);
         let prospect = foresee(&planner, &merge, &mut environments).await;
         let occasion = Occasion {
             number,

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use clap::Args;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::access::{ClusterArgs, ForgeArgs, RepositoryArgs, ToolArgs};
 use super::exit;
@@ -24,7 +24,7 @@ use crate::kube;
 use crate::model::EnvironmentName;
 use crate::runtime::admin::{self, Readiness};
 use crate::runtime::metrics::Metrics;
-use crate::runtime::{clock, shutdown};
+use crate::runtime::{clock, exec, shutdown};
 use crate::source::{Follow, Follower, SourceState};
 
 /// Examples are part of the help.
@@ -112,6 +112,7 @@ pub struct RunArgs {
 
 pub async fn run(args: RunArgs) -> anyhow::Result<u8> {
     telemetry::start();
+    warn_of_gaps();
     let data_dir = match &args.data_dir {
         Some(directory) => directory.clone(),
         None => default_data_dir()?,
@@ -191,6 +192,19 @@ pub async fn run(args: RunArgs) -> anyhow::Result<u8> {
             ended??;
             Ok(exit::SAME)
         }
+    }
+}
+
+/// Said at the start, as every render would have to say it otherwise.
+fn warn_of_gaps() {
+    const SO: &str = "what renders runs without that; kustomizations in pull requests of people who may not write to the repository are not previewed";
+    match exec::gaps() {
+        Ok(gaps) if gaps.is_empty() => {}
+        Ok(gaps) => {
+            let gaps = exec::listed(&gaps);
+            warn!("this kernel cannot keep kustomize from {gaps}: {SO}");
+        }
+        Err(error) => warn!(%error, "kustomize cannot be confined, and will not run"),
     }
 }
 

@@ -20,6 +20,7 @@ use serde_json::Value;
 
 use crate::config::{Problems, Unit, UnitType};
 use crate::model::{GroupKind, Origin, Tree, TreeError};
+use crate::runtime::exec::Unconfined;
 
 pub use error::RenderErrors;
 pub use inputs::{Inputs, inputs, places};
@@ -31,6 +32,8 @@ pub use site::{SetBy, Site, site};
 pub struct Tools {
     /// The `kustomize` to run; `None` where there is none.
     pub kustomize: Option<PathBuf>,
+    /// What becomes of them where the kernel can't confine them.
+    pub unconfined: Unconfined,
 }
 
 /// An object as a unit declares it, its namespace not yet resolved.

@@ -18,10 +18,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::patience;
-use super::prospect::{Known, Planner, foresee};
+use super::prospect::{Known, Planner, foresee, is_members};
 use super::text::{Hindrance, Prospect};
 use crate::config::{self, Previews};
-use crate::forge::{CommitStatus, Forge, ForgeError, PullRequest, Retry, Section, Standing};
+use crate::forge::{CommitStatus, Forge, ForgeError, PullRequest, Retry, Section};
 use crate::model::{Digest, EnvironmentName, Revision};
 use crate::reconcile::Window;
 use crate::runtime::clock;
@@ -290,7 +290,8 @@ impl Previewer {
             }
         };
         let began = Instant::now();
-        let prospect = self.foresee(merge).await;
+        let planner = self.planner.for_pull(pull);
+        let prospect = self.foresee(planner, merge).await;
         debug!(pull_request = pull.number, took = ?began.elapsed(), "planned");
         // What was not planned to its end is not told.
         if self.stop.is_cancelled() {
@@ -325,14 +326,14 @@ impl Previewer {
     }
 
     /// On a thread of its own: it takes a processor.
-    async fn foresee(&mut self, merge: Merge) -> Prospect {
+    async fn foresee(&mut self, planner: Planner, merge: Merge) -> Prospect {
         let mut known = std::mem::take(&mut self.memory.known);
         for window in &self.memory.windows {
             let known = known.entry(window.name.clone()).or_default();
             known.recorded = window.recorded();
             known.at_hand.view = Some(Arc::clone(&window.view));
         }
-        let (planner, stop) = (self.planner.clone(), self.stop.clone());
+        let stop = self.stop.clone();
         let thread = tokio::task::spawn_blocking(move || {
             let planning = stop.run_until_cancelled(foresee(&planner, &merge, &mut known));
             let prospect = Handle::current().block_on(planning);
@@ -350,7 +351,7 @@ impl Previewer {
 fn is_for(policy: Previews, pull: &PullRequest) -> bool {
     match policy {
         Previews::All => true,
-        Previews::Members => pull.author.standing == Standing::Member && !pull.head.fork,
+        Previews::Members => is_members(pull),
         Previews::None => false,
     }
 }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use super::text::{Hindrance, Prospect};
 use crate::config;
+use crate::forge::{PullRequest, Standing};
 use crate::kube::Cluster;
 use crate::model::{Digest, DigestKey, EnvironmentName, UnitName};
 use crate::reconcile::{AtHand, PlanEnvironment, PlannedEnvironment, Tools, plan_environment};
+use crate::runtime::exec::Unconfined;
 use crate::source::{Merge, Merged};
 
 /// What environments are planned with.
@@ -21,6 +23,26 @@ pub struct Planner {
     pub tools: Tools,
     /// For digests of Secrets' values.
     pub key: DigestKey,
+}
+
+impl Planner {
+    /// As it may plan a pull request: a stranger's files come to no program that the
+    /// kernel can't confine.
+    pub fn for_pull(&self, pull: &PullRequest) -> Self {
+        let mut planner = self.clone();
+        planner.tools.unconfined = if is_members(pull) {
+            Unconfined::Runs
+        } else {
+            Unconfined::Refused
+        };
+        planner
+    }
+}
+
+/// Whether a pull request is of somebody who may write to the repository anyway, from a
+/// branch of it.
+pub(super) fn is_members(pull: &PullRequest) -> bool {
+    pull.author.standing == Standing::Member && !pull.head.fork
 }
 
 /// What is known of an environment before it is planned.

@@ -57,6 +57,7 @@ async fn edited(
     let programs = programs.await.unwrap().unwrap();
     let tools = Tools {
         kustomize: Some(programs.path(Program::Kustomize).to_owned()),
+        ..Tools::default()
     };
     let directory = TempDir::new().unwrap();
     for (path, content) in files {

@@ -41,6 +41,7 @@ async fn build_unit(files: &[(&str, &str)], unit: &Unit) -> Result<Rendered, Ren
     let programs = programs.await.unwrap().unwrap();
     let tools = Tools {
         kustomize: Some(programs.path(Program::Kustomize).to_owned()),
+        ..Tools::default()
     };
     let directory = repository(files);
     let tree: Arc<dyn Tree> = Arc::new(DirTree::open(directory.path()).unwrap());
@@ -264,9 +265,16 @@ async fn without_kustomize_it_is_said_what_to_do() {
     let directory = repository(&[("o/kustomization.yaml", "namePrefix: x\n")]);
     let tree: Arc<dyn Tree> = Arc::new(DirTree::open(directory.path()).unwrap());
     for kustomize in [None, Some("/nowhere/kustomize".into())] {
-        let error = render(&tree, &unit(), &Tools { kustomize })
-            .await
-            .unwrap_err();
+        let error = render(
+            &tree,
+            &unit(),
+            &Tools {
+                kustomize,
+                ..Tools::default()
+            },
+        )
+        .await
+        .unwrap_err();
         let error = error.to_string();
         assert!(error.contains("install kustomize"), "{error}");
     }

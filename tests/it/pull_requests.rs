@@ -1,14 +1,17 @@
 //! What people see on the forge: a pull request says what it would do, and its merge what
 //! became of it. On the real Gitea and the real control plane.
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::time::Instant;
 
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use serde_json::Value;
 
 use crate::support::agent::Agent;
 use crate::support::git::git;
 use crate::support::gitea::{Forged, Gitea, User};
+use crate::support::programs::{Program, Programs};
 use crate::support::signed;
 use crate::support::stage::Stage;
 
@@ -65,8 +68,12 @@ impl Team {
     }
 
     fn start(&mut self) {
+        self.start_as(self.invocation());
+    }
+
+    fn start_as(&mut self, invocation: Agent) {
         let revision = self.stage.repository.revision("HEAD");
-        self.stage.start_as(self.invocation());
+        self.stage.start_as(invocation);
         self.stage.until_synced("shop", &revision);
     }
 
@@ -74,6 +81,19 @@ impl Team {
     fn propose(&self, branch: &str, path: &str, text: &str) -> (u64, String) {
         let head = self.forged.branch(branch, "Change it", &[(path, text)]);
         (self.forged.open(&self.owner, branch, branch), head)
+    }
+
+    /// A guest's branch in a fork, with a commit of these files; what to open it from, and
+    /// its head.
+    fn fork(&self, guest: &User, branch: &str, files: &[(&str, &str)]) -> (String, String) {
+        self.forged.let_in(guest, "read");
+        let path = format!("/repos/{}/deploy/forks", self.owner.name);
+        let gitea = Gitea::shared();
+        gitea.call(guest, "POST", &path, &serde_json::json!({}));
+        let fork = gitea.forged(guest, "deploy");
+        fork.repository.git(&["pull", "--quiet", "origin", "main"]);
+        let head = fork.branch(branch, "Change it", files);
+        (format!("{}:{branch}", guest.name), head)
     }
 
     /// Waits for the one comment to have a text, and gives it.
@@ -353,20 +373,11 @@ fn a_restart_writes_nothing_that_is_there() {
 fn strangers_have_no_preview_unless_the_followed_branch_says_so() {
     let mut team = Team::new("pulls-fork", "", &[("shop/a.yaml", &settings("red"))]);
     let guest = Gitea::shared().user("guest");
-    team.forged.let_in(&guest, "read");
-    let fork = Gitea::shared();
-    let fork = {
-        let path = format!("/repos/{}/deploy/forks", team.owner.name);
-        fork.call(&guest, "POST", &path, &serde_json::json!({}));
-        fork.forged(&guest, "deploy")
-    };
-    fork.repository.git(&["pull", "--quiet", "origin", "main"]);
     // Its own word does not count.
     let configuration = team.stage.configuration(&[("shop", "")]);
     let open = format!("{configuration}previews: all\n");
     let files = [("shop/a.yaml", &*settings("pink")), ("agent.yaml", &*open)];
-    let head = fork.branch("pink", "Pink", &files);
-    let from = format!("{}:pink", guest.name);
+    let (from, head) = team.fork(&guest, "pink", &files);
     let strange = team.forged.open(&guest, "Pink", &from);
     team.start();
     let (number, _) = team.propose("blue", "shop/a.yaml", &settings("blue"));
@@ -378,6 +389,55 @@ fn strangers_have_no_preview_unless_the_followed_branch_says_so() {
         .commit("Show everybody", &[("agent.yaml", &open)]);
     team.until_comment(strange, "+  color: pink");
     team.until_status(&head, "success");
+}
+
+/// On a kernel that knows no Landlock: what is started from here neither.
+fn without_landlock(test: impl FnOnce() + Send) {
+    let filter = SeccompFilter::new(
+        BTreeMap::from([(libc::SYS_landlock_create_ruleset, Vec::new())]),
+        SeccompAction::Allow,
+        SeccompAction::Errno(libc::ENOSYS.unsigned_abs()),
+        std::env::consts::ARCH.try_into().unwrap(),
+    );
+    let filter = BpfProgram::try_from(filter.unwrap()).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            seccompiler::apply_filter(&filter).unwrap();
+            test();
+        });
+    });
+}
+
+#[test]
+fn strangers_kustomizations_are_not_built_where_kustomize_cannot_be_confined() {
+    let kustomization = "resources: [a.yaml]\n";
+    let files = [
+        ("shop/a.yaml", &*settings("red")),
+        ("shop/kustomization.yaml", kustomization),
+    ];
+    let mut team = Team::new("pulls-confined", "", &files);
+    let configuration = team.stage.configuration(&[("shop", "")]);
+    let open = format!("{configuration}previews: all\n");
+    team.stage
+        .commit("Show everybody", &[("agent.yaml", &open)]);
+    team.pull();
+    let guest = Gitea::shared().user("guest");
+    let files = [("shop/a.yaml", &*settings("pink"))];
+    let (from, head) = team.fork(&guest, "pink", &files);
+    let strange = team.forged.open(&guest, "Pink", &from);
+    let (ours, _) = team.propose("blue", "shop/a.yaml", &settings("blue"));
+    let kustomize = Programs::build(&[Program::Kustomize]).unwrap();
+    without_landlock(|| {
+        let invocation = team.invocation();
+        let invocation = invocation.with_program(kustomize.path(Program::Kustomize));
+        team.start_as(invocation);
+        team.until_comment(ours, "+  color: blue");
+        let comment = team.until_comment(strange, "kustomize is not run for files of somebody");
+        assert!(comment.contains("reading other files"), "{comment}");
+        team.until_status(&head, "failure");
+        let log = team.until_log("the warning", |log| log.contains("this kernel cannot keep"));
+        assert_eq!(log.matches("this kernel cannot keep").count(), 1);
+    });
 }
 
 #[test]

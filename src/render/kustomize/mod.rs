@@ -1,5 +1,5 @@
 //! A kustomization, built by the real `kustomize` in a directory that holds nothing
-//! but what it refers to.
+//! but what it refers to, which is all that it may read.
 
 mod closure;
 mod copy;
@@ -20,7 +20,7 @@ use super::yaml;
 use super::{Found, RenderErrors, Tools, blocking};
 use crate::config::{Problem, Problems, Unit};
 use crate::model::Tree;
-use crate::runtime::exec::{self, ExecError, Limits, Program};
+use crate::runtime::exec::{self, Access, ExecError, Gap, Limits, Program};
 use closure::Closure;
 use copy::Copied;
 use origin::Origins;
@@ -95,8 +95,9 @@ fn program(prepared: &Prepared, unit: &Unit, tools: &Tools) -> Result<Program, R
         let problem = Problem::in_file(&prepared.file, "needs kustomize, which was not found");
         RenderErrors::from(problem.hint(HINT))
     })?;
-    // Nothing is fetched: remote bases are refused, and what is missed would go through
-    // a proxy where nobody listens. Without PATH there is no git either.
+    // Nothing is fetched: remote bases are refused, and what is missed has no network.
+    // Where the kernel can't keep it from that, it would go through a proxy where nobody
+    // listens. Without PATH there is no git either.
     let nowhere = "http://127.0.0.1:9";
     Ok(Program {
         executable,
@@ -107,6 +108,10 @@ fn program(prepared: &Prepared, unit: &Unit, tools: &Tools) -> Result<Program, R
             ("HTTPS_PROXY".into(), nowhere.into()),
         ],
         stdin: None,
+        access: Access::Confined {
+            read: vec![prepared.directory.path().to_owned()],
+            unconfined: tools.unconfined,
+        },
         limits: Limits::default(),
         hint: HINT,
     })
@@ -115,8 +120,10 @@ fn program(prepared: &Prepared, unit: &Unit, tools: &Tools) -> Result<Program, R
 /// What kustomize said, in terms of the repository: it only knows the copy. Where it
 /// misses a file that could not be copied, the reason for that is the answer.
 fn failure(prepared: &Prepared, error: &ExecError) -> RenderErrors {
-    let ExecError::Failed { stderr, .. } = error else {
-        return RenderErrors::of_program(&prepared.file, error);
+    let stderr = match error {
+        ExecError::Failed { stderr, .. } => stderr,
+        ExecError::Unconfined { gaps, .. } => return unconfined(&prepared.file, gaps).into(),
+        _ => return RenderErrors::of_program(&prepared.file, error),
     };
     let said = in_the_repository(stderr, prepared.directory.path());
     let mut skipped = prepared.copied.skipped_in(&said).peekable();
@@ -125,6 +132,17 @@ fn failure(prepared: &Prepared, error: &ExecError) -> RenderErrors {
     }
     let said = said.trim_start_matches("Error: ");
     Problem::in_file(&prepared.file, format!("kustomize failed: {said}")).into()
+}
+
+/// The path of the program is nothing to tell a stranger.
+fn unconfined(file: &str, gaps: &[Gap]) -> Problem {
+    let gaps = exec::listed(gaps);
+    let message = format!(
+        "kustomize is not run for files of somebody who may not write to the repository, as the kernel here cannot keep it from {gaps}"
+    );
+    Problem::in_file(file, message).hint(
+        "somebody who may write to the repository can push the same commits to a branch of it",
+    )
 }
 
 fn in_the_repository(text: &str, directory: &Path) -> String {

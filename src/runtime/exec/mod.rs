@@ -1,7 +1,10 @@
 //! Running an outside program: an explicit directory and environment, no shell, a
-//! home of its own, bounded in time, memory and output, and killed with its whole
-//! process group when a bound is hit or nobody waits for it any more.
+//! home of its own, bounded in time, memory and output, confined to the files that it
+//! needs and kept from the network, and killed with its whole process group when a bound
+//! is hit or nobody waits for it any more.
 
+mod confine;
+mod error;
 #[cfg(test)]
 mod tests;
 
@@ -15,11 +18,17 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
+use tokio::runtime::Handle;
+
+pub use confine::{Access, Gap, Unconfined, gaps};
+use confine::{Allowed, confined};
+pub use error::{ExecError, Retry, listed};
 
 /// What to run, and how.
 #[derive(Debug, Clone)]
 pub struct Program {
-    /// The executable: a path, or a name looked up on our own `PATH`.
+    /// The executable: a path, from our own directory where it is relative, or a name
+    /// looked up on our own `PATH`.
     pub executable: PathBuf,
     /// Its arguments, without its own name.
     pub arguments: Vec<OsString>,
@@ -30,6 +39,8 @@ pub struct Program {
     pub environment: Vec<(OsString, OsString)>,
     /// What it reads; nothing where `None`.
     pub stdin: Option<Vec<u8>>,
+    /// What it may touch.
+    pub access: Access,
     /// Its bounds.
     pub limits: Limits,
     /// What to do where it is missing: how to install it, which flag names it.
@@ -69,75 +80,6 @@ pub struct Output {
     pub stderr: Vec<u8>,
 }
 
-/// Why a run gave no result.
-#[derive(Debug, thiserror::Error)]
-pub enum ExecError {
-    /// The executable does not exist.
-    #[error("{program} was not found: {hint}")]
-    NotFound {
-        /// The executable asked for.
-        program: String,
-        /// What to do about it.
-        hint: &'static str,
-    },
-    /// The system could not start it, or lost it.
-    #[error("cannot run {program}")]
-    Start {
-        /// The executable asked for.
-        program: String,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// It took too long and was killed.
-    #[error("{program} did not finish within {} and was killed", humantime::format_duration(*.limit))]
-    TimedOut {
-        /// The executable.
-        program: String,
-        /// The bound.
-        limit: Duration,
-    },
-    /// It wrote too much and was killed.
-    #[error("{program} wrote more than {limit} bytes and was killed")]
-    TooMuchOutput {
-        /// The executable.
-        program: String,
-        /// The bound in bytes.
-        limit: u64,
-    },
-    /// It ended without success.
-    #[error("{program} failed with {status}: {stderr}")]
-    Failed {
-        /// The executable.
-        program: String,
-        /// `exit status: 1`, `signal: 9 (SIGKILL)`.
-        status: ExitStatus,
-        /// The end of what it wrote to standard error.
-        stderr: String,
-    },
-}
-
-/// When trying again may help.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retry {
-    /// After a while, with nothing changed.
-    Later,
-    /// Once the inputs or the installation are different.
-    WhenInputsChange,
-}
-
-impl ExecError {
-    /// When trying again may help.
-    pub fn retry(&self) -> Retry {
-        match self {
-            Self::Start { .. } | Self::TimedOut { .. } => Retry::Later,
-            Self::NotFound { .. } | Self::TooMuchOutput { .. } | Self::Failed { .. } => {
-                Retry::WhenInputsChange
-            }
-        }
-    }
-}
-
 /// Runs the program to its end. Dropping the future kills it and all it started.
 pub async fn run(program: Program) -> Result<Output, ExecError> {
     let name = program.executable.display().to_string();
@@ -146,13 +88,16 @@ pub async fn run(program: Program) -> Result<Output, ExecError> {
         source,
     };
     let home = TempDir::new().map_err(start)?;
-    let mut child = spawn(&program, home.path()).map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound if program.directory.is_dir() => ExecError::NotFound {
-            program: name.clone(),
-            hint: program.hint,
-        },
-        _ => start(source),
-    })?;
+    let mut child = match spawn(&program, home.path()) {
+        Ok(Spawned::Running(child)) => child,
+        Ok(Spawned::Not(gaps)) => {
+            return Err(ExecError::Unconfined {
+                program: name,
+                gaps,
+            });
+        }
+        Err(source) => return Err(unstarted(&program, source)),
+    };
     // Declared after the child, so dropped before it: a child that is not reaped keeps
     // its id, so nobody else's group is hit. After a clean exit the id is kept by what
     // is left of the group, or was free for microseconds.
@@ -183,16 +128,76 @@ pub async fn run(program: Program) -> Result<Output, ExecError> {
     Ok(output)
 }
 
+/// Why it did not start.
+fn unstarted(program: &Program, source: io::Error) -> ExecError {
+    let name = program.executable.display().to_string();
+    match source.kind() {
+        io::ErrorKind::NotFound if program.directory.is_dir() => ExecError::NotFound {
+            program: name,
+            hint: program.hint,
+        },
+        io::ErrorKind::PermissionDenied if program.access != Access::Open => ExecError::Denied {
+            program: name,
+            source,
+        },
+        _ => ExecError::Start {
+            program: name,
+            source,
+        },
+    }
+}
+
+/// What became of starting it.
+enum Spawned {
+    Running(Child),
+    /// It was refused, for what it can't be kept from.
+    Not(Vec<Gap>),
+}
+
+fn spawn(program: &Program, home: &Path) -> io::Result<Spawned> {
+    let executable = located(&program.executable);
+    let mut command = command(program, &executable, home);
+    let Access::Confined { read, unconfined } = &program.access else {
+        return command.spawn().map(Spawned::Running);
+    };
+    let allowed = Allowed {
+        run: &[&executable],
+        read,
+        write: &[home],
+    };
+    let runtime = Handle::current();
+    confined(&allowed, |gaps| match unconfined {
+        Unconfined::Refused if !gaps.is_empty() => Ok(Spawned::Not(gaps.to_vec())),
+        Unconfined::Refused | Unconfined::Runs => {
+            let _entered = runtime.enter();
+            command.spawn().map(Spawned::Running)
+        }
+    })
+}
+
+/// Where the executable is, so that it runs from any directory.
+fn located(executable: &Path) -> PathBuf {
+    if executable.components().count() > 1 {
+        return std::path::absolute(executable).unwrap_or_else(|_| executable.to_owned());
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .map(|directory| directory.join(executable))
+        .find(|candidate| candidate.is_file())
+        .unwrap_or_else(|| executable.to_owned())
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "this is the function that the others are told to use"
 )]
-fn spawn(program: &Program, home: &Path) -> io::Result<Child> {
+fn command(program: &Program, executable: &Path, home: &Path) -> Command {
     let stdin = match program.stdin {
         Some(_) => Stdio::piped(),
         None => Stdio::null(),
     };
-    Command::new(&program.executable)
+    let mut command = Command::new(executable);
+    command
         .args(&program.arguments)
         .current_dir(&program.directory)
         .env_clear()
@@ -208,8 +213,8 @@ fn spawn(program: &Program, home: &Path) -> io::Result<Child> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
+        .kill_on_drop(true);
+    command
 }
 
 /// Why a run was given up.

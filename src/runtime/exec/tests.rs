@@ -13,6 +13,7 @@ fn shell(script: &str, directory: &Path) -> Program {
         directory: directory.to_owned(),
         environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
         stdin: None,
+        access: Access::Open,
         limits: Limits::default(),
         hint: "install a shell",
     }
