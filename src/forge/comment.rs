@@ -98,10 +98,7 @@ pub async fn keep_comment(
             }
         }
         for double in &doubles {
-            match forge.delete_comment(number, double.id).await {
-                Err(ForgeError::NotFound { .. }) => {}
-                deleted => deleted?,
-            }
+            forge.delete_comment(number, double.id).await?;
         }
         if wanted == stand && doubles.is_empty() {
             return Ok(kept);

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use http::Method;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::address::{ForgeAddress, ForgeKind};
@@ -256,8 +255,7 @@ impl Forge for Gitea {
         Box::pin(async move {
             let path = self.path(&format!("/pulls/{number}"));
             let body = json!({"title": title, "body": text});
-            let done = self.http.write::<IgnoredAny>(Method::PATCH, &path, &body);
-            done.await.map(drop)
+            self.http.tell(Method::PATCH, &path, &body).await
         })
     }
 
@@ -265,8 +263,7 @@ impl Forge for Gitea {
         Box::pin(async move {
             let path = self.path(&format!("/pulls/{number}"));
             let body = json!({"state": "closed"});
-            let done = self.http.write::<IgnoredAny>(Method::PATCH, &path, &body);
-            done.await.map(drop)
+            self.http.tell(Method::PATCH, &path, &body).await
         })
     }
 
@@ -304,8 +301,7 @@ impl Forge for Gitea {
         Box::pin(async move {
             let path = self.path(&format!("/issues/comments/{id}"));
             let body = json!({"body": text});
-            let done = self.http.write::<IgnoredAny>(Method::PATCH, &path, &body);
-            done.await.map(drop)
+            self.http.tell(Method::PATCH, &path, &body).await
         })
     }
 
@@ -344,8 +340,7 @@ impl Forge for Gitea {
                 "description": status.description,
                 "target_url": status.url.as_deref().unwrap_or_default(),
             });
-            let done = self.http.write::<IgnoredAny>(Method::POST, &path, &body);
-            done.await.map(drop)
+            self.http.tell(Method::POST, &path, &body).await
         })
     }
 

@@ -3,7 +3,6 @@
 mod wire;
 
 use http::{HeaderName, HeaderValue, Method};
-use serde::de::IgnoredAny;
 use serde_json::json;
 
 use self::wire::{Branch, Combined, Deployed, Note, Permission, Pull, Status, User};
@@ -222,8 +221,7 @@ impl Forge for GitHub {
         Box::pin(async move {
             let path = self.path(&format!("/pulls/{number}"));
             let body = json!({"title": title, "body": text});
-            let done = self.http.write::<IgnoredAny>(Method::PATCH, &path, &body);
-            done.await.map(drop)
+            self.http.tell(Method::PATCH, &path, &body).await
         })
     }
 
@@ -231,8 +229,7 @@ impl Forge for GitHub {
         Box::pin(async move {
             let path = self.path(&format!("/pulls/{number}"));
             let body = json!({"state": "closed"});
-            let done = self.http.write::<IgnoredAny>(Method::PATCH, &path, &body);
-            done.await.map(drop)
+            self.http.tell(Method::PATCH, &path, &body).await
         })
     }
 
@@ -263,8 +260,7 @@ impl Forge for GitHub {
         Box::pin(async move {
             let path = self.path(&format!("/issues/comments/{id}"));
             let body = json!({"body": text});
-            let done = self.http.write::<IgnoredAny>(Method::PATCH, &path, &body);
-            done.await.map(drop)
+            self.http.tell(Method::PATCH, &path, &body).await
         })
     }
 
@@ -297,8 +293,7 @@ impl Forge for GitHub {
                 "description": status.description,
                 "target_url": status.url,
             });
-            let done = self.http.write::<IgnoredAny>(Method::POST, &path, &body);
-            done.await.map(drop)
+            self.http.tell(Method::POST, &path, &body).await
         })
     }
 
@@ -317,8 +312,7 @@ impl Forge for GitHub {
                 "auto_inactive": true,
             });
             let path = self.path(&format!("/deployments/{id}/statuses"));
-            let done = self.http.write::<IgnoredAny>(Method::POST, &path, &body);
-            done.await.map(drop)
+            self.http.tell(Method::POST, &path, &body).await
         })
     }
 

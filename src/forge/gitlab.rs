@@ -2,7 +2,6 @@
 
 use http::Method;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::address::{ForgeAddress, ForgeKind};
@@ -207,8 +206,7 @@ impl Forge for GitLab {
         Box::pin(async move {
             let path = self.path(&format!("/merge_requests/{number}"));
             let body = json!({"title": title, "description": text});
-            let done = self.http.write::<IgnoredAny>(Method::PUT, &path, &body);
-            done.await.map(drop)
+            self.http.tell(Method::PUT, &path, &body).await
         })
     }
 
@@ -216,8 +214,7 @@ impl Forge for GitLab {
         Box::pin(async move {
             let path = self.path(&format!("/merge_requests/{number}"));
             let body = json!({"state_event": "close"});
-            let done = self.http.write::<IgnoredAny>(Method::PUT, &path, &body);
-            done.await.map(drop)
+            self.http.tell(Method::PUT, &path, &body).await
         })
     }
 
@@ -247,8 +244,7 @@ impl Forge for GitLab {
         Box::pin(async move {
             let path = self.path(&format!("/merge_requests/{number}/notes/{id}"));
             let body = json!({"body": text});
-            let done = self.http.write::<IgnoredAny>(Method::PUT, &path, &body);
-            done.await.map(drop)
+            self.http.tell(Method::PUT, &path, &body).await
         })
     }
 
@@ -283,8 +279,7 @@ impl Forge for GitLab {
                 "description": status.description,
                 "target_url": status.url,
             });
-            let done = self.http.write::<IgnoredAny>(Method::POST, &path, &body);
-            match done.await.map(drop) {
+            match self.http.tell(Method::POST, &path, &body).await {
                 // A status can't go from a state to the same one; its text stays then.
                 Err(ForgeError::Refused { message, .. })
                     if message.contains("Cannot transition status") =>
@@ -307,14 +302,12 @@ impl Forge for GitLab {
                 .into_iter()
                 .find(|known| known.sha == revision.as_str());
             let status = state(deployment.state);
-            let done = match known {
-                Some(known) if known.status == status => return Ok(()),
+            match known {
+                Some(known) if known.status == status => Ok(()),
                 Some(known) => {
                     let path = self.path(&format!("/deployments/{}", known.id));
                     let body = json!({"status": status});
-                    self.http
-                        .write::<IgnoredAny>(Method::PUT, &path, &body)
-                        .await
+                    self.http.tell(Method::PUT, &path, &body).await
                 }
                 None => {
                     let body = json!({
@@ -325,12 +318,9 @@ impl Forge for GitLab {
                         "status": status,
                     });
                     let path = self.path("/deployments");
-                    self.http
-                        .write::<IgnoredAny>(Method::POST, &path, &body)
-                        .await
+                    self.http.tell(Method::POST, &path, &body).await
                 }
-            };
-            done.map(drop)
+            }
         })
     }
 

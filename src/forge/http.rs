@@ -126,10 +126,30 @@ impl Http {
         path: &str,
         body: &Value,
     ) -> Result<T, ForgeError> {
+        let answer = self.written(&method, path, body).await?;
+        self.parse(&answer, &method, path)
+    }
+
+    /// A write whose answer tells nothing new.
+    pub(super) async fn tell(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> Result<(), ForgeError> {
+        self.written(&method, path, body).await.map(drop)
+    }
+
+    async fn written(
+        &self,
+        method: &Method,
+        path: &str,
+        body: &Value,
+    ) -> Result<Vec<u8>, ForgeError> {
         let url = format!("{}{path}", self.api);
         let request = self.client.request(method.clone(), url).json(body);
-        let (_, answer) = self.send(request, &method, path).await?;
-        self.parse(&answer, &method, path)
+        let (_, answer) = self.send(request, method, path).await?;
+        Ok(answer)
     }
 
     /// Removes something, if it is there.
