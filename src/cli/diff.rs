@@ -12,18 +12,17 @@ use clap::Args;
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::access::{ClusterArgs, ToolArgs};
+use super::access::{ClusterArgs, RepositoryArgs, ToolArgs};
 use super::exit;
 use super::output::{self, BOLD, DIM, Format, GREEN, RED, YELLOW, progress};
 use super::pull_request::{self, PullRequestArgs};
-use super::records::NameArgs;
+use super::records::PlaceArgs;
 use super::tree::{TreeArgs, WorkingTree};
 use crate::config;
 use crate::kube::{self, Cluster};
-use crate::model::{Digest, DigestKey, EnvironmentName, UnitName};
+use crate::model::{DigestKey, EnvironmentName, UnitName};
 use crate::plan::{self, Action, Blocked, Checked, ForeignField, Plan, Standing, Step};
 use crate::reconcile::{self, AtHand, PlannedEnvironment};
-use crate::record::{BranchPattern, RecordView};
 use crate::runtime::random;
 use crate::source::{Checkout, verify};
 
@@ -36,7 +35,7 @@ const EXAMPLES: &str = "Examples:
   agent diff --recorded                    against the record: needs no cluster
 
 With --recorded, live is what the record says that it was last: fetch the branch
-live/ENVIRONMENT before. Values of Secrets are not compared, since it has only
+live/ENVIRONMENT before, or name the record's own repository with --record-repo. Values of Secrets are not compared, since it has only
 digests of them; spellings (1000m for 1) and the server's defaults are taken for
 no difference; and what others have added is not shown.
 
@@ -65,13 +64,19 @@ pub struct DiffArgs {
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
     #[command(flatten)]
-    record: NameArgs,
+    record: PlaceArgs,
     #[command(flatten)]
     cluster: ClusterArgs,
     #[command(flatten)]
     tools: ToolArgs,
     #[command(flatten)]
     pull_request: PullRequestArgs,
+}
+
+impl DiffArgs {
+    fn access(&self) -> &RepositoryArgs {
+        &self.pull_request.repository
+    }
 }
 
 pub async fn run(args: DiffArgs) -> anyhow::Result<u8> {
@@ -126,7 +131,10 @@ async fn once(args: &DiffArgs, cluster: &Arc<Cluster>) -> anyhow::Result<u8> {
             namespace: &args.cluster.namespace,
             tools: &tools,
             key,
-            recorded: recorded(&tree.root, &environment.name, &args.record.names),
+            recorded: args
+                .record
+                .last_declared(args.access(), &tree.root, &environment.name)
+                .await,
             at_hand: &mut at_hand,
         });
         let mut plan = plan
@@ -164,7 +172,7 @@ async fn pull_request(args: &DiffArgs, number: u64, cluster: &Arc<Cluster>) -> a
         cluster,
         namespace: &args.cluster.namespace,
         tools: args.tools.tools(),
-        branches: &args.record.names,
+        record: &args.record,
     };
     let looked = args.pull_request.look(number, wanted).await;
     drop(shown);
@@ -202,22 +210,6 @@ fn code(planned: &[(EnvironmentName, PlannedEnvironment)]) -> u8 {
 fn refused(tree: &WorkingTree) -> Option<String> {
     let checkout = Checkout::discover(&tree.root)?;
     verify::refusal(&checkout.repository, tree.revision.as_ref()?)
-}
-
-/// What the record says that each unit declared when it was last synced. Without a
-/// record at hand, nothing.
-pub(super) fn recorded(
-    root: &Path,
-    environment: &EnvironmentName,
-    names: &BranchPattern,
-) -> BTreeMap<UnitName, Digest> {
-    let view = Checkout::discover(root).and_then(|checkout| {
-        RecordView::in_repository(&checkout.repository, environment, names).ok()?
-    });
-    let status = view.and_then(|view| view.status().ok()?);
-    status
-        .map(|status| status.owned_desired())
-        .unwrap_or_default()
 }
 
 /// Whether a unit lies in a directory of the repository, or around it. One that has left

@@ -10,6 +10,7 @@ use tracing::warn;
 
 use super::access::{ForgeArgs, RepositoryArgs};
 use super::output;
+use super::records::PlaceArgs;
 use crate::config;
 use crate::forge::{Forge, Kept, PullRequest, keep_comment};
 use crate::kube::{self, Cluster};
@@ -45,7 +46,7 @@ pub struct Wanted<'a> {
     pub cluster: &'a Arc<Cluster>,
     pub namespace: &'a str,
     pub tools: Tools,
-    pub branches: &'a BranchPattern,
+    pub record: &'a PlaceArgs,
 }
 
 /// What merging a pull request would do.
@@ -79,8 +80,10 @@ impl PullRequestArgs {
             Merge::Conflict(_) => wanted.environments.to_vec(),
         };
         let records = scratch.path().join("record.git");
+        let elsewhere = wanted.record.elsewhere(&self.repository)?;
+        let record = elsewhere.as_ref().unwrap_or(&remote);
         let known = |name: EnvironmentName| {
-            let recorded = recorded(&remote, &name, wanted.branches, &records);
+            let recorded = recorded(record, &name, &wanted.record.names, &records);
             let known = Known {
                 recorded,
                 ..Known::default()

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use super::access::RepositoryArgs;
 use super::exit;
 use super::output::{print, progress};
-use super::records::{NameArgs, RecordArgs};
+use super::records::{PlaceArgs, RecordArgs};
 use crate::model::EnvironmentName;
 use crate::record::notes_ref;
 use crate::source::Checkout;
@@ -45,7 +45,7 @@ pub struct RebuildArgs {
     #[arg(long)]
     push: bool,
     #[command(flatten)]
-    names: NameArgs,
+    place: PlaceArgs,
     #[command(flatten)]
     repository: RepositoryArgs,
 }
@@ -72,7 +72,7 @@ fn rebuild(args: RebuildArgs) -> anyhow::Result<String> {
     let records = RecordArgs {
         environment: args.environment,
         repo: None,
-        names: args.names,
+        place: args.place,
         repository: args.repository,
     };
     let records = records.of_checkout(&checkout)?;
@@ -80,7 +80,8 @@ fn rebuild(args: RebuildArgs) -> anyhow::Result<String> {
     let mut text = String::new();
     for view in &records.views {
         let name = view.environment();
-        let Some((tip, same, count)) = view.rebuild_notes()? else {
+        let into = &checkout.repository;
+        let Some((tip, same, count)) = view.rebuild_notes(into)? else {
             let _ = writeln!(text, "{name}: the record tells of no source commit");
             continue;
         };
@@ -90,7 +91,7 @@ fn rebuild(args: RebuildArgs) -> anyhow::Result<String> {
         let _ = write!(text, "{name}: notes on {count} {commits}{how}, {reference}");
         if args.push {
             let origin = origin.as_ref().context("the checkout has no `origin`")?;
-            view.push_notes(origin, tip)?;
+            view.push_notes(into, origin, tip)?;
             text.push_str(", pushed");
         }
         text.push('\n');

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::access::{ClusterArgs, ForgeArgs, RepositoryArgs, ToolArgs};
 use super::exit;
-use super::records::NameArgs;
+use super::records::PlaceArgs;
 use super::serve::Start;
 use super::telemetry;
 use super::verify::{SigningArgs, VerifyArgs};
@@ -69,16 +69,8 @@ pub struct RunArgs {
     /// Where the mirror of the repository and the record are kept [default: a directory of the user's cache]
     #[arg(long, env = "AGENT_DATA_DIR", value_name = "DIR")]
     pub(super) data_dir: Option<PathBuf>,
-    /// The repository that the record goes to [default: the environment repository]
-    #[arg(
-        long,
-        env = "AGENT_RECORD_REPO",
-        hide_env_values = true,
-        value_name = "URL"
-    )]
-    pub(super) record_repo: Option<String>,
     #[command(flatten)]
-    pub(super) record: NameArgs,
+    pub(super) record: PlaceArgs,
     /// Where to serve /livez, /readyz and /metrics, such as 127.0.0.1:8080
     #[arg(long, env = "AGENT_ADMIN_ADDR", value_name = "ADDRESS")]
     pub(super) admin_addr: Option<SocketAddr>,

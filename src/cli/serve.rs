@@ -285,10 +285,8 @@ impl Start<'_> {
 
     /// Where the record goes.
     fn record(&self) -> anyhow::Result<Remote> {
-        match &self.args.record_repo {
-            Some(address) => self.args.repository.remote(address),
-            None => Ok(self.remote.clone()),
-        }
+        let elsewhere = self.args.record.elsewhere(&self.args.repository)?;
+        Ok(elsewhere.unwrap_or_else(|| self.remote.clone()))
     }
 
     async fn open_journal(&self, name: &EnvironmentName) -> anyhow::Result<Journal> {

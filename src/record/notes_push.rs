@@ -159,33 +159,40 @@ impl PushedNotes {
 }
 
 impl RecordView {
-    /// Makes an environment's notes anew in the repository that the record was read from;
-    /// gives the commit that the ref has now, whether it had it before, and how many
+    /// Makes an environment's notes anew in a repository on this disk; gives the commit that the ref has now, whether it had it before, and how many
     /// commits have a note.
     ///
     /// # Errors
     /// When the record can't be read or the notes not be written.
-    pub fn rebuild_notes(&self) -> Result<Option<(Oid, bool, usize)>, ViewError> {
+    pub fn rebuild_notes(&self, into: &Path) -> Result<Option<(Oid, bool, usize)>, ViewError> {
+        let into = open(into)?;
         let mut notes = NotesBranch::new(&self.branch);
-        notes.take(self, &self.repository, &[])?;
+        notes.take(self, &into, &[])?;
         let Some(tip) = notes.tip() else {
             return Ok(None);
         };
         let reference = notes_ref(&self.environment);
-        let before = self.repository.refname_to_id(&reference).ok();
-        let pointed = self.repository.reference(&reference, tip, true, "notes");
+        let before = into.refname_to_id(&reference).ok();
+        let pointed = into.reference(&reference, tip, true, "notes");
         pointed.map_err(|error| self.failed(error))?;
         Ok(Some((tip, before == Some(tip), notes.count())))
     }
 
-    /// Pushes notes that were made anew.
+    /// Pushes notes that were made anew in a repository on this disk.
     ///
     /// # Errors
     /// What kept them from the remote.
-    pub fn push_notes(&self, remote: &Remote, tip: Oid) -> Result<(), NotesError> {
+    pub fn push_notes(&self, from: &Path, remote: &Remote, tip: Oid) -> Result<(), NotesError> {
         let reference = notes_ref(&self.environment);
-        send(&self.repository, remote, &reference, tip)
+        send(&open(from)?, remote, &reference, tip)
     }
+}
+
+fn open(path: &Path) -> Result<Repository, ViewError> {
+    Repository::open(path).map_err(|source| ViewError::Open {
+        path: path.display().to_string(),
+        source,
+    })
 }
 
 /// The ref is the agent's alone: what is there and isn't ours is written over.

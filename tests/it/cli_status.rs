@@ -169,7 +169,7 @@ fn repository_tip(repository: &Repository) -> String {
 fn what_is_not_recorded_is_told_with_what_to_do() {
     let repository = Repository::with(&[("README.md", "")]);
     let nothing = status(&repository.work(), &[]);
-    assert_shown!(nothing.stderr, @"error: [work] holds no record of any environment; `agent run --repo URL --environment NAME` writes one, to its branch live/NAME");
+    assert_shown!(nothing.stderr, @"error: [work] holds no record of any environment; `agent run --repo URL --environment NAME` writes one, to its branch live/NAME. If it has a --record-repo, give that here too");
     assert_eq!((nothing.code, nothing.stdout.as_str()), (Some(2), ""));
 
     record(&repository, "staging", &staging("Synced", ""));

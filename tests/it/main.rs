@@ -56,6 +56,7 @@ mod pull_requests;
 mod random_edits;
 mod readiness;
 mod readme;
+mod record_elsewhere;
 mod record_is_signed;
 mod record_is_the_log;
 mod remote_outage;

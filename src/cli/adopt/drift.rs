@@ -38,7 +38,10 @@ pub(super) async fn adopt(
         &mut cache,
     )
     .await;
-    let recorded = super::super::diff::recorded(&tree.root, &environment.name, &args.record.names);
+    let recorded = args
+        .record
+        .last_declared(&args.repository, &tree.root, &environment.name)
+        .await;
     let mut found = Found::default();
     // Units may share files: each begins with what was written for those before it.
     let mut files = Arc::clone(&tree.tree);

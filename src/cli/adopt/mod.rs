@@ -10,9 +10,9 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use similar::TextDiff;
 
-use super::access::{ClusterArgs, ToolArgs};
+use super::access::{ClusterArgs, RepositoryArgs, ToolArgs};
 use super::output::{GREEN, RED, print};
-use super::records::NameArgs;
+use super::records::PlaceArgs;
 use super::tree::{TreeArgs, WorkingTree};
 use crate::config::{self, Resolved};
 use crate::edit::{EditedTree, Others};
@@ -49,7 +49,9 @@ pub struct AdoptArgs {
     #[arg(long, env = "AGENT_ENVIRONMENT", value_name = "NAME")]
     environment: Option<EnvironmentName>,
     #[command(flatten)]
-    record: NameArgs,
+    record: PlaceArgs,
+    #[command(flatten)]
+    repository: RepositoryArgs,
     #[command(flatten)]
     cluster: ClusterArgs,
     #[command(flatten)]

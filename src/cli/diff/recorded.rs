@@ -1,12 +1,16 @@
 //! `agent diff --recorded`: the same plan, for a cluster that is as its record says.
 
+use std::path::Path;
+
 use anyhow::bail;
 
 use super::{DiffArgs, environments, touches};
 use crate::cli::output::{DIM, ago};
+use crate::cli::records::Records;
+use crate::config;
 use crate::model::{DigestKey, EnvironmentName};
 use crate::reconcile::{self, PlannedEnvironment};
-use crate::record::RecordView;
+use crate::record::{BranchPattern, RecordView};
 use crate::runtime::{clock, random};
 use crate::source::Checkout;
 
@@ -15,21 +19,12 @@ pub(super) async fn plans(
     args: &DiffArgs,
 ) -> anyhow::Result<Vec<(EnvironmentName, PlannedEnvironment)>> {
     let tree = args.tree.open()?;
-    let (tools, names) = (args.tools.tools(), &args.record.names);
+    let tools = args.tools.tools();
+    let wanted = environments(&args.environment, &tree.resolved)?;
+    let records = records(args, &tree.root, &wanted).await?;
     let mut planned = Vec::new();
-    for environment in &environments(&args.environment, &tree.resolved)? {
+    for (environment, record) in wanted.iter().zip(&records.views) {
         let name = &environment.name;
-        let checkout = Checkout::discover(&tree.root);
-        let view = match &checkout {
-            Some(checkout) => RecordView::in_repository(&checkout.repository, name, names)?,
-            None => None,
-        };
-        let Some(record) = view else {
-            let branch = names.of(name);
-            bail!(
-                "there is no record of {name} in this clone; fetch it: git fetch origin '+refs/heads/{branch}:refs/remotes/origin/{branch}'"
-            );
-        };
         let (entry, age) = (record.tip(), ago(record.time()?, clock::now()));
         anstream::eprintln!(
             "{DIM}{name}: compared with the record, whose last entry, {}, is from {age}{DIM:#}",
@@ -41,7 +36,7 @@ pub(super) async fn plans(
             revision: tree.revision.clone(),
             namespace: &args.cluster.namespace,
             tools: &tools,
-            record: &record,
+            record,
             key: DigestKey::new(random::bytes()),
         })
         .await?;
@@ -51,4 +46,49 @@ pub(super) async fn plans(
         planned.push((name.clone(), plan));
     }
     Ok(planned)
+}
+
+/// The record of each environment, in their order: from its own repository, or as the
+/// checkout has it.
+async fn records(
+    args: &DiffArgs,
+    root: &Path,
+    wanted: &[config::Environment],
+) -> anyhow::Result<Records> {
+    let (place, access) = (args.record.clone(), args.access().clone());
+    let names: Vec<EnvironmentName> = wanted.iter().map(|it| it.name.clone()).collect();
+    let root = root.to_owned();
+    tokio::task::spawn_blocking(move || {
+        let mut records = match place.open_elsewhere(&access, &names)? {
+            Some(records) => records,
+            None => in_checkout(&place.names, &root, &names)?,
+        };
+        let at = |view: &RecordView| names.iter().position(|it| it == view.environment());
+        records.views.sort_by_key(at);
+        Ok(records)
+    })
+    .await?
+}
+
+fn in_checkout(
+    branches: &BranchPattern,
+    root: &Path,
+    names: &[EnvironmentName],
+) -> anyhow::Result<Records> {
+    let checkout = Checkout::discover(root);
+    let mut views = Vec::new();
+    for name in names {
+        let view = match &checkout {
+            Some(checkout) => RecordView::in_repository(&checkout.repository, name, branches)?,
+            None => None,
+        };
+        let Some(view) = view else {
+            let branch = branches.of(name);
+            bail!(
+                "there is no record of {name} in this clone; fetch it: git fetch origin '+refs/heads/{branch}:refs/remotes/origin/{branch}', or name the repository that it is in with --record-repo"
+            );
+        };
+        views.push(view);
+    }
+    Ok(Records::at_hand(views))
 }

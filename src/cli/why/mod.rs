@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::access::{ClusterArgs, RepositoryArgs, ToolArgs};
 use super::exit;
 use super::output::{Format, print, progress, warn};
-use super::records::{NameArgs, RecordArgs, Records};
+use super::records::{PlaceArgs, RecordArgs, Records};
 use crate::config::{self, FieldPath};
 use crate::kube::{self, Cluster};
 use crate::model::{Desired, EnvironmentName, Manager, ObjectId, Origin, Revision, Tree, UnitName};
@@ -69,7 +69,7 @@ pub struct WhyArgs {
     #[command(flatten)]
     tools: ToolArgs,
     #[command(flatten)]
-    names: NameArgs,
+    place: PlaceArgs,
     #[command(flatten)]
     repository: RepositoryArgs,
 }
@@ -200,7 +200,7 @@ fn records(args: &WhyArgs, checkout: &Checkout) -> Option<Records> {
     let wanted = RecordArgs {
         environment: Vec::new(),
         repo: None,
-        names: args.names.clone(),
+        place: args.place.clone(),
         repository: args.repository.clone(),
     };
     match wanted.of_checkout(checkout) {

@@ -118,7 +118,8 @@ fn they_are_the_same_commits_however_they_are_made() {
     );
 
     // In one go, and from the record alone.
-    let rebuilt = story.view().rebuild_notes().unwrap().unwrap();
+    let into = story.record.path();
+    let rebuilt = story.view().rebuild_notes(into).unwrap().unwrap();
     assert_eq!(rebuilt, (tip, true, 5));
     // By a process that has nothing but what the remote has.
     let elsewhere = story.scratch.directory.path().join("elsewhere");
@@ -127,7 +128,11 @@ fn they_are_the_same_commits_however_they_are_made() {
     story.goes_on(1);
     fresh.push().unwrap();
     assert_eq!(
-        story.view().rebuild_notes().unwrap().unwrap(),
+        story
+            .view()
+            .rebuild_notes(story.record.path())
+            .unwrap()
+            .unwrap(),
         (story.notes_tip(), true, 6)
     );
     // It has not made the old ones again.
