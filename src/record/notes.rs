@@ -2,7 +2,7 @@
 //! They are made from the record's entries alone, oldest first, and the same entries make
 //! the same notes. Pure.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
@@ -15,8 +15,8 @@ use crate::model::{Revision, UnitName};
 /// How many units a note names.
 const NAMED: usize = 50;
 
-/// How many source commits are kept in mind. One that comes back after so many others
-/// gets a note that begins anew.
+/// How much is kept in mind: units of source commits, each of which counts for one at
+/// least. A commit that comes back after so many others gets a note that begins anew.
 const MOST: usize = 1_000;
 
 /// What the entries so far make of each source commit.
@@ -24,8 +24,8 @@ const MOST: usize = 1_000;
 pub struct Notes {
     branch: String,
     revisions: BTreeMap<Revision, Note>,
-    /// The same, the one that came first at the front.
-    order: VecDeque<Revision>,
+    /// The same, the one that came first in front.
+    order: Vec<Revision>,
     /// How many have ever got a note.
     count: usize,
     /// The revision that a unit is on its way to.
@@ -67,7 +67,7 @@ impl Notes {
         Self {
             branch: branch.to_owned(),
             revisions: BTreeMap::new(),
-            order: VecDeque::new(),
+            order: Vec::new(),
             count: 0,
             under_way: BTreeMap::new(),
         }
@@ -195,24 +195,32 @@ impl Notes {
         changed
     }
 
-    /// The note of a revision, which may be new. Then the oldest one that no unit is on
-    /// its way to is let go of.
+    /// The note of a revision, which may be new. Then the oldest ones that no unit is on
+    /// its way to are let go of.
     fn note(&mut self, revision: &Revision) -> &mut Note {
         if !self.revisions.contains_key(revision) {
             self.count += 1;
-            self.order.push_back(revision.clone());
-            let awaited = |it: &Revision| self.under_way.values().any(|way| way == it);
-            if self.order.len() > MOST
-                && let Some(at) = self
-                    .order
-                    .iter()
-                    .position(|it| it != revision && !awaited(it))
-                && let Some(oldest) = self.order.remove(at)
-            {
-                self.revisions.remove(&oldest);
-            }
+            self.order.push(revision.clone());
+            self.forget(revision);
         }
         self.revisions.entry(revision.clone()).or_default()
+    }
+
+    fn forget(&mut self, but: &Revision) {
+        let weight = |note: &Note| note.units.len().max(1);
+        let mut weigh: usize = self.revisions.values().map(weight).sum();
+        if weigh < MOST {
+            return;
+        }
+        let awaited: BTreeSet<&Revision> = self.under_way.values().collect();
+        let revisions = &mut self.revisions;
+        self.order.retain(|revision| {
+            let kept = weigh < MOST || revision == but || awaited.contains(revision);
+            if !kept && let Some(note) = revisions.remove(revision) {
+                weigh -= weight(&note);
+            }
+            kept
+        });
     }
 
     /// A unit that was on its way to one revision goes to another.

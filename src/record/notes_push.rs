@@ -159,8 +159,8 @@ impl PushedNotes {
 }
 
 impl RecordView {
-    /// Makes an environment's notes anew in a repository on this disk; gives the commit that the ref has now, whether it had it before, and how many
-    /// commits have a note.
+    /// Makes an environment's notes anew in a repository on this disk; gives the commit that
+    /// the ref has now, whether it had it before, and how many commits have a note.
     ///
     /// # Errors
     /// When the record can't be read or the notes not be written.

@@ -149,25 +149,37 @@ fn a_note_of_many_units_is_bounded() {
     assert_eq!(notes.count(), 1);
 }
 
+fn of_revision(at: usize, unit: &str, state: State) -> Recorded {
+    let mut entry = entry(0, Event::Sync, Some(unit), Some(state), 'a', None);
+    if let Some(facts) = &mut entry.facts {
+        facts.revision = Some(format!("{at:040x}").parse().unwrap());
+    }
+    entry
+}
+
 #[test]
 fn what_is_kept_in_mind_is_bounded_but_not_what_is_awaited() {
     let mut notes = Notes::new("live/staging");
-    let mut take = |at: usize, unit: &str, state: State| {
-        let mut entry = entry(0, Event::Sync, Some(unit), Some(state), 'a', None);
-        if let Some(facts) = &mut entry.facts {
-            facts.revision = Some(format!("{at:040x}").parse().unwrap());
-        }
-        notes.take(&entry)
-    };
-    take(0, "slow", State::Progressing);
+    notes.take(&of_revision(0, "slow", State::Progressing));
     for at in 1..=MOST + 10 {
-        take(at, "web", State::Synced);
+        notes.take(&of_revision(at, "web", State::Synced));
     }
-    let ended = take(0, "slow", State::Synced);
+    let ended = notes.take(&of_revision(0, "slow", State::Synced));
     let text: Vec<&String> = ended.values().collect();
     assert!(
         text[0].starts_with("slow: deployed 2026-09-21T14:13:20Z, healthy"),
         "{text:?}"
     );
     assert_eq!((notes.count(), notes.revisions.len()), (MOST + 11, MOST));
+}
+
+#[test]
+fn commits_of_many_units_weigh_more() {
+    let mut notes = Notes::new("live/staging");
+    for at in 0..10 {
+        for unit in 0..MOST / 2 {
+            notes.take(&of_revision(at, &format!("u{unit}"), State::Synced));
+        }
+    }
+    assert_eq!((notes.count(), notes.revisions.len()), (10, 2));
 }

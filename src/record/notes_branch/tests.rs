@@ -118,7 +118,7 @@ fn they_are_the_same_commits_however_they_are_made() {
     );
 
     // In one go, and from the record alone.
-    let into = story.record.path();
+    let into = &story.scratch.repository;
     let rebuilt = story.view().rebuild_notes(into).unwrap().unwrap();
     assert_eq!(rebuilt, (tip, true, 5));
     // By a process that has nothing but what the remote has.
@@ -130,7 +130,7 @@ fn they_are_the_same_commits_however_they_are_made() {
     assert_eq!(
         story
             .view()
-            .rebuild_notes(story.record.path())
+            .rebuild_notes(&story.scratch.repository)
             .unwrap()
             .unwrap(),
         (story.notes_tip(), true, 6)
