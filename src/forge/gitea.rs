@@ -14,7 +14,7 @@ use super::http::Http;
 use super::token::ForgeToken;
 use super::types::{
     Author, Closed, Comment, CommitStatus, Deployment, Head, NewPullRequest, PullRequest,
-    PullState, Standing, StatusState,
+    PullState, Standing, StatusState, newest,
 };
 use super::{Answer, Forge};
 use crate::model::Revision;
@@ -316,14 +316,8 @@ impl Forge for Gitea {
         Box::pin(async move {
             let path = self.path(&format!("/commits/{revision}/statuses?limit=50"));
             let found: Vec<Status> = self.http.list(&path).await?;
-            let mut newest: BTreeMap<String, Status> = BTreeMap::new();
-            for status in found {
-                let before = newest.get(&status.context);
-                if before.is_none_or(|before| before.id < status.id) {
-                    newest.insert(status.context.clone(), status);
-                }
-            }
-            Ok(newest.into_values().filter_map(Status::taken).collect())
+            let found = newest(found, |status| (status.id, status.context.clone()));
+            Ok(found.into_iter().filter_map(Status::taken).collect())
         })
     }
 

@@ -10,7 +10,7 @@ use super::http::{Http, encoded};
 use super::token::ForgeToken;
 use super::types::{
     Author, Closed, Comment, CommitStatus, Deployment, Head, NewPullRequest, PullRequest,
-    PullState, Standing, StatusState,
+    PullState, Standing, StatusState, newest,
 };
 use super::{Answer, Forge};
 use crate::model::Revision;
@@ -45,8 +45,8 @@ struct Request {
     merged_by: Option<User>,
     merge_commit_sha: Option<String>,
     squash_commit_sha: Option<String>,
-    /// The head.
-    sha: String,
+    /// The head; none where the source branch is gone or has no commits.
+    sha: Option<String>,
     source_branch: String,
     target_branch: String,
     source_project_id: Option<u64>,
@@ -69,6 +69,7 @@ struct Note {
 
 #[derive(Deserialize)]
 struct Status {
+    id: u64,
     name: String,
     #[serde(rename = "status")]
     state: String,
@@ -97,7 +98,7 @@ impl GitLab {
     }
 
     async fn taken(&self, request: Request) -> Result<PullRequest, ForgeError> {
-        let revision = request.sha.parse();
+        let revision = request.sha.unwrap_or_default().parse();
         let revision = revision.map_err(|error| self.http.unclear(&self.project, &error))?;
         let standing = self.standing(request.author.id).await?;
         let merged = request.merge_commit_sha.or(request.squash_commit_sha);
@@ -160,7 +161,7 @@ impl Forge for GitLab {
         Box::pin(async move {
             let path = "/merge_requests?state=opened&order_by=created_at&sort=asc&per_page=100";
             let mut requests: Vec<Request> = self.http.list(&self.path(path)).await?;
-            requests.retain(|request| request.target_branch == base);
+            requests.retain(|request| request.target_branch == base && request.sha.is_some());
             requests.sort_by_key(|request| request.iid);
             self.all(requests).await
         })
@@ -173,6 +174,7 @@ impl Forge for GitLab {
             let mut requests: Vec<Request> = self.http.list(&self.path(&path)).await?;
             requests.retain(|request| {
                 request.source_branch == branch
+                    && request.sha.is_some()
                     && request.source_project_id == Some(request.target_project_id)
             });
             requests.sort_by_key(|request| std::cmp::Reverse(request.iid));
@@ -257,11 +259,12 @@ impl Forge for GitLab {
 
     fn statuses<'a>(&'a self, revision: &'a Revision) -> Answer<'a, Vec<CommitStatus>> {
         Box::pin(async move {
-            // Without `all` each name comes once, with its newest.
+            // Without `all` each name comes once for each pipeline of the commit.
             let path = self.path(&format!(
                 "/repository/commits/{revision}/statuses?per_page=100"
             ));
             let found: Vec<Status> = self.http.list(&path).await?;
+            let found = newest(found, |status| (status.id, status.name.clone()));
             Ok(found.into_iter().filter_map(Status::taken).collect())
         })
     }

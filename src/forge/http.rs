@@ -1,11 +1,12 @@
-//! Requests to a forge: conditional, bounded, and none before a rate limit is over.
+//! Requests to a forge: conditional, bounded, none before a rate limit is over, and none
+//! to any other place, which would be given the token.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use http::header::{ACCEPT, ETAG, IF_NONE_MATCH, LINK};
+use http::header::{ACCEPT, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
 use reqwest::redirect::Policy;
@@ -13,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::address::ForgeAddress;
+use super::answer;
 use super::error::ForgeError;
 use super::limits;
 use super::token::ForgeToken;
@@ -32,8 +34,8 @@ const PAGES: usize = 40;
 /// How many answers are kept to ask only whether they have changed.
 const KEPT: usize = 256;
 
-/// How much of what a forge says about a failure is shown, in characters.
-const SHOWN: usize = 300;
+/// How often a request follows what has moved.
+const MOVES: usize = 3;
 
 /// A client for one API.
 pub(super) struct Http {
@@ -72,7 +74,7 @@ impl Http {
             .user_agent(concat!("gitops-agent/", env!("CARGO_PKG_VERSION")))
             .timeout(TIMEOUT)
             .connect_timeout(TIMEOUT / 3)
-            // Another place would be given the token.
+            // Those that stay here are followed below.
             .redirect(Policy::none())
             .build()
             .map_err(|error| ForgeError::Unreachable {
@@ -181,10 +183,14 @@ impl Http {
         if let (StatusCode::NOT_MODIFIED, Some(kept)) = (head.status, known) {
             return Ok(kept.page);
         }
-        let page = Page {
-            body,
-            next: next(&head.headers).filter(|next| next.starts_with(&self.api)),
+        let next = match answer::next(&head.headers) {
+            None => None,
+            Some(next) => match answer::here(&self.api, &next) {
+                None => return Err(self.unclear(path, &format!("it goes on at {next}"))),
+                here => here,
+            },
         };
+        let page = Page { body, next };
         let mut all = lock(&self.kept);
         if let Some(tag) = head.headers.get(ETAG) {
             if all.len() >= KEPT {
@@ -216,15 +222,14 @@ impl Http {
             host: self.host.clone(),
             reason: root_cause(&error),
         };
-        let mut response = request.send().await.map_err(unreachable)?;
+        let request = request.build().map_err(unreachable)?;
+        let mut response = self.followed(request).await.map_err(unreachable)?;
         let head = Parts {
             status: response.status(),
             headers: response.headers().clone(),
         };
-        let pause = limits::pause(head.status, &head.headers, clock::now());
-        if let Some(until) = pause {
-            *lock(&self.pause) = Some(until);
-        }
+        let mut pause = limits::pause(head.status, &head.headers, clock::now());
+        self.rest(pause);
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
             body.extend_from_slice(&chunk);
@@ -236,7 +241,35 @@ impl Http {
         if fine {
             return Ok((head, body));
         }
-        Err(self.refusal(head.status, pause, &body, format!("{method} {path}")))
+        let message = answer::message(&head.headers, &body);
+        if pause.is_none() {
+            pause = limits::pause_in_words(head.status, &message, clock::now());
+            self.rest(pause);
+        }
+        Err(self.refusal(head.status, pause, message, format!("{method} {path}")))
+    }
+
+    /// Sends a request, and once more to where the forge says that it belongs by now, as
+    /// after a repository has got another name.
+    async fn followed(
+        &self,
+        mut request: reqwest::Request,
+    ) -> Result<reqwest::Response, reqwest::Error> {
+        for _ in 0..MOVES {
+            let again = request.try_clone();
+            let response = self.client.execute(request).await?;
+            match again.and_then(|again| answer::moved(&self.api, again, &response)) {
+                Some(moved) => request = moved,
+                None => return Ok(response),
+            }
+        }
+        self.client.execute(request).await
+    }
+
+    fn rest(&self, pause: Option<Timestamp>) {
+        if pause.is_some() {
+            *lock(&self.pause) = pause;
+        }
     }
 
     /// Nothing is sent while the forge wants to be left alone.
@@ -255,10 +288,10 @@ impl Http {
         &self,
         status: StatusCode,
         pause: Option<Timestamp>,
-        body: &[u8],
+        message: String,
         act: String,
     ) -> ForgeError {
-        let (host, message) = (self.host.clone(), message(body));
+        let host = self.host.clone();
         match (status, pause) {
             (StatusCode::UNAUTHORIZED, _) => ForgeError::Unauthorized { host, act, message },
             (status, Some(until)) if status.is_client_error() => {
@@ -311,31 +344,4 @@ pub(super) fn encoded(value: &str) -> String {
         }
     }
     text
-}
-
-/// The address of the next page (RFC 8288).
-fn next(headers: &HeaderMap) -> Option<String> {
-    let links = headers.get(LINK)?.to_str().ok()?;
-    links.split(',').find_map(|link| {
-        let (target, rest) = link.trim().strip_prefix('<')?.split_once('>')?;
-        let mut parameters = rest.split(';').map(str::trim);
-        let next = parameters.any(|it| it == r#"rel="next""# || it == "rel=next");
-        next.then(|| target.to_owned())
-    })
-}
-
-/// What a forge says about a failure: `message` or `error`, or the text itself.
-fn message(body: &[u8]) -> String {
-    let parsed: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
-    let said = match (&parsed["message"], &parsed["error"]) {
-        (Value::String(text), _) | (Value::Null, Value::String(text)) => text.clone(),
-        (Value::Null, _) => String::from_utf8_lossy(body).into_owned(),
-        (other, _) => other.to_string(),
-    };
-    let plain = |c: char| if c.is_control() { ' ' } else { c };
-    let text: String = said.chars().take(SHOWN).map(plain).collect();
-    match text.trim() {
-        "" => "it does not say why".to_owned(),
-        text => text.to_owned(),
-    }
 }

@@ -30,6 +30,22 @@ pub(super) fn pause(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> 
     Some(until.clamp(now, now + LONGEST))
 }
 
+/// The same where only the text says so. GitHub's secondary limits need not be in any
+/// header.
+///
+/// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit>
+pub(super) fn pause_in_words(
+    status: StatusCode,
+    message: &str,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let limited = status == StatusCode::FORBIDDEN
+        && ["rate limit", "abuse detection"]
+            .iter()
+            .any(|words| message.to_lowercase().contains(words));
+    limited.then(|| now + UNSAID)
+}
+
 /// Seconds, or a date.
 fn after(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
     let text = text(headers, "retry-after")?;

@@ -6,6 +6,7 @@
 //! sense to try again, and nothing is sent before a rate limit is over.
 
 mod address;
+mod answer;
 mod comment;
 mod error;
 mod gitea;

@@ -1,5 +1,7 @@
 //! What forges have in common.
 
+use std::collections::BTreeMap;
+
 use crate::model::{EnvironmentName, Revision};
 
 /// The longest description of a status that every forge takes, in characters (GitHub's).
@@ -151,6 +153,18 @@ impl CommitStatus {
             url,
         }
     }
+}
+
+/// The newest of each context, told by its id: an older one may stay in the list.
+pub(super) fn newest<S>(found: Vec<S>, of: impl Fn(&S) -> (u64, String)) -> Vec<S> {
+    let mut newest: BTreeMap<String, (u64, S)> = BTreeMap::new();
+    for status in found {
+        let (id, context) = of(&status);
+        if newest.get(&context).is_none_or(|(before, _)| *before < id) {
+            newest.insert(context, (id, status));
+        }
+    }
+    newest.into_values().map(|(_, status)| status).collect()
 }
 
 /// The first line of a text, cut to what a description may have.

@@ -54,6 +54,34 @@ async fn merge_requests_are_pull_requests() {
 }
 
 #[tokio::test]
+async fn one_whose_branch_is_gone_hides_no_other() {
+    let (fake, forge) = gitlab().await;
+    let list = "/merge_requests?state=opened&order_by=created_at&sort=asc&per_page=100";
+    let mut requests: Value = serde_json::from_str(&recorded("gitlab-merge-requests")).unwrap();
+    requests[0]["sha"] = Value::Null;
+    fake.on(&format!("GET {PROJECT}{list}"), 200, &requests.to_string());
+    let pulls = forge.open_pull_requests("main").await.unwrap();
+    let numbers: Vec<_> = pulls.iter().map(|pull| pull.number).collect();
+    assert_eq!(numbers, [2]);
+}
+
+#[tokio::test]
+async fn of_statuses_in_several_pipelines_the_newest_counts() {
+    let (fake, forge) = gitlab().await;
+    let head = revision('8');
+    let status = |id: u64, state: &str| {
+        json!({"id": id, "name": "agent/staging", "status": state, "description": null,
+               "target_url": null, "pipeline_id": id, "sha": head.as_str()})
+    };
+    let list = format!("GET {PROJECT}/repository/commits/{head}/statuses?per_page=100");
+    let found = json!([status(12, "success"), status(7, "running")]);
+    fake.on(&list, 200, &found.to_string());
+    let statuses = forge.statuses(&head).await.unwrap();
+    let seen: Vec<_> = statuses.iter().map(|it| it.state).collect();
+    assert_eq!(seen, [StatusState::Success]);
+}
+
+#[tokio::test]
 async fn notes_are_comments_and_those_of_the_system_are_none() {
     let (fake, forge) = gitlab().await;
     let notes = "/merge_requests/1/notes";
@@ -83,7 +111,8 @@ async fn statuses_are_read_and_set() {
     fake.on(&list, 200, &recorded("gitlab-statuses"));
     let statuses = forge.statuses(&head).await.unwrap();
     assert_eq!(statuses.len(), 2, "{statuses:?}");
-    assert_eq!(statuses[1].state, StatusState::Failure);
+    let ours = statuses.iter().find(|it| it.context == "agent/staging");
+    assert_eq!(ours.unwrap().state, StatusState::Failure);
     let set = format!("POST {PROJECT}/statuses/{head}");
     fake.on(&set, 201, "{}");
     forge

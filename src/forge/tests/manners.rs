@@ -72,6 +72,88 @@ async fn a_failure_says_when_to_try_again_and_never_the_token() {
 }
 
 #[tokio::test]
+async fn a_limit_that_only_the_text_tells_of_is_no_lack_of_rights() {
+    let fake = Fake::start().await;
+    let forge = fake.forge(ForgeKind::GitHub);
+    // As GitHub answers at times, with neither `retry-after` nor a spent count.
+    let left = [("x-ratelimit-remaining", "14")];
+    let words = r#"{"documentation_url": "https://docs.github.com/x#secondary-rate-limits",
+        "message": "You have exceeded a secondary rate limit. Please wait a few minutes."}"#;
+    fake.with(USER, 403, &left, words);
+    let error = forge.own_comments(1).await.unwrap_err();
+    assert!(matches!(error, ForgeError::Limited { .. }), "{error}");
+    fake.asked();
+    assert!(forge.pull_request(1).await.is_err());
+    assert_eq!(fake.asked(), [], "nothing is sent for a while");
+}
+
+#[tokio::test]
+async fn what_has_moved_is_followed_below_the_api_and_writes_only_as_they_are() {
+    let fake = Fake::start().await;
+    let forge = fake.forge(ForgeKind::GitHub);
+    let there = [("location", "HERE/api/v3/repositories/1000/pulls/1")];
+    let moved = r#"{"message": "Moved Permanently"}"#;
+    fake.with(PULL, 301, &there, moved);
+    let there = "/api/v3/repositories/1000/pulls/1";
+    fake.on(&format!("GET {there}"), 200, &recorded("github-merged"));
+    assert_eq!(forge.pull_request(1).await.unwrap().number, 1347);
+    let asked = fake.asked();
+    assert_eq!(asked[1].headers["authorization"], "Bearer the-token");
+
+    let patch = PULL.replace("GET", "PATCH");
+    let kept = [("location", "/api/v3/repositories/1000/pulls/1")];
+    fake.with(&patch, 307, &kept, moved);
+    fake.on(&format!("PATCH {there}"), 200, "{}");
+    forge.close(1).await.unwrap();
+    let asked = fake.asked();
+    assert_eq!(asked[1].body, serde_json::json!({"state": "closed"}));
+
+    fake.with(&patch, 301, &kept, moved);
+    let error = forge.close(1).await.unwrap_err().to_string();
+    let words = "301): Moved Permanently; it is at /api/v3/repositories/1000/pulls/1";
+    assert!(error.contains(words), "{error}");
+    assert_eq!(fake.asked().len(), 1);
+
+    // Round and round.
+    let same = [("location", "HERE/api/v3/repos/team/deploy/pulls/1")];
+    fake.with(PULL, 302, &same, "");
+    assert!(forge.pull_request(1).await.is_err());
+    assert!(fake.asked().len() < 6);
+}
+
+#[tokio::test]
+async fn a_list_goes_on_under_the_name_by_which_the_forge_is_known_here() {
+    let fake = Fake::start().await;
+    let forge = fake.forge(ForgeKind::Gitea);
+    let repo = "/api/v1/repos/team/deploy/pulls";
+    let first = format!("GET {repo}?state=open&sort=oldest&limit=50");
+    let link = |path: &str| format!("<https://git.example.com{path}?page=2>; rel=\"next\"");
+    fake.with(&first, 200, &[("link", &link(repo))], "[]");
+    let second = format!("GET {repo}?page=2");
+    fake.on(&second, 200, "[]");
+    assert_eq!(forge.open_pull_requests("main").await, Ok(Vec::new()));
+    assert_eq!(fake.asked_for(), [first.clone(), second]);
+    // A list of which a part can't be had is none.
+    fake.with(&first, 200, &[("link", &link("/elsewhere"))], "[]");
+    let error = forge.open_pull_requests("main").await.unwrap_err();
+    assert!(matches!(error, ForgeError::Unclear { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_not_valid_is_told_in_detail() {
+    let fake = Fake::start().await;
+    let forge = fake.forge(ForgeKind::GitHub);
+    let invalid = r#"{"message": "Validation Failed", "errors": [
+        {"resource": "PullRequest", "code": "custom", "message": "A pull request already exists for team:x."},
+        {"resource": "PullRequest", "code": "missing_field", "field": "base"}]}"#;
+    fake.on(PULL, 422, invalid);
+    let error = forge.pull_request(1).await.unwrap_err().to_string();
+    let words =
+        "Validation Failed; A pull request already exists for team:x.; base is missing_field";
+    assert!(error.ends_with(words), "{error}");
+}
+
+#[tokio::test]
 async fn a_rotated_token_is_taken_up() {
     let fake = Fake::start().await;
     let directory = tempfile::tempdir().unwrap();

@@ -9,15 +9,25 @@ use super::{Hint, News};
 pub(super) const EVENT: &str = "x-event-key";
 pub(super) const SIGNATURE: &str = "x-hub-signature";
 
-/// Cloud's fields and Data Center's.
+/// Where it happened: Cloud's field, and Data Center's for pull requests.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Body {
+struct Where {
     repository: Option<Repository>,
+    pull_request: Option<PullRequest>,
+}
+
+/// Of `repo:push`, in Cloud.
+#[derive(Debug, Deserialize)]
+struct Pushed {
     push: Option<Push>,
+}
+
+/// Of `repo:refs_changed`, in Data Center. Other events have other things by that name.
+#[derive(Debug, Deserialize)]
+struct RefsChanged {
     #[serde(default)]
     changes: Vec<Moved>,
-    pull_request: Option<PullRequest>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -74,19 +84,23 @@ struct Target {
 }
 
 pub(super) fn hint(event: &str, body: &[u8]) -> Result<Hint, Error> {
-    let body: Body = serde_json::from_slice(body)?;
+    let place: Where = serde_json::from_slice(body)?;
     let news = match event {
-        "repo:push" => News::Branches(body.push.map(cloud).unwrap_or_default()),
+        "repo:push" => {
+            let pushed: Pushed = serde_json::from_slice(body)?;
+            News::Branches(pushed.push.map(cloud).unwrap_or_default())
+        }
         "repo:refs_changed" | "mirror:repo_synchronized" => {
-            News::Branches(data_center(body.changes))
+            let changed: RefsChanged = serde_json::from_slice(body)?;
+            News::Branches(data_center(changed.changes))
         }
         event if event.starts_with("pullrequest:") || event.starts_with("pr:") => {
             News::PullRequests
         }
         _ => News::Nothing,
     };
-    let target = body.pull_request.and_then(|request| request.to_ref);
-    let repository = body.repository.or(target.and_then(|to| to.repository));
+    let target = place.pull_request.and_then(|request| request.to_ref);
+    let repository = place.repository.or(target.and_then(|to| to.repository));
     Ok(Hint {
         repository: repository.and_then(Repository::path),
         news,

@@ -105,6 +105,11 @@ fn what_cannot_move_a_branch_is_told_from_what_can() {
             "{}",
             News::PullRequests,
         ),
+        (
+            [("x-event-key", "repo:updated")],
+            r#"{"repository":{"full_name":"team/deploy"},"changes":{"name":{"old":"a","new":"deploy"}}}"#,
+            News::Nothing,
+        ),
         ([("x-signature", "sha256=00")], " ", News::SomeBranch),
     ] {
         assert_eq!(hint(&pairs, body).news, expected, "{pairs:?} {body}");
