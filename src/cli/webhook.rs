@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use clap::Args;
 use tokio::sync::watch;
 
@@ -56,6 +56,10 @@ impl WebhookArgs {
         listeners: Listeners,
     ) -> anyhow::Result<Option<Endpoint>> {
         let Some(address) = self.address else {
+            ensure!(
+                self.secret_files.is_empty() && !self.unsigned,
+                "--webhook-secret-file and --webhook-unsigned do nothing without --webhook-addr"
+            );
             return Ok(None);
         };
         Ok(Some(Endpoint {

@@ -329,6 +329,8 @@ fn unsigned_ones_are_taken_only_where_that_was_said() {
         run(&["--webhook-unsigned", "--webhook-secret-file", "x"]).code,
         Some(2)
     );
+    let nowhere = scene.stage.invocation().args(["--webhook-unsigned"]).run();
+    assert!(nowhere.stderr.contains("do nothing without --webhook-addr"));
     let empty = scene.stage.invocation();
     let file = empty.home().join("empty");
     fs::write(&file, "\n").unwrap();
