@@ -9,6 +9,8 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
+use super::patterns;
+
 /// Why a host's key is not accepted. Each says the key's fingerprint as
 /// `ssh-keygen -l` prints it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -183,16 +185,7 @@ impl<'a> Line<'a> {
         if let Some(hashed) = self.hosts.strip_prefix("|1|") {
             return hashed_matches(hashed, name).unwrap_or(false);
         }
-        let mut matched = false;
-        for pattern in self.hosts.split(',') {
-            let pattern = pattern.to_ascii_lowercase();
-            match pattern.strip_prefix('!') {
-                Some(pattern) if wildcard(pattern.as_bytes(), name.as_bytes()) => return false,
-                Some(_) => {}
-                None => matched |= wildcard(pattern.as_bytes(), name.as_bytes()),
-            }
-        }
-        matched
+        patterns::in_list(&self.hosts.to_ascii_lowercase(), name)
     }
 }
 
@@ -201,27 +194,6 @@ fn hashed_matches(hashed: &str, name: &str) -> Option<bool> {
     let mut mac = Hmac::<Sha1>::new_from_slice(&STANDARD.decode(salt).ok()?).ok()?;
     mac.update(name.as_bytes());
     Some(mac.verify_slice(&STANDARD.decode(hash).ok()?).is_ok())
-}
-
-/// `*` and `?`, in time proportional to the product of the lengths.
-fn wildcard(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut p, mut t) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while t < text.len() {
-        if p < pattern.len() && pattern[p] == b'*' {
-            star = Some((p + 1, t));
-            p += 1;
-        } else if p < pattern.len() && (pattern[p] == b'?' || pattern[p] == text[t]) {
-            p += 1;
-            t += 1;
-        } else if let Some((after, from)) = star {
-            star = Some((after, from + 1));
-            (p, t) = (after, from + 1);
-        } else {
-            return false;
-        }
-    }
-    pattern[p..].iter().all(|byte| *byte == b'*')
 }
 
 #[cfg(test)]

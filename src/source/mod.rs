@@ -14,6 +14,7 @@ mod known_hosts;
 mod merge;
 mod mirror;
 mod objects;
+mod patterns;
 mod problem;
 mod remote;
 #[cfg(test)]

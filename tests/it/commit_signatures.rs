@@ -169,6 +169,25 @@ fn no_commit_hides_behind_a_signed_one() {
 }
 
 #[test]
+fn a_branch_that_is_moved_back_is_not_followed() {
+    let (mut stage, first) = start("signed-back", "since-last");
+    let good = change(&stage, "1", Some("ed25519"));
+    stage.until_synced("shop", &good);
+    let to = |stage: &Stage<'_>, revision: &str| {
+        let repository = &stage.repository;
+        repository.git(&["reset", "--quiet", "--hard", revision]);
+    };
+    to(&stage, &first);
+    stage.repository.push();
+    is_refused(&mut stage, &first, &format!("leaves {} behind", &good[..8]));
+    is_enforced(&mut stage, "1");
+
+    to(&stage, &good);
+    let back = change(&stage, "0", Some("ed25519"));
+    stage.until_synced("shop", &back);
+}
+
+#[test]
 fn a_repository_that_asks_for_signatures_cannot_be_told_otherwise_by_a_push() {
     let mut stage = Stage::new("asks", env!("CARGO_BIN_EXE_agent"));
     let plain = stage.configuration(&[("shop", "")]);

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use ssh_key::PublicKey;
 
 use super::Fault;
+use crate::source::patterns;
 
 /// What the signature of a commit is for.
 pub(super) const NAMESPACE: &str = "git";
@@ -160,7 +161,7 @@ impl Allowed {
     pub(super) fn permits(&self, time: Timestamp) -> Result<(), Fault> {
         let options = &self.options;
         if let Some(namespaces) = &options.namespaces
-            && !in_list(namespaces, NAMESPACE)
+            && !patterns::in_list(namespaces, NAMESPACE)
         {
             return Err(Fault::Namespaces(namespaces.clone()));
         }
@@ -169,24 +170,5 @@ impl Allowed {
             (_, Some(before)) if time >= before => Err(Fault::Expired(before)),
             _ => Ok(()),
         }
-    }
-}
-
-/// OpenSSH's pattern lists: apart by commas, `*` and `?`, and `!` for what is not meant.
-fn in_list(list: &str, name: &str) -> bool {
-    let patterns = || list.split(',').map(str::trim);
-    let matched = |pattern: &str| glob(pattern.as_bytes(), name.as_bytes());
-    let refused = patterns().any(|pattern| pattern.strip_prefix('!').is_some_and(matched));
-    !refused && patterns().any(|pattern| !pattern.starts_with('!') && matched(pattern))
-}
-
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
-    match (pattern.split_first(), text.split_first()) {
-        (None, None) => true,
-        (Some((b'*', rest)), None) => glob(rest, text),
-        (Some((b'*', rest)), Some((_, after))) => glob(rest, text) || glob(pattern, after),
-        (Some((b'?', rest)), Some((_, after))) => glob(rest, after),
-        (Some((one, rest)), Some((other, after))) => one == other && glob(rest, after),
-        (None, Some(_)) | (Some(_), None) => false,
     }
 }

@@ -17,7 +17,13 @@
 //!   all below it. [`Mode::SinceLast`] asks for that of every commit that is reachable
 //!   from the newest and was not from the last accepted one, merges and both sides of
 //!   them alike. Where no commit was accepted yet, it begins with the one that the
-//!   operator names, else with the recorded one, else with this. A merge that a forge makes is no exception: its key has to be known.
+//!   operator names, else with the recorded one, else with this. A merge that a forge
+//!   makes is no exception: its key has to be known.
+//! - In [`Mode::SinceLast`] the newest commit has to contain the last accepted one, or the
+//!   one that the operator names, as Guix asks of a channel. Else who may push and not
+//!   sign could move the branch back to what was signed once, with the holes that it had.
+//!   Who may sign can go any way by a merge of both. In [`Mode::Head`] that is not asked,
+//!   as Flux and Argo CD do not: there the newest commit answers for itself.
 //! - An OpenPGP signature by MD5, SHA-1 or RIPEMD-160 is none, nor is a key that is bound
 //!   by such a one.
 
@@ -26,6 +32,7 @@ mod allowed;
 mod commit;
 mod keys;
 mod openpgp;
+mod refused;
 mod ssh;
 #[cfg(test)]
 mod tests;
@@ -35,9 +42,12 @@ use std::fmt;
 
 use jiff::Timestamp;
 
+use crate::model::Revision;
+
 pub use crate::config::VerifyMode as Mode;
 pub use keys::{Keys, KeysError};
-pub use walk::{Policy, Refusal, Verifier, VerifyError, refusal};
+pub use refused::Refusal;
+pub use walk::{Policy, Verifier, VerifyError, refusal};
 
 /// Who has signed a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +76,9 @@ pub enum Distrust {
     /// The signature is of other content.
     #[error("is not what {0} has signed: the signature does not fit")]
     Mismatch(String),
+    /// It is signed, and does not contain what was trusted last.
+    #[error("leaves {} behind, the last commit that was trusted", .0.short())]
+    LeavesBehind(Revision),
     /// The key is known, and is not good for this.
     #[error("is signed with {key}, which {fault}")]
     Key {
@@ -103,6 +116,16 @@ pub enum Fault {
     /// A digest that can be forged.
     #[error("has signed it by {0}, which can be forged")]
     Weak(String),
+}
+
+impl Distrust {
+    /// What is wrong with a key.
+    fn of_key(key: &str) -> impl Fn(Fault) -> Self + Copy {
+        move |fault| Self::Key {
+            key: key.to_owned(),
+            fault,
+        }
+    }
 }
 
 impl fmt::Display for Signer {

@@ -4,7 +4,8 @@
 //! here: that its owner has bound it by a signature of his own, that it is for signing,
 //! that it had neither expired nor been revoked. A revocation with the reason
 //! "superseded" or "retired" counts from its own time on, any other always (RFC 9580,
-//! 5.2.3.31), by whatever digest it was made. Revocations by a third party that the owner has named are not looked at.
+//! 5.2.3.31), by whatever digest it was made. Revocations by a third party that the owner
+//! has named are not looked at.
 
 use jiff::Timestamp;
 use pgp::composed::{Deserializable, DetachedSignature, SignedPublicKey, SignedPublicSubKey};
@@ -69,14 +70,14 @@ pub(super) fn check(
     let issuer = issuer(&signature);
     let mut mismatch = false;
     for key in keys {
-        if key.matches(&signature) {
+        if may_be_by(key, &signature) {
             match signature.verify(&key.primary_key, payload) {
                 Ok(()) => return by_primary(key, &signature, now),
                 Err(_) => mismatch = true,
             }
         }
         for subkey in &key.public_subkeys {
-            if subkey.key.matches(&signature) {
+            if may_be_by(&subkey.key, &signature) {
                 match signature.verify(&subkey.key, payload) {
                     Ok(()) => return by_subkey(key, subkey, &signature, now),
                     Err(_) => mismatch = true,
@@ -92,17 +93,11 @@ pub(super) fn check(
 }
 
 /// Whether a signature names a key as its issuer, or none at all.
-trait Named {
-    fn matches(&self, signature: &Signature) -> bool;
-}
-
-impl<K: KeyDetails> Named for K {
-    fn matches(&self, signature: &Signature) -> bool {
-        let (ids, prints) = (signature.issuer_key_id(), signature.issuer_fingerprint());
-        let by_id = ids.iter().any(|id| **id == self.legacy_key_id());
-        let by_print = prints.iter().any(|print| **print == self.fingerprint());
-        by_id || by_print || ids.is_empty() && prints.is_empty()
-    }
+fn may_be_by(key: &impl KeyDetails, signature: &Signature) -> bool {
+    let (ids, prints) = (signature.issuer_key_id(), signature.issuer_fingerprint());
+    let by_id = ids.iter().any(|id| **id == key.legacy_key_id());
+    let by_print = prints.iter().any(|print| **print == key.fingerprint());
+    by_id || by_print || ids.is_empty() && prints.is_empty()
 }
 
 fn read(text: &str) -> Result<Signature, Distrust> {
@@ -152,10 +147,7 @@ fn by_primary(
 ) -> Result<Signer, Distrust> {
     let shown = shown(&format!("{:X}", key.fingerprint()));
     let time = of_document(signature, now, &shown)?;
-    let fault = |fault| Distrust::Key {
-        key: shown.clone(),
-        fault,
-    };
+    let fault = Distrust::of_key(&shown);
     let own = primary(key, time).map_err(fault)?;
     if !signs(own, Otherwise::Signs) {
         return Err(fault(Fault::NotForSigning));
@@ -171,10 +163,7 @@ fn by_subkey(
 ) -> Result<Signer, Distrust> {
     let shown = shown(&format!("{:X}", subkey.key.fingerprint()));
     let time = of_document(signature, now, &shown)?;
-    let fault = |fault| Distrust::Key {
-        key: shown.clone(),
-        fault,
-    };
+    let fault = Distrust::of_key(&shown);
     primary(key, time).map_err(fault)?;
     let of_primary = |one: &&Signature| {
         one.verify_subkey_binding(&key.primary_key, &subkey.key)
@@ -208,10 +197,7 @@ fn by_subkey(
 
 /// When the document was signed, if that signature is good for anything.
 fn of_document(signature: &Signature, now: Timestamp, shown: &str) -> Result<u64, Distrust> {
-    let fault = |fault| Distrust::Key {
-        key: shown.to_owned(),
-        fault,
-    };
+    let fault = Distrust::of_key(shown);
     if !strong(signature) {
         let by = signature
             .hash_alg()

@@ -17,29 +17,26 @@ pub(super) fn check(
         .map_err(|error| Distrust::Unreadable(error.to_string()))?;
     let key = PublicKey::from(signature.public_key().clone());
     let shown = format!("the SSH key {}", key.fingerprint(HashAlg::Sha256));
-    let of_key = |fault| Distrust::Key {
-        key: shown.clone(),
-        fault,
-    };
+    let of_key = Distrust::of_key(&shown);
     let mut lines = allowed
         .iter()
         .filter(|line| line.key.key_data() == key.key_data())
         .peekable();
     if lines.peek().is_none() {
-        return Err(Distrust::UnknownKey(shown));
+        return Err(Distrust::UnknownKey(shown.clone()));
     }
     if signature.namespace() != NAMESPACE {
         return Err(of_key(Fault::OtherUse(signature.namespace().to_owned())));
     }
     if key.verify(NAMESPACE, payload, &signature).is_err() {
-        return Err(Distrust::Mismatch(shown));
+        return Err(Distrust::Mismatch(shown.clone()));
     }
     let mut fault = None;
     for line in lines {
         match line.permits(time) {
             Ok(()) => {
                 return Ok(Signer {
-                    key: shown,
+                    key: shown.clone(),
                     name: line.principals.clone(),
                 });
             }

@@ -1,6 +1,5 @@
 //! Which commits have to be signed, and the first of them that is not.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -8,9 +7,10 @@ use git2::{ObjectType, Oid, Repository, Sort};
 use tracing::{info, warn};
 
 use super::accepted::Accepted;
+use super::refused::Refusal;
 use super::{Distrust, Keys, KeysError, Signer, commit};
 use crate::config::{self, AGENT_FILE, Problem, Problems, VerifyMode as Mode};
-use crate::model::{EnvironmentName, Revision, SourceCommit, Tree as _, TreeError};
+use crate::model::{EnvironmentName, Revision, Tree as _, TreeError};
 use crate::runtime::clock;
 use crate::runtime::lock::lock;
 use crate::source::tree::GitTree;
@@ -34,25 +34,29 @@ struct Rules {
     keys: Keys,
 }
 
+/// The commit from which on all have to be signed.
+enum Base {
+    /// By the word of somebody who may say so: the last accepted one, or the operator's.
+    /// It can't be left behind.
+    Trusted(Revision),
+    /// The record's, which may have been written by anybody who may push.
+    Recorded(Revision),
+}
+
+impl Base {
+    fn revision(&self) -> &Revision {
+        match self {
+            Self::Trusted(revision) | Self::Recorded(revision) => revision,
+        }
+    }
+}
+
 /// Judges the commits of one environment.
 #[derive(Debug)]
 pub struct Verifier {
     policy: Option<Policy>,
     environment: EnvironmentName,
     accepted: Mutex<Accepted>,
-}
-
-/// A commit that is not deployed, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// The commit at fault.
-    pub commit: SourceCommit,
-    /// How many parents it has.
-    pub parents: usize,
-    /// The newest commit, where that is another one.
-    pub head: Option<Revision>,
-    /// Why.
-    pub why: Distrust,
 }
 
 /// Why a commit is not known to be signed.
@@ -103,8 +107,9 @@ impl Verifier {
         head: &Revision,
         recorded: Option<&Revision>,
     ) -> Result<(), VerifyError> {
-        let base = self.base(recorded);
-        if let Some(rules) = self.judging(repository, base.as_ref(), head)? {
+        let base = self.base(repository, recorded);
+        let before = base.as_ref().map(Base::revision);
+        if let Some(rules) = self.judging(repository, before, head)? {
             let signer = one(repository, head, head, &rules.keys)?;
             if rules.mode == Mode::SinceLast {
                 self.between(repository, base.as_ref(), head, &rules.keys)?;
@@ -165,18 +170,26 @@ impl Verifier {
         }
     }
 
-    /// The commit from which on all have to be signed; none to trust the head alone. The
-    /// record comes last: it can be written by whoever may push to it.
-    fn base(&self, recorded: Option<&Revision>) -> Option<Revision> {
+    /// None to trust the head alone. The operator's word counts anew when it names a
+    /// commit outside of what was accepted: so a branch can be rewritten on purpose.
+    fn base(&self, repository: &Path, recorded: Option<&Revision>) -> Option<Base> {
         let accepted = self.lock().revision().cloned();
-        let since = || self.policy.as_ref().and_then(|policy| policy.since.clone());
-        accepted.or_else(since).or_else(|| recorded.cloned())
+        let since = self.policy.as_ref().and_then(|policy| policy.since.clone());
+        match (accepted, since) {
+            (Some(accepted), Some(since)) => {
+                // What can't be compared, as it is gone, leaves the stricter one.
+                let older = contains(repository, &accepted, &since).unwrap_or(true);
+                Some(Base::Trusted(if older { accepted } else { since }))
+            }
+            (Some(one), None) | (None, Some(one)) => Some(Base::Trusted(one)),
+            (None, None) => recorded.cloned().map(Base::Recorded),
+        }
     }
 
     fn between(
         &self,
         repository: &Path,
-        base: Option<&Revision>,
+        base: Option<&Base>,
         head: &Revision,
         keys: &Keys,
     ) -> Result<(), VerifyError> {
@@ -190,6 +203,13 @@ impl Verifier {
             path: repository.display().to_string(),
             source,
         };
+        if let Base::Trusted(base) = base
+            && !contains(repository, head, base).unwrap_or(false)
+        {
+            let why = Distrust::LeavesBehind(base.clone());
+            return Err(refused(repository, head, head, why));
+        }
+        let base = base.revision();
         let commits = reachable(repository, base, head).map_err(failed)?;
         for id in &commits {
             one(repository, &revision(*id), head, keys)?;
@@ -261,6 +281,14 @@ fn reachable(repository: &Path, base: &Revision, head: &Revision) -> Result<Vec<
     walk.collect()
 }
 
+/// Whether a commit is another one or has it below itself.
+fn contains(repository: &Path, head: &Revision, base: &Revision) -> Result<bool, git2::Error> {
+    let opened = Repository::open(repository)?;
+    let [head, base] = [head, base].map(|revision| Oid::from_str(revision.as_str()));
+    let (head, base) = (head?, base?);
+    Ok(head == base || opened.graph_descendant_of(head, base)?)
+}
+
 /// Judges one commit, on the way to `head`.
 fn one(
     repository: &Path,
@@ -274,16 +302,26 @@ fn one(
         source,
     };
     let raw = raw(repository, revision).map_err(failed)?;
-    commit::signer(&raw, keys, clock::now()).or_else(|why| {
-        let parents = raw.split(|byte| *byte == b'\n');
-        let parents = parents.take_while(|line| !line.is_empty());
-        Err(VerifyError::Refused(Box::new(Refusal {
-            commit: checkout::commit(repository, revision)?,
-            parents: parents.filter(|line| line.starts_with(b"parent ")).count(),
-            head: (revision != head).then(|| head.clone()),
-            why,
-        })))
-    })
+    commit::signer(&raw, keys, clock::now()).map_err(|why| refused(repository, revision, head, why))
+}
+
+fn refused(repository: &Path, revision: &Revision, head: &Revision, why: Distrust) -> VerifyError {
+    let commit = match checkout::commit(repository, revision) {
+        Ok(commit) => commit,
+        Err(error) => return error.into(),
+    };
+    VerifyError::Refused(Box::new(Refusal {
+        commit,
+        parents: parents(repository, revision).unwrap_or_default(),
+        head: (revision != head).then(|| head.clone()),
+        why,
+    }))
+}
+
+fn parents(repository: &Path, revision: &Revision) -> Result<usize, git2::Error> {
+    let opened = Repository::open(repository)?;
+    let commit = opened.find_commit(Oid::from_str(revision.as_str())?)?;
+    Ok(commit.parent_count())
 }
 
 /// As it is hashed; libgit2 compares it with its hash.
@@ -296,31 +334,4 @@ fn raw(repository: &Path, revision: &Revision) -> Result<Vec<u8>, git2::Error> {
         return Ok(object.data().to_vec());
     }
     Err(git2::Error::from_str("it is no commit"))
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let SourceCommit {
-            revision,
-            author,
-            subject,
-            ..
-        } = &self.commit;
-        let what = if self.parents > 1 {
-            "the merge"
-        } else {
-            "the commit"
-        };
-        let (short, name, email, why) = (revision.short(), &author.name, &author.email, &self.why);
-        // The reason first: in the record's subject there is no room for all of it.
-        write!(f, "{what} {short} {why} ({name} <{email}>: {subject})")?;
-        if self.head.is_some() {
-            f.write_str("; every commit since the last accepted one has to be signed")?;
-        }
-        let unsigned = matches!(self.why, Distrust::Unsigned | Distrust::UnknownKey(_));
-        if unsigned && self.parents > 1 {
-            f.write_str("; if the forge made it, let it sign its merges and trust its key")?;
-        }
-        Ok(())
-    }
 }
