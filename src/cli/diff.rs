@@ -35,9 +35,10 @@ const EXAMPLES: &str = "Examples:
   agent diff --recorded                    against the record: needs no cluster
 
 With --recorded, live is what the record says that it was last: fetch the branch
-live/ENVIRONMENT before, or name the record's own repository with --record-repo. Values of Secrets are not compared, since it has only
-digests of them; spellings (1000m for 1) and the server's defaults are taken for
-no difference; and what others have added is not shown.
+live/ENVIRONMENT before, or name the record's own repository with --record-repo.
+Values of Secrets are not compared, since it has only digests of them; spellings
+(1000m for 1) and the server's defaults are taken for no difference; and what
+others have added is not shown.
 
 Exit codes: 0 nothing differs, 1 something does, 2 it could not be told.";
 

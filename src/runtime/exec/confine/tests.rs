@@ -16,9 +16,9 @@ use tokio::runtime;
 use super::super::{ExecError, Limits, Output, Program, run};
 use super::*;
 
-/// Runs in another process, confined or not: tries everything, and says how that went.
+/// The other tests start this one as a program, confined or not: then it tries everything,
+/// and says how that went.
 #[test]
-#[ignore = "the other tests start it, as a program"]
 fn prober() {
     let Some(outside) = env::var_os("PROBE_OUTSIDE").map(PathBuf::from) else {
         return;
@@ -103,7 +103,7 @@ impl Place {
     fn prober(&self, access: Access) -> Program {
         let port = self.listener.local_addr().unwrap().port();
         let name = "runtime::exec::confine::tests::prober";
-        let arguments = ["--exact", name, "--ignored", "--nocapture"];
+        let arguments = ["--exact", name, "--nocapture"];
         let environment: [(&str, OsString); 3] = [
             ("PROBE_OUTSIDE", self.outside.path().into()),
             ("PROBE_SNAPSHOT", self.snapshot.path().into()),
