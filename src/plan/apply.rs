@@ -56,6 +56,7 @@ fn blank(subject: &Subject<'_>, desired: &Desired) -> Step {
         before: None,
         after: None,
         live: None,
+        gone: None,
         uid: None,
     }
 }
@@ -86,7 +87,10 @@ fn step(subject: &Subject<'_>, desired: &Desired) -> Option<Step> {
             (Cause::Drift, DriftPolicy::Report, _) if step.action != Action::Clear => {
                 step.standing = Standing::Reported;
             }
-            (Cause::Drift, DriftPolicy::Propose, _) if step.action != Action::Clear => {
+            // Of what is gone is decided when all that is gone is known.
+            (Cause::Drift, DriftPolicy::Propose, _)
+                if !matches!(step.action, Action::Clear | Action::Create) =>
+            {
                 match proposed::put_back(subject, &step) {
                     Some(why) => step.reason = format!("{}; put back, since {why}", step.reason),
                     None => step.standing = Standing::Reported,

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::apply::{block, steps};
 use super::foreign;
+use super::gone;
 use super::order;
 use super::prune::prunes;
 use super::subject::{Members, Observation, Subject};
@@ -21,6 +22,7 @@ pub fn plan(subject: &Subject<'_>) -> Plan<Proposed> {
         .values()
         .flat_map(|desired| steps(subject, desired))
         .collect();
+    gone::decide(subject, &mut steps);
     let dirty: BTreeSet<ObjectId> = steps
         .iter()
         .filter(|step| step.standing != Standing::Reported)

@@ -118,7 +118,7 @@ fn objection(step: &Step, too_many: bool, pruned: usize, total: usize) -> Option
 }
 
 /// Kinds whose deletion deletes more than themselves, or data.
-fn takes_others_along(kind: &GroupKind) -> bool {
+pub(super) fn takes_others_along(kind: &GroupKind) -> bool {
     matches!(
         (kind.group.as_str(), kind.kind.as_str()),
         (

@@ -5,6 +5,7 @@
 mod apply;
 mod build;
 mod foreign;
+mod gone;
 mod guard;
 mod order;
 mod proposed;
@@ -17,9 +18,10 @@ mod types;
 
 pub use build::plan;
 pub use foreign::ignored_in_vain;
+pub use gone::{Deletions, Gone, never_left};
 pub use guard::{Approvals, Granted};
 pub use order::{Dependencies, DependencyError, dependencies, foreign, rank};
-pub use proposed::{Proposals, drift_digest, drifted_at, kept_until};
+pub use proposed::{Proposals, drift_digest, kept_until};
 pub use subject::{AsDesired, Baseline, Members, Neighbours, Observation, Refusal, Seen, Subject};
 pub use text::{diff, recorded_side, short};
 pub use types::{

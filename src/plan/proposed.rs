@@ -17,14 +17,21 @@ pub struct Proposals {
     pub refused: BTreeSet<Digest>,
 }
 
-/// What a drift is known by: the object, each field with both values, and who did it when.
-/// The same change made again is another.
+/// What a drift is known by: the object, each field with both values, and who did it when;
+/// of one that is gone, when that was seen. The same change made again is another.
 pub fn drift_digest(step: &Step) -> Digest {
-    Digest::of_json(&json!([step.object.to_string(), step.fields]))
+    let object = step.object.to_string();
+    Digest::of_json(&match &step.gone {
+        Some(gone) => json!([object, "gone", gone.since]),
+        None => json!([object, step.fields]),
+    })
 }
 
 /// When the drift was done: of several fields, the first.
-pub fn drifted_at(step: &Step) -> Option<Timestamp> {
+fn drifted_at(step: &Step) -> Option<Timestamp> {
+    if let Some(gone) = &step.gone {
+        return Some(gone.since);
+    }
     let actors = step.fields.iter().filter_map(|field| field.actor());
     actors.filter_map(|actor| actor.time.parse().ok()).min()
 }
@@ -39,7 +46,7 @@ pub(super) fn put_back(subject: &Subject<'_>, step: &Step) -> Option<&'static st
     if holds_secret(&step.object) {
         Some("what is in a Secret is never proposed")
     } else if step.action != Action::Change {
-        Some("that an object is gone is not proposed")
+        Some("it has to be deleted and created again for that")
     } else if subject.proposals.refused.contains(&drift_digest(step)) {
         Some("the proposal to keep it was closed")
     } else if kept_until(step, subject.unit.hold).is_some_and(|until| until <= subject.now) {

@@ -76,6 +76,7 @@ fn prune(subject: &Subject<'_>, id: &ObjectId, observation: &Observation) -> Opt
         before: None,
         after: None,
         live: None,
+        gone: None,
         uid: None,
     };
     match observation {

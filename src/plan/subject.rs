@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use super::gone::Deletions;
 use super::order::Dependencies;
 use super::proposed::Proposals;
 use crate::config::Unit;
@@ -40,6 +41,11 @@ pub struct Subject<'a> {
     pub refusals: &'a BTreeMap<ObjectId, Refusal>,
     /// What is known of proposals to keep drift.
     pub proposals: &'a Proposals,
+    /// Desired objects that were found to be gone before.
+    pub deletions: &'a Deletions,
+    /// Those among the absent ones whose namespace, or the definition of whose kind, is
+    /// gone or going.
+    pub along: &'a BTreeSet<ObjectId>,
     /// What has to happen before changes of desired may be applied: another unit.
     pub waits: Option<&'a str>,
     /// The key for digests of Secrets' values.

@@ -19,6 +19,7 @@ use crate::model::{
 };
 
 mod foreign;
+mod gone;
 mod guard;
 mod leaving;
 mod order;
@@ -34,6 +35,8 @@ struct World {
     applied: BTreeMap<ObjectId, Baseline>,
     refusals: BTreeMap<ObjectId, Refusal>,
     proposals: Proposals,
+    deletions: Deletions,
+    along: BTreeSet<ObjectId>,
     waits: Option<&'static str>,
 }
 
@@ -121,6 +124,8 @@ impl World {
             applied: BTreeMap::new(),
             refusals: BTreeMap::new(),
             proposals: Proposals::default(),
+            deletions: Deletions::default(),
+            along: BTreeSet::new(),
             waits: None,
         };
         for (kind, name) in objects {
@@ -184,6 +189,8 @@ impl World {
             applied: &self.applied,
             refusals: &self.refusals,
             proposals: &self.proposals,
+            deletions: &self.deletions,
+            along: &self.along,
             waits: self.waits,
             key: &DigestKey::new([7; 32]),
             now: now(),

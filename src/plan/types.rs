@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 
 use serde::Serialize;
 
+use super::gone::Gone;
 use crate::fields::Foreign;
 use crate::health::Health;
 use crate::model::{Digest, EnvironmentName, Json, Manager, ObjectId, Origin, Revision, UnitName};
@@ -75,6 +76,9 @@ pub struct Step {
     /// Live at the fields that we own, as the record keeps it.
     #[serde(skip)]
     pub live: Option<Json>,
+    /// Of an object that somebody deleted, where the unit proposes its drift.
+    #[serde(skip)]
+    pub gone: Option<Gone>,
     /// The live object's uid, the precondition of what is done to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uid: Option<String>,

@@ -140,6 +140,7 @@ pub async fn plan_environment(wanted: PlanEnvironment<'_>) -> Result<PlannedEnvi
         approved: Arc::clone(&at_hand.approved),
         granted: Granted::new(),
         proposals: Arc::default(),
+        deletions: Arc::default(),
         waits: None,
     };
     for name in in_order(environment) {

@@ -1,5 +1,6 @@
 //! The pass and its schedule: one task for each environment.
 
+mod along;
 mod compared;
 mod contend;
 mod declare;
@@ -17,11 +18,12 @@ mod recording;
 mod standing;
 mod unit;
 
+pub use along::{WentAlong, went_along};
 pub use compared::Compared;
 pub use declare::{Labels, RenderCache, Tools, declare};
 pub use declared::{Declared, DeclaredUnit, UnitDesired};
 pub use dry_run::{AtHand, PlanEnvironment, plan_environment};
-pub use environment::{DriftedObject, Drifts, OpenProposals, Proposing, UnitDrift};
+pub use environment::{Deed, DriftedObject, Drifts, OpenProposals, Proposing, UnitDrift};
 pub use environment::{Ending, Environment, Options, Progress, RunMode, Window, ready};
 pub use journal::{InRemote, Journal, JournalOptions};
 pub use pass::{Context, PlanInput, plan_unit};

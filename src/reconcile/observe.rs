@@ -7,6 +7,7 @@ use futures::stream::FuturesUnordered;
 use git2::Oid;
 use serde_json::Value;
 
+use super::along;
 use super::compared::key_of;
 use super::pass::{Context, PlanInput};
 use crate::fields::{self, Difference, Others, Verdict};
@@ -28,6 +29,9 @@ pub(super) struct Observed {
     pub(super) members: Members,
     /// What kept something from being read, the one that passes by itself first.
     pub(super) problem: Option<ApiError>,
+    /// Absent objects that went with their namespace or the definition of their kind, or
+    /// are about to.
+    pub(super) along: BTreeSet<ObjectId>,
     /// What could not be verified, for people.
     pub(super) notes: BTreeSet<String>,
     /// Objects that only the API server can tell to be as desired.
@@ -53,6 +57,7 @@ pub(super) async fn observe(context: &Context, input: &PlanInput) -> Observed {
         recorded: BTreeMap::new(),
         members,
         problem,
+        along: BTreeSet::new(),
         notes: BTreeSet::new(),
         doubtful: Vec::new(),
     };
@@ -62,6 +67,7 @@ pub(super) async fn observe(context: &Context, input: &PlanInput) -> Observed {
     }
     observed.ask(context, input).await;
     observed.leftovers(context);
+    along::look(&mut observed, context, input).await;
     observed
 }
 
@@ -208,7 +214,7 @@ impl Observed {
     }
 
     /// Takes in why something could not be read.
-    fn hinder(&mut self, error: ApiError) {
+    pub(super) fn hinder(&mut self, error: ApiError) {
         // Nobody says when a kind that is declared nowhere appears.
         let error = match error {
             ApiError::NoSuchKind(_) => ApiError::Rejected(error.to_string()),

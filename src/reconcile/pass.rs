@@ -18,8 +18,8 @@ use crate::config::Unit;
 use crate::kube::{ApiError, Cluster, Inventory, InventoryParent, LiveView};
 use crate::model::{Digest, DigestKey, EnvironmentName, GroupKind, ObjectId, PART_OF, Revision};
 use crate::plan::{
-    self, Approvals, Baseline, Checked, Dependencies, Granted, Members, Neighbours, Observation,
-    Plan, Proposals, Refusal, Subject,
+    self, Approvals, Baseline, Checked, Deletions, Dependencies, Granted, Members, Neighbours,
+    Observation, Plan, Proposals, Refusal, Subject,
 };
 use crate::runtime::clock;
 use crate::runtime::metrics::Metrics;
@@ -75,6 +75,8 @@ pub struct PlanInput {
     pub granted: Granted,
     /// What is known of proposals to keep drift.
     pub proposals: Arc<Proposals>,
+    /// Desired objects that were found to be gone before.
+    pub deletions: Arc<Deletions>,
     /// What has to happen before changes of desired may be applied.
     pub waits: Option<String>,
 }
@@ -128,6 +130,8 @@ pub async fn plan_unit(context: &Context, input: &PlanInput) -> Planned {
         applied: &input.applied,
         refusals: &input.refusals,
         proposals: &input.proposals,
+        deletions: &input.deletions,
+        along: &observed.along,
         waits: input.waits.as_deref(),
         key: &context.key,
         now: clock::now(),

@@ -16,8 +16,8 @@ use crate::health::{Health, Status};
 use crate::kube::InventoryParent;
 use crate::model::{Desired, DigestKey, Json, ObjectId, Revision, Tree, UnitName, holds_secret};
 use crate::plan::{
-    self, Approvals, AsDesired, Checked, Granted, Members, Neighbours, Observation, Plan,
-    Proposals, Seen, Subject, dependencies,
+    self, Approvals, AsDesired, Checked, Deletions, Granted, Members, Neighbours, Observation,
+    Plan, Proposals, Seen, Subject, dependencies,
 };
 use crate::record::status::{State, UnitStatus};
 use crate::record::{RecordView, ViewError, path};
@@ -157,6 +157,11 @@ fn plan(
         .chain(compared.observed(&objects, &apply_set))
         .collect();
     let members = Members::Known(recorded.objects.keys().cloned().collect());
+    let gone = recorded.status.as_ref().map(UnitStatus::gone);
+    let deletions = Deletions {
+        gone: gone.unwrap_or_default(),
+        ..Deletions::default()
+    };
     let same = UnitDesired {
         objects: objects.clone(),
         ..desired.clone()
@@ -174,6 +179,8 @@ fn plan(
         applied: &same.baselines(last),
         refusals: &BTreeMap::new(),
         proposals: &Proposals::default(),
+        deletions: &deletions,
+        along: &BTreeSet::new(),
         waits: None,
         key: &wanted.key,
         now: clock::now(),

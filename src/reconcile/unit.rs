@@ -14,9 +14,11 @@ use super::standing::Stand;
 use crate::config::Unit;
 use crate::kube::{ApiError, Inventory};
 use crate::model::{Desired, Digest, ObjectId, SourceCommit};
-use crate::plan::{Baseline, Blocked, Dependencies, Granted, Refusal, Standing, Step};
+use crate::plan::{
+    Baseline, Blocked, Deletions, Dependencies, Gone, Granted, Refusal, Standing, Step,
+};
 use crate::record::foreign::ForeignFile;
-use crate::record::status::State;
+use crate::record::status::{State, UnitStatus};
 use crate::record::story::Told;
 use crate::runtime::backoff::grown;
 use crate::runtime::clock;
@@ -56,6 +58,11 @@ pub(super) struct UnitState {
     pub(super) drift_told: BTreeMap<ObjectId, Digest>,
     /// Until when a proposal keeps the first of what was changed in the cluster.
     pub(super) kept_until: Option<Timestamp>,
+    /// Objects that somebody deleted, and what becomes of that.
+    pub(super) deletions: Arc<Deletions>,
+    /// When to look whether one of them is there again: who makes it anew does so without
+    /// the label by which objects are watched.
+    pub(super) look_again: Option<Timestamp>,
     /// Fields that others have added and that are left, as of the last pass that saw
     /// every object.
     pub(super) others: Option<ForeignFile>,
@@ -115,6 +122,8 @@ impl UnitState {
             fights: Fights::default(),
             drift_told: BTreeMap::new(),
             kept_until: None,
+            deletions: Arc::default(),
+            look_again: None,
             others: None,
             plan: None,
             granted: Granted::new(),
@@ -188,11 +197,28 @@ impl UnitState {
         true
     }
 
-    /// Takes in what the record says that was declared when the unit was last synced.
-    pub(super) fn remember(&mut self, recorded: Option<Digest>) {
-        if let Some(desired) = &self.desired {
-            Arc::make_mut(&mut self.applied).extend(desired.baselines(recorded));
-        }
+    /// Takes in what the record says that was declared when the unit was last synced, and
+    /// what was gone then, as long as the same is declared of that.
+    pub(super) fn remember(&mut self, recorded: Option<&UnitStatus>) {
+        let (Some(desired), Some(recorded)) = (&self.desired, recorded) else {
+            return;
+        };
+        let mut gone = recorded.gone();
+        gone.retain(|id, gone| {
+            let object = desired.objects.get(id);
+            object.is_some_and(|object| object.digest == gone.declared)
+        });
+        let gone_as = |(id, gone): (&ObjectId, &Gone)| {
+            let digest = gone.declared;
+            (id.clone(), Baseline { digest })
+        };
+        let applied = Arc::make_mut(&mut self.applied);
+        applied.extend(gone.iter().map(gone_as));
+        applied.extend(desired.baselines(recorded.desired));
+        self.deletions = Arc::new(Deletions {
+            gone,
+            ..Deletions::default()
+        });
     }
 
     /// Takes in that drift of an object was put back; whether that is told. Where another
@@ -221,6 +247,10 @@ impl UnitState {
     pub(super) fn settle(&mut self, planned: &Planned, now: Timestamp) {
         let steps = &planned.plan.steps;
         self.settle_baseline(planned);
+        let deletions = self.deletions.after(steps, now);
+        if *self.deletions != deletions {
+            self.deletions = Arc::new(deletions);
+        }
         self.fights.see(steps, now);
         let steps: BTreeMap<&ObjectId, &Step> =
             steps.iter().map(|step| (&step.object, step)).collect();
@@ -281,6 +311,7 @@ impl UnitState {
             .chain(deadline)
             .chain(calm)
             .chain(self.kept_until)
+            .chain(self.look_again)
             .min()
     }
 }

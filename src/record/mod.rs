@@ -41,6 +41,6 @@ pub use select::{ObjectPattern, Selection};
 pub(crate) use signature::{author, committer};
 pub(crate) use signing::Draft;
 pub use signing::{SigningKey, SigningKeyError};
-pub(crate) use text::COMMITTER_EMAIL;
 pub use text::README;
+pub(crate) use text::{COMMITTER_EMAIL, COMMITTER_NAME};
 pub use view::{RecordView, ViewError, environments_in_repository, environments_of_remote, fetch};

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Digest, EnvironmentName, Revision, UnitName};
+use crate::model::{Digest, EnvironmentName, ObjectId, Revision, UnitName};
+use crate::plan::Gone;
 
 /// An environment's state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -64,6 +65,9 @@ pub struct UnitStatus {
     /// The proposal while which what was changed in the cluster is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proposal: Option<Proposal>,
+    /// What somebody deleted of it, where it proposes its drift.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<GoneObject>,
 }
 
 /// An open proposal to keep what was changed in the cluster.
@@ -75,6 +79,16 @@ pub struct Proposal {
     /// Until when it keeps that at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+}
+
+/// An object that somebody deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GoneObject {
+    /// The object.
+    pub object: ObjectId,
+    /// What is known of that.
+    #[serde(flatten)]
+    pub gone: Gone,
 }
 
 /// How a unit stands.
@@ -110,6 +124,13 @@ impl fmt::Display for State {
 }
 
 impl UnitStatus {
+    /// What somebody deleted of it, by object.
+    pub fn gone(&self) -> BTreeMap<ObjectId, Gone> {
+        let gone = self.gone.iter();
+        gone.map(|one| (one.object.clone(), one.gone.clone()))
+            .collect()
+    }
+
     /// Whether this says the same as another, but for the time.
     pub fn same(&self, other: &Self) -> bool {
         Self {

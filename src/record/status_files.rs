@@ -119,7 +119,9 @@ mod tests {
     use std::convert::Infallible;
 
     use super::*;
-    use crate::record::status::State;
+    use crate::model::{Digest, GroupKind, ObjectId};
+    use crate::plan::Gone;
+    use crate::record::status::{GoneObject, State};
 
     fn status(message: &str) -> UnitStatus {
         UnitStatus {
@@ -131,6 +133,14 @@ mod tests {
             objects: 3,
             desired: None,
             proposal: None,
+            gone: vec![GoneObject {
+                object: ObjectId::new(GroupKind::new("", "ConfigMap"), None, "a"),
+                gone: Gone {
+                    since: jiff::Timestamp::UNIX_EPOCH,
+                    declared: Digest::of_bytes(b"a"),
+                    put_back: None,
+                },
+            }],
         }
     }
 

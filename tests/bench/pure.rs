@@ -17,7 +17,8 @@ use agent::fields::{Others, Verdict, compare};
 use agent::health::{Health, Status};
 use agent::model::{Desired, DigestKey, EnvironmentName, GroupKind, Live, ObjectId, Origin};
 use agent::plan::{
-    AsDesired, Baseline, Members, Neighbours, Observation, Proposals, Subject, dependencies, plan,
+    AsDesired, Baseline, Deletions, Members, Neighbours, Observation, Proposals, Subject,
+    dependencies, plan,
 };
 use agent::render::yaml::documents;
 
@@ -135,6 +136,8 @@ impl World {
             applied: &self.applied,
             refusals: &BTreeMap::new(),
             proposals: &Proposals::default(),
+            deletions: &Deletions::default(),
+            along: &BTreeSet::new(),
             waits: None,
             key: &self.key,
             now: "2026-11-21T10:00:00Z".parse().unwrap(),

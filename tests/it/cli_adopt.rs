@@ -114,6 +114,64 @@ fn drift_is_written_where_it_belongs() {
 }
 
 #[test]
+fn what_was_deleted_is_declared_no_more_but_for_what_is_hardly_meant() {
+    let mut stage = Stage::new("adopt-deleted", AGENT);
+    let map = |name: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\n");
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: password}\nstringData: {a: one}\n";
+    let two = format!("# both\n\n{}---\n{}", map("one"), map("two"));
+    let configuration = stage.configuration(&[("shop", "drift: report, allowPlainSecrets: true")]);
+    let files = [
+        ("agent.yaml", &*configuration),
+        ("shop/two.yaml", &two),
+        ("shop/three.yaml", &map("three")),
+        ("shop/password.yaml", secret),
+    ];
+    let revision = stage.commit("Start", &files);
+    stage.start();
+    stage.until_synced("shop", &revision);
+    stage.kubectl(&[
+        "delete",
+        "configmap/one",
+        "configmap/three",
+        "secret/password",
+    ]);
+    stage.until("the deletions to be told", |stage| {
+        let message = stage.unit("shop")["message"].to_string();
+        if message.matches("somebody deleted it").count() == 3 {
+            Ok(())
+        } else {
+            Err(message)
+        }
+    });
+    let ran = stage.agent(&["adopt", "--drift"]).run();
+    assert_eq!(ran.code, Some(1), "{}{}", ran.stdout, ran.stderr);
+    let unknown =
+        "3 objects of shop are not there, and whether somebody deleted them only the record tells";
+    assert!(ran.stderr.contains(unknown), "{}", ran.stderr);
+    stage.repository.git(&["fetch"]);
+    let ran = stage.agent(&["adopt", "--drift"]).run();
+    assert_eq!(ran.code, Some(1), "{}{}", ran.stdout, ran.stderr);
+    assert_eq!(
+        read(&stage, "shop/two.yaml"),
+        format!("# both\n\n{}", map("two"))
+    );
+    assert!(!stage.repository.work().join("shop/three.yaml").exists());
+    assert_eq!(read(&stage, "shop/password.yaml"), secret);
+    for words in [
+        "ConfigMap NS/one: deleted\n",
+        "--- a/shop/three.yaml\n+++ /dev/null\n",
+    ] {
+        let words = words.replace("NS", &stage.namespace);
+        assert!(ran.stdout.contains(&words), "{words}: {}", ran.stdout);
+    }
+    let why = "was deleted, and is declared as before: what becomes of a Secret is never proposed";
+    assert!(ran.stderr.contains(why), "{}", ran.stderr);
+    let revision = stage.commit("Adopt", &[]);
+    stage.until_looked_at(&revision);
+    assert!(stage.get("configmap", "one").is_null());
+}
+
+#[test]
 fn an_object_is_declared_as_a_person_would_have_written_it() {
     let mut stage = Stage::new("adopt-object", AGENT);
     let namespace = stage.namespace.clone();

@@ -51,6 +51,7 @@ mod once_tells_the_truth;
 mod one_bad_object;
 mod order;
 mod proposals;
+mod proposed_deletions;
 mod prune_never_touches_foreign;
 mod pull_requests;
 mod random_edits;

@@ -1,12 +1,10 @@
 //! `drift: propose`: what was changed by hand stays, and a pull request makes it what the
 //! repository declares. On the real Gitea and the real control plane.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::support::git::git;
-use crate::support::gitea::{Forged, Gitea, User};
-use crate::support::programs::{Program, Programs};
 use crate::support::stage::Stage;
+use crate::support::team::{Team, proposals};
 
 const AGENT: &str = env!("CARGO_BIN_EXE_agent");
 
@@ -25,131 +23,13 @@ spec:
         image: web:1.0   # pinned
 ";
 
-/// An environment whose repository is on the forge, and the agent's account there.
-struct Team {
-    stage: Stage<'static>,
-    forged: Forged<'static>,
-    bot: User,
-}
-
-impl Team {
-    /// With one unit, `shop`, of these files, and the agent at work.
-    fn new(name: &str, more: &str, files: &[(&str, &str)]) -> Self {
-        let programs = Programs::build(&[Program::Kustomize]).unwrap();
-        let gitea = Gitea::shared();
-        let (owner, bot) = (gitea.user("owner"), gitea.user("bot"));
-        let mut stage = Stage::new(name, AGENT);
-        stage.repository = gitea.repository(&owner, "deploy").repository;
-        let configuration = stage.configuration(&[("shop", more)]);
-        let all = [&[("agent.yaml", configuration.as_str())], files].concat();
-        let revision = stage.commit("Start", &all);
-        let forged = gitea.forged(&owner, "deploy");
-        forged.let_in(&bot, "write");
-        forged.until_filled();
-        let mut team = Self { stage, forged, bot };
-        let invocation = team
-            .stage
-            .invocation()
-            .args(["--poll-interval", "1s", "--forge", "gitea"])
-            .args(["--pull-request-interval", "1s"])
-            .env("AGENT_KUSTOMIZE", programs.path(Program::Kustomize))
-            .env("AGENT_GIT_TOKEN", &team.bot.token);
-        team.stage.start_as(invocation);
-        team.stage.until_synced("shop", &revision);
-        team
-    }
-
-    fn branch(&self) -> String {
-        format!("agent/propose/{}/shop", self.stage.environment)
-    }
-
-    /// Waits for there to be so many proposals, the newest of them with this title and in
-    /// this state, and gives that.
-    fn until_proposal(&mut self, count: usize, title: &str, state: &str) -> Value {
-        let (forged, branch) = (&self.forged, self.branch());
-        let what = format!("proposal {count} to be {state}: {title}");
-        self.stage.until(&what, |_| {
-            let all = proposals(forged, &branch);
-            let is = |pull: &&Value| {
-                pull["state"] == state && pull["title"].as_str().unwrap().contains(title)
-            };
-            match all.first().filter(is) {
-                Some(pull) if all.len() == count => Ok(pull.clone()),
-                _ => Err(json!(all).to_string()),
-            }
-        })
-    }
-
-    /// Waits for the Deployment to have an image.
-    fn until_image(&mut self, image: &str) {
-        self.stage.until(&format!("the image {image}"), |stage| {
-            let seen = self::image(stage);
-            if seen == image { Ok(()) } else { Err(seen) }
-        });
-    }
-
-    /// The lines that a proposal changes, and who wrote and who made its commit.
-    fn lines(&self) -> (Vec<String>, String) {
-        let remote = self.stage.repository.remote();
-        let diff = git(&remote, &["diff", &format!("main...{}", self.branch())]);
-        let changed = |line: &&str| {
-            (line.starts_with('-') || line.starts_with('+'))
-                && !line.starts_with("---")
-                && !line.starts_with("+++")
-        };
-        let lines = diff.lines().filter(changed).map(str::to_owned).collect();
-        (
-            lines,
-            git(&remote, &["log", "-1", "--format=%an %cn", &self.branch()])
-                .trim()
-                .to_owned(),
-        )
-    }
-
-    fn close(&self, pull: &Value) {
-        self.forged.call(
-            "PATCH",
-            &format!("/pulls/{}", pull["number"]),
-            &json!({"state": "closed"}),
-        );
-    }
-
-    /// What is held, let go and put back, in the order of the record.
-    fn holds(&self) -> Vec<String> {
-        let prefix = format!("{}: ", self.stage.environment);
-        let told = self.stage.entries().into_iter();
-        let told = told.map(|entry| entry.subject.replace(&prefix, ""));
-        let told = told.map(|subject| match subject.strip_prefix("revert drift on ") {
-            Some(_) => "revert drift".to_owned(),
-            None => subject,
-        });
-        told.filter(|subject| {
-            let starts = |word: &&str| subject.starts_with(word);
-            ["hold ", "resume ", "revert "].iter().any(starts)
-        })
-        .collect()
-    }
-
-    /// Leaves nothing of the agent's memory but what is in Git and in the cluster.
-    fn restart_elsewhere(&mut self) {
-        let data = self.stage.daemon().home().join("data");
-        self.stage.daemon().kill();
-        std::fs::remove_dir_all(data).unwrap();
-        self.stage.daemon().restart();
-    }
-}
-
-/// All proposals from a branch, the newest first.
-fn proposals(forged: &Forged<'_>, branch: &str) -> Vec<Value> {
-    let all = forged.call("GET", "/pulls?state=all", &Value::Null);
-    let mut all: Vec<Value> = all.as_array().cloned().unwrap_or_default();
-    all.retain(|pull| pull["title"].as_str().unwrap().contains(": keep what "));
-    all.sort_by_key(|pull| std::cmp::Reverse(pull["number"].as_u64()));
-    assert!(
-        all.iter()
-            .all(|pull| pull["state"] == "closed" || pull["head"]["ref"] == *branch)
-    );
-    all
+/// Waits for the Deployment to have an image.
+fn until_image(team: &mut Team, image: &str) {
+    let what = format!("the image {image}");
+    team.stage.until(&what, |stage| {
+        let seen = self::image(stage);
+        if seen == image { Ok(()) } else { Err(seen) }
+    });
 }
 
 fn image(stage: &Stage<'_>) -> String {
@@ -168,7 +48,12 @@ fn replica_sets(stage: &Stage<'_>) -> Vec<String> {
 #[test]
 #[expect(clippy::too_many_lines, reason = "one story, told in order")]
 fn what_is_merged_is_declared_and_what_is_closed_is_put_back() {
-    let mut team = Team::new("propose", "drift: propose", &[("shop/web.yaml", WEB)]);
+    let mut team = Team::new(
+        AGENT,
+        "propose",
+        "drift: propose",
+        &[("shop/web.yaml", WEB)],
+    );
     let namespace = team.stage.namespace.clone();
     team.stage.cluster.wait_for_rollout(&namespace, "web");
 
@@ -244,7 +129,7 @@ fn what_is_merged_is_declared_and_what_is_closed_is_put_back() {
     team.stage
         .until_entry(&format!("hold shop: {}", kept(&second)));
     team.close(&second);
-    team.until_image("web:1.1");
+    until_image(&mut team, "web:1.1");
     team.stage.until_state("shop", "Synced");
 
     // The same once more is not what was closed.
@@ -300,6 +185,7 @@ fn kept(pull: &Value) -> String {
 #[test]
 fn a_proposal_is_held_no_longer_than_it_may_be() {
     let mut team = Team::new(
+        AGENT,
         "propose-hold",
         "drift: propose, hold: 30s",
         &[("shop/web.yaml", WEB)],
@@ -313,7 +199,7 @@ fn a_proposal_is_held_no_longer_than_it_may_be() {
             .unwrap()
             .contains("it is put back 30s after it was changed")
     );
-    team.until_image("web:1.0");
+    until_image(&mut team, "web:1.0");
     team.until_proposal(1, "keep what kubectl-set changed", "closed");
     team.stage.until_state("shop", "Synced");
     let number = pull["number"].to_string();
@@ -330,9 +216,10 @@ const SECRET: &str =
     "apiVersion: v1\nkind: Secret\nmetadata: {name: password}\nstringData: {a: one}\n";
 
 #[test]
-fn what_is_in_a_secret_and_what_is_gone_is_put_back() {
+fn what_is_in_a_secret_is_put_back() {
     let files = [("shop/web.yaml", WEB), ("shop/password.yaml", SECRET)];
     let mut team = Team::new(
+        AGENT,
         "propose-secret",
         "drift: propose, allowPlainSecrets: true",
         &files,
@@ -350,16 +237,15 @@ fn what_is_in_a_secret_and_what_is_gone_is_put_back() {
     });
     let entry = team.stage.until_entry("revert");
     assert!(!entry.message.contains("dHdv"), "{}", entry.message);
-    team.stage.kubectl(&["delete", "deployment", "web"]);
-    team.stage
-        .until("the Deployment to be there again", |stage| {
-            let seen = stage.get("deployment", "web");
-            if seen.is_null() {
-                Err("it is not".to_owned())
-            } else {
-                Ok(())
-            }
-        });
+    let before = team.stage.uid("secret", "password");
+    team.stage.kubectl(&["delete", "secret", "password"]);
+    team.stage.until("the Secret to be there again", |stage| {
+        let uid = stage.get("secret", "password")["metadata"]["uid"].clone();
+        match uid.as_str() {
+            Some(uid) if uid != before => Ok(()),
+            _ => Err(uid.to_string()),
+        }
+    });
     assert_eq!(proposals(&team.forged, &team.branch()), [] as [Value; 0]);
 }
 
@@ -376,7 +262,7 @@ configMapGenerator:
 #[test]
 fn of_a_kustomization_what_sets_it_is_edited_and_where_nothing_does_it_is_told() {
     let files = [("shop/kustomization.yaml", OVERLAY), ("shop/web.yaml", WEB)];
-    let mut team = Team::new("propose-kustomize", "drift: propose", &files);
+    let mut team = Team::new(AGENT, "propose-kustomize", "drift: propose", &files);
     team.stage
         .kubectl(&["set", "image", "deployment/web", "main=web:1.10"]);
     team.until_proposal(1, "keep what kubectl-set changed on Deployment", "open");

@@ -21,5 +21,6 @@ mod progress;
 pub mod signed;
 pub mod soak;
 pub mod stage;
+pub mod team;
 pub mod wait;
 pub mod webhook;

@@ -1,6 +1,6 @@
 //! `agent adopt --drift`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::super::exit;
@@ -12,7 +12,8 @@ use crate::edit::{Adoption, LiveObject, Wanted, adopt_changes};
 use crate::fields::{self, Absence};
 use crate::kube::{self, Cluster, Finding};
 use crate::model::{Desired, Digest, FIELD_MANAGER, Live, ObjectId, UnitName, holds_secret};
-use crate::reconcile::{Labels, RenderCache, UnitDesired, declare};
+use crate::plan::{dependencies, never_left};
+use crate::reconcile::{Labels, RenderCache, UnitDesired, declare, went_along};
 
 pub(super) async fn adopt(
     args: &AdoptArgs,
@@ -56,7 +57,17 @@ pub(super) async fn adopt(
                 continue;
             }
         };
-        let objects = drifted(&cluster, desired, recorded.get(name), &mut found).await;
+        let last = recorded.get(name);
+        let (mut objects, gone) = drifted(&cluster, desired, last, &mut found).await;
+        if last == Some(&desired.digest) {
+            objects.extend(meant(&cluster, &unit.unit, desired, gone, &mut found).await);
+        } else if last.is_none() && !gone.is_empty() {
+            let count = gone.len();
+            warn(&format!(
+                "{count} objects of {name} are not there, and whether somebody deleted them only the record tells; `git fetch` gets it"
+            ));
+            found.complete = false;
+        }
         if objects.is_empty() {
             continue;
         }
@@ -88,13 +99,13 @@ impl Default for Found {
     }
 }
 
-/// The unit's objects of which others have changed fields.
+/// The unit's objects of which others have changed fields, and those that are not there.
 async fn drifted(
     cluster: &Cluster,
     desired: &Arc<UnitDesired>,
     recorded: Option<&Digest>,
     found: &mut Found,
-) -> Vec<LiveObject> {
+) -> (Vec<LiveObject>, BTreeSet<ObjectId>) {
     // What was synced as it is declared now, and is gone, was taken away.
     let absence = if recorded == Some(&desired.digest) {
         Absence::Removed
@@ -105,11 +116,14 @@ async fn drifted(
     let ids: BTreeMap<ObjectId, String> = ids
         .map(|object| (object.id.clone(), object.api_version.clone()))
         .collect();
-    let mut drifted = Vec::new();
+    let (mut drifted, mut gone) = (Vec::new(), BTreeSet::new());
     for (id, finding) in kube::find(cluster, &ids).await {
         let live = match finding {
             Finding::Present(live) => live,
-            Finding::Absent => continue,
+            Finding::Absent => {
+                gone.insert(id);
+                continue;
+            }
             Finding::Unknown(error) => {
                 warn(&format!("{id} can't be read, and is left out: {error}"));
                 found.complete = false;
@@ -129,7 +143,47 @@ async fn drifted(
             drifted.push(LiveObject { id, wanted });
         }
     }
-    drifted
+    (drifted, gone)
+}
+
+/// Of the objects that are gone those that may be declared no more; of the others it is
+/// said why not.
+async fn meant(
+    cluster: &Cluster,
+    unit: &config::Unit,
+    desired: &UnitDesired,
+    gone: BTreeSet<ObjectId>,
+    found: &mut Found,
+) -> Vec<LiveObject> {
+    if gone.is_empty() {
+        return Vec::new();
+    }
+    let mut went = went_along(cluster, gone.clone()).await;
+    let needs = dependencies(&desired.objects, &BTreeMap::new());
+    let mut objects = Vec::new();
+    for id in &gone {
+        let why = if let Some(error) = went.unknown.remove(id) {
+            Some(format!(
+                "whether its namespace is there can't be read: {error}"
+            ))
+        } else if went.along.contains(id) {
+            Some("it went with its namespace or the definition of its kind".to_owned())
+        } else {
+            never_left(unit, &desired.objects, &needs, &gone, gone.len(), id)
+        };
+        if let Some(why) = why {
+            warn(&format!(
+                "{id} was deleted, and is declared as before: {why}"
+            ));
+            found.complete = false;
+            continue;
+        }
+        objects.push(LiveObject {
+            id: id.clone(),
+            wanted: Wanted::Gone,
+        });
+    }
+    objects
 }
 
 /// The object with what others have changed of it since we applied it.

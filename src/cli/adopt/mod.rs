@@ -21,7 +21,7 @@ use crate::record::ObjectPattern;
 
 const EXAMPLES: &str = "Examples:
   agent adopt Deployment/shop/web --unit shop   an object that no unit declares yet
-  agent adopt --drift --environment staging     what was changed by hand, everywhere
+  agent adopt --drift --environment staging     what was changed or deleted by hand, everywhere
   agent adopt --drift --unit shop
 
 Files are changed where they are, with nothing else in them; nothing is committed, and
@@ -39,7 +39,7 @@ pub struct AdoptArgs {
         conflicts_with = "drift"
     )]
     object: Option<ObjectPattern>,
-    /// Make the files say what was changed in the cluster
+    /// Make the files say what was changed or deleted in the cluster
     #[arg(long)]
     drift: bool,
     /// The unit [default: for an object the one that is in its namespace, for --drift all]

@@ -84,14 +84,6 @@ const CASES: &[Case] = &[
         &["change ConfigMap n/a, Drift: reported"],
     ),
     (
-        "an object that was deleted is not proposed",
-        |w, a| {
-            w.observed.insert(a.clone(), Observation::Absent);
-            w.unit.drift = DriftPolicy::Propose;
-        },
-        &["create ConfigMap n/a, Drift: ready"],
-    ),
-    (
         "a change is applied under report too",
         |w, a| {
             w.see(a, |s| s.verdict = Verdict::Drifted(changed()));

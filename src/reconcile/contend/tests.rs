@@ -42,6 +42,7 @@ fn step(path: &str, value: &str, manager: &str) -> Step {
         before: None,
         after: None,
         live: None,
+        gone: None,
         uid: None,
     }
 }

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::record::{scene, unit_status};
-use super::{Environment, UnitDrift};
+use super::{Deed, Environment, UnitDrift};
 use crate::config::DriftPolicy;
 use crate::model::UnitName;
 use crate::plan::Action;
@@ -130,10 +130,16 @@ impl Environment {
         let name = &unit.unit.name;
         let drifts = self.drifts.borrow();
         let drift = drifts.get(name).filter(|drift| self.is_undecided(drift))?;
-        let told = drift.objects.iter().map(|object| Told {
-            object: object.id.clone(),
-            action: Action::Change,
-            fields: object.fields.clone(),
+        let told = drift.objects.iter().map(|object| {
+            let (action, fields) = match &object.deed {
+                Deed::Changed { fields, .. } => (Action::Change, fields.clone()),
+                Deed::Deleted { .. } => (Action::Create, Vec::new()),
+            };
+            Told {
+                object: object.id.clone(),
+                action,
+                fields,
+            }
         });
         Some(Kept {
             proposal: Proposal {

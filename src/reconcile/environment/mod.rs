@@ -26,7 +26,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-pub use self::proposals::{DriftedObject, Drifts, OpenProposals, Proposing, UnitDrift};
+pub use self::proposals::{Deed, DriftedObject, Drifts, OpenProposals, Proposing, UnitDrift};
 use self::record::Files;
 pub(super) use self::revision::definitions;
 use self::revision::{Reading, Unread};

@@ -8,7 +8,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tracing::{debug, warn};
 
-use super::{Environment, foreign, record::scene};
+use super::record::{listed, scene};
+use super::{Environment, foreign};
 use crate::health::Status;
 use crate::kube::{ApiError, Retry};
 use crate::model::{Digest, UnitName, yaml};
@@ -136,6 +137,10 @@ impl Environment {
                 unit.drift_told.insert(step.object.clone(), seen) != Some(seen)
             })
             .collect();
+        // A restart must not take what is gone for gone anew.
+        let gone = plan.steps.iter();
+        let gone = gone.filter_map(|step| Some((step.object.clone(), step.gone.clone()?)));
+        let gone = gone.collect();
         self.context
             .metrics
             .drift
@@ -161,7 +166,10 @@ impl Environment {
             }
             changes.extend(self.journal.foreign_change(name, &others));
             let entry = story::drifted(&scene, &told, changes);
-            let status = self.journal.status().clone();
+            let mut status = self.journal.status().clone();
+            if let Some(unit) = status.units.get_mut(name) {
+                Arc::make_mut(unit).gone = listed(&gone);
+            }
             self.journal.enter(entry, status);
         }
     }
@@ -202,15 +210,15 @@ fn take_in(
     match &done.result {
         Ok(()) => {
             unit.refusals.remove(&step.object);
-            if step.action.applies()
-                && let Some(desired) = desired
-            {
-                Arc::make_mut(&mut unit.applied).insert(
-                    step.object.clone(),
-                    Baseline {
-                        digest: desired.digest,
-                    },
-                );
+            let applied = Arc::make_mut(&mut unit.applied);
+            match desired {
+                // Its deletion may not be over: that it is gone then is our doing.
+                _ if step.action == Action::Replace => drop(applied.remove(&step.object)),
+                Some(desired) if step.action.applies() => {
+                    let digest = desired.digest;
+                    applied.insert(step.object.clone(), Baseline { digest });
+                }
+                _ => {}
             }
             match step.cause {
                 Cause::Drift => {

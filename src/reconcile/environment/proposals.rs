@@ -3,18 +3,24 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::Value;
 use tracing::warn;
 
 use super::Environment;
 use crate::config::{DriftPolicy, Unit};
 use crate::fields::{self, Absence};
-use crate::model::{Digest, Json, ObjectId, UnitName};
+use crate::model::{Digest, Json, ObjectId, Origin, UnitName};
 use crate::plan::{
     self, Blocked, Cause, FieldChange, Observation, Proposals, Standing, Step, drift_digest,
 };
 use crate::reconcile::pass::Outcome;
+use crate::runtime::clock;
+
+/// How often it is looked whether an object that is left deleted is there again.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// What others have changed and is kept: of each unit that says `drift: propose` and was
 /// looked at since the start, maybe nothing.
@@ -48,10 +54,27 @@ pub struct DriftedObject {
     pub id: ObjectId,
     /// By what the drift is known.
     pub digest: Digest,
-    /// What would have to be declared for live to be as declared.
-    pub wanted: Json,
-    /// The fields, with both values, and who did it when.
-    pub fields: Vec<FieldChange>,
+    /// What was done to it.
+    pub deed: Deed,
+}
+
+/// What others did to an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deed {
+    /// They changed fields of it.
+    Changed {
+        /// What would have to be declared for live to be as declared.
+        wanted: Json,
+        /// The fields, with both values, and who did it when.
+        fields: Vec<FieldChange>,
+    },
+    /// They deleted it.
+    Deleted {
+        /// When that was seen: nothing says when it was done, nor by whom.
+        seen: Timestamp,
+        /// Where it is declared.
+        origin: Option<Origin>,
+    },
 }
 
 impl Environment {
@@ -77,7 +100,7 @@ impl Environment {
         };
         let steps = &outcome.planned.plan.steps;
         if unit.retired || unit.unit.drift != DriftPolicy::Propose {
-            unit.kept_until = None;
+            (unit.kept_until, unit.look_again) = (None, None);
             self.drifts
                 .send_if_modified(|all| all.remove(name).is_some());
             self.tell_proposal(name);
@@ -92,6 +115,8 @@ impl Environment {
         let hold = unit.unit.hold;
         let until = steps.iter().filter(kept);
         unit.kept_until = until.filter_map(|step| plan::kept_until(step, hold)).min();
+        let gone = steps.iter().filter(kept).any(|step| step.gone.is_some());
+        unit.look_again = gone.then(|| clock::now() + LOOK_AGAIN);
         let objects = steps.iter().filter(kept);
         let drift = UnitDrift {
             unit: Arc::clone(&unit.unit),
@@ -125,6 +150,16 @@ impl Environment {
 }
 
 fn drifted(outcome: &Outcome, step: &Step) -> Option<DriftedObject> {
+    if let Some(gone) = &step.gone {
+        return Some(DriftedObject {
+            id: step.object.clone(),
+            digest: drift_digest(step),
+            deed: Deed::Deleted {
+                seen: gone.since,
+                origin: step.origin.clone(),
+            },
+        });
+    }
     let desired = outcome.planned.desired.objects.get(&step.object)?;
     let Some(Observation::Present(seen)) = outcome.planned.observed.get(&step.object) else {
         return None;
@@ -133,7 +168,9 @@ fn drifted(outcome: &Outcome, step: &Step) -> Option<DriftedObject> {
     Some(DriftedObject {
         id: step.object.clone(),
         digest: drift_digest(step),
-        wanted: Json::from(&wanted),
-        fields: step.fields.clone(),
+        deed: Deed::Changed {
+            wanted: Json::from(&wanted),
+            fields: step.fields.clone(),
+        },
     })
 }

@@ -9,11 +9,11 @@ use jiff::Timestamp;
 
 use super::Environment;
 use crate::model::{EnvironmentName, ObjectId, UnitName, yaml};
-use crate::plan::recorded_side;
+use crate::plan::{Gone, recorded_side};
 use crate::reconcile::journal::Journal;
 use crate::reconcile::unit::UnitState;
 use crate::record::foreign::ForeignFile;
-use crate::record::status::{State, StatusFile, UnitStatus};
+use crate::record::status::{GoneObject, State, StatusFile, UnitStatus};
 use crate::record::story::{self, Changes, Scene};
 use crate::runtime::clock;
 
@@ -290,6 +290,7 @@ pub(super) fn unit_status(
             .map(|desired| desired.digest)
             .filter(|_| settled),
         proposal: recorded.and_then(|recorded| recorded.proposal.clone()),
+        gone: listed(&unit.deletions.gone),
     };
     let Some(recorded) = recorded else {
         return Arc::new(status);
@@ -315,6 +316,15 @@ pub(super) fn unit_status(
         return Arc::clone(recorded);
     }
     Arc::new(status)
+}
+
+/// What somebody deleted, as the status has it.
+pub(super) fn listed(gone: &BTreeMap<ObjectId, Gone>) -> Vec<GoneObject> {
+    let object = |(id, gone): (&ObjectId, &Gone)| GoneObject {
+        object: id.clone(),
+        gone: gone.clone(),
+    };
+    gone.iter().map(object).collect()
 }
 
 /// What an entry says of where and at which revision it was.

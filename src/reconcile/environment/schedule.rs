@@ -90,6 +90,7 @@ impl Environment {
             approved: Arc::clone(&self.approved),
             granted: unit.granted.clone(),
             proposals,
+            deletions: Arc::clone(&unit.deletions),
         };
         Some((name.clone(), input, cancel))
     }
@@ -189,10 +190,14 @@ impl Environment {
                     .is_some_and(|at| at <= now && unit.standing.state == State::Progressing)
                 || unit.refusals.values().any(|refusal| refusal.again <= now)
                 || unit.fights.due().is_some_and(|at| at <= now)
-                || unit.kept_until.is_some_and(|at| at <= now);
+                || unit.kept_until.is_some_and(|at| at <= now)
+                || unit.look_again.is_some_and(|at| at <= now);
             unit.dirty |= due;
             if due {
+                // The pass says when it is time again.
                 unit.retry.at = None;
+                unit.kept_until = None;
+                unit.look_again = None;
             }
         }
         self.record_due();

@@ -68,12 +68,7 @@ impl Environment {
         }) {
             warn!(environment = %self.context.environment, unit = %name, "{warning}");
         }
-        let recorded = self
-            .journal
-            .status()
-            .units
-            .get(name)
-            .and_then(|unit| unit.desired);
+        let recorded = self.journal.status().units.get(name).cloned();
         let same = before.is_some_and(|before| Arc::ptr_eq(&before, &desired));
         let needs = (!same || news.neighbours).then(|| needs(&desired, &self.neighbours));
         let state = self.unit_state(name, unit);
@@ -88,7 +83,7 @@ impl Environment {
         let first = state.desired.is_none();
         let changed = state.declare(desired, source);
         if first {
-            state.remember(recorded);
+            state.remember(recorded.as_deref());
         }
         changed
     }
@@ -146,13 +141,8 @@ impl Environment {
                 state.foreign = foreign;
                 state.declare(desired, source);
                 state.unrendered = problem;
-                let recorded = self
-                    .journal
-                    .status()
-                    .units
-                    .get(&name)
-                    .and_then(|unit| unit.desired);
-                state.remember(recorded);
+                let recorded = self.journal.status().units.get(&name);
+                state.remember(recorded.map(|unit| &**unit));
             }
         }
     }

@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use crate::edit::Left;
 use crate::model::{Digest, EnvironmentName, Signature, UnitName};
 use crate::plan::FieldChange;
-use crate::reconcile::DriftedObject;
+use crate::reconcile::{Deed, DriftedObject};
+use crate::record::{COMMITTER_EMAIL, COMMITTER_NAME};
 use crate::review::markdown::{cell, code, fenced};
 
 /// A proposal, in all that it is made of.
@@ -28,20 +29,46 @@ pub(super) struct Proposal<'a> {
 impl Proposal<'_> {
     /// One line that says what it does.
     pub(super) fn title(&self) -> String {
-        let who = self.who();
-        let what = match self.objects {
-            [one] => one.id.to_string(),
-            many => format!("{} objects of {}", many.len(), self.unit),
+        let (mut changed, mut deleted) = (Vec::new(), Vec::new());
+        for object in self.objects {
+            match &object.deed {
+                Deed::Changed { .. } => changed.push(&object.id),
+                Deed::Deleted { .. } => deleted.push(&object.id),
+            }
+        }
+        let changed = match &changed[..] {
+            [] => None,
+            [one] => Some(one.to_string()),
+            many => Some(format!("{} objects of {}", many.len(), self.unit)),
         };
-        format!("{}: keep what {who} changed on {what}", self.environment)
+        let who = self.who().unwrap_or_else(|| "somebody".to_owned());
+        let changed = changed.map(|what| format!("what {who} changed on {what}"));
+        let deleted = match &deleted[..] {
+            [] => None,
+            [one] => Some(format!("that {one} was deleted")),
+            many => Some(format!(
+                "that {} objects of {} were deleted",
+                many.len(),
+                self.unit
+            )),
+        };
+        let parts: Vec<String> = changed.into_iter().chain(deleted).collect();
+        format!("{}: keep {}", self.environment, parts.join(", and "))
     }
 
     /// The commit's message.
     pub(super) fn message(&self) -> String {
         let mut text = format!("{}\n\n", self.title());
         for object in self.objects {
-            for field in &object.fields {
-                let _ = writeln!(text, "{}: {}", object.id, change(field));
+            match &object.deed {
+                Deed::Changed { fields, .. } => {
+                    for field in fields {
+                        let _ = writeln!(text, "{}: {}", object.id, change(field));
+                    }
+                }
+                Deed::Deleted { seen, .. } => {
+                    let _ = writeln!(text, "{}: deleted, seen at {seen}", object.id);
+                }
             }
         }
         let _ = write!(
@@ -60,9 +87,15 @@ impl Proposal<'_> {
         self.objects.iter().map(|object| object.digest).collect()
     }
 
-    /// Who changed the cluster, and when first.
+    /// Who changed the cluster, and when first; the agent, where nobody is known.
     pub(super) fn author(&self, now: Timestamp) -> Signature {
-        let name = self.who();
+        let Some(name) = self.who() else {
+            return Signature {
+                name: COMMITTER_NAME.to_owned(),
+                email: COMMITTER_EMAIL.to_owned(),
+                time: now,
+            };
+        };
         let times = self
             .fields()
             .filter_map(|field| field.actor()?.time.parse().ok());
@@ -74,18 +107,17 @@ impl Proposal<'_> {
     }
 
     fn fields(&self) -> impl Iterator<Item = &FieldChange> {
-        self.objects.iter().flat_map(|object| &object.fields)
+        let changed = self.objects.iter().filter_map(|object| match &object.deed {
+            Deed::Changed { fields, .. } => Some(fields),
+            Deed::Deleted { .. } => None,
+        });
+        changed.flatten()
     }
 
-    fn who(&self) -> String {
-        let names: BTreeSet<&str> = self
-            .fields()
-            .filter_map(|field| Some(field.actor()?.name.as_str()))
-            .collect();
-        if names.is_empty() {
-            return "somebody".to_owned();
-        }
-        names.into_iter().collect::<Vec<_>>().join(", ")
+    fn who(&self) -> Option<String> {
+        let actors = self.fields().filter_map(FieldChange::actor);
+        let names: BTreeSet<&str> = actors.map(|actor| actor.name.as_str()).collect();
+        (!names.is_empty()).then(|| names.into_iter().collect::<Vec<_>>().join(", "))
     }
 
     /// The pull request's text.
@@ -95,24 +127,14 @@ impl Proposal<'_> {
             "<!-- gitops-agent proposal {environment} {unit} -->\nThis was changed in the cluster of **{environment}**, and is kept until you decide:\n\n| object | field | is now | was declared | by | at |\n|---|---|---|---|---|---|\n"
         );
         for object in self.objects {
-            for field in &object.fields {
-                let value = |value: &Option<String>| {
-                    value.as_deref().map_or_else(|| "*(none)*".to_owned(), cell)
-                };
-                let actor = field.actor();
-                let _ = writeln!(
-                    text,
-                    "| {} | {} | {} | {} | {} | {} |",
-                    cell(&object.id.to_string()),
-                    cell(&field.path),
-                    value(&field.from),
-                    value(&field.to),
-                    actor.map_or_else(|| "somebody".to_owned(), |actor| cell(&actor.name)),
-                    actor.map_or("", |actor| actor.time.as_str()),
-                );
-            }
+            rows(&mut text, object);
         }
-        text.push_str("\n**Merge** it, and it is what the repository declares; nothing restarts for that. **Close** it, and the agent puts back what is declared now.");
+        text.push_str("\n**Merge** it, and it is what the repository declares; nothing restarts for that. **Close** it, and the agent puts back what is declared now");
+        let deleted = |object: &DriftedObject| matches!(object.deed, Deed::Deleted { .. });
+        if self.objects.iter().any(deleted) {
+            text.push_str(", and creates again what was deleted");
+        }
+        text.push('.');
         if let Some(hold) = self.hold {
             let _ = write!(
                 text,
@@ -132,7 +154,7 @@ impl Proposal<'_> {
         for (left, file) in self.left {
             let _ = write!(
                 text,
-                "\n:warning: For {} no edit was found: {}. Merging does not make it declared; {} says what would have to change, for you to put where it belongs:\n\n{}",
+                "\n:warning: For {} no edit was found: {}. Merging does not change what is declared of it; {} says what would have to change, for you to put where it belongs:\n\n{}",
                 code(&left.object.to_string()),
                 code(&left.why.to_string()),
                 code(file),
@@ -140,6 +162,38 @@ impl Proposal<'_> {
             );
         }
         text
+    }
+}
+
+/// The lines of the table for an object.
+fn rows(text: &mut String, object: &DriftedObject) {
+    let id = cell(&object.id.to_string());
+    match &object.deed {
+        Deed::Changed { fields, .. } => {
+            for field in fields {
+                let value = |value: &Option<String>| {
+                    value.as_deref().map_or_else(|| "*(none)*".to_owned(), cell)
+                };
+                let actor = field.actor();
+                let _ = writeln!(
+                    text,
+                    "| {id} | {} | {} | {} | {} | {} |",
+                    cell(&field.path),
+                    value(&field.from),
+                    value(&field.to),
+                    actor.map_or_else(|| "somebody".to_owned(), |actor| cell(&actor.name)),
+                    actor.map_or("", |actor| actor.time.as_str()),
+                );
+            }
+        }
+        Deed::Deleted { seen, origin } => {
+            let origin = origin.as_ref();
+            let origin = origin.map_or_else(String::new, |origin| cell(&origin.to_string()));
+            let _ = writeln!(
+                text,
+                "| {id} | *(all of it)* | *(deleted)* | {origin} | somebody | seen {seen} |"
+            );
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::config;
 use crate::edit::{Adoption, Edits, LiveObject, Others, Wanted, Why, adopt_changes};
 use crate::forge::{NewPullRequest, PullRequest};
 use crate::model::{Revision, Tree};
-use crate::reconcile::{DriftedObject, UnitDrift};
+use crate::reconcile::{Deed, DriftedObject, UnitDrift};
 use crate::runtime::clock;
 use crate::source::tree::GitTree;
 
@@ -144,7 +144,10 @@ impl Proposer {
             .iter()
             .map(|object| LiveObject {
                 id: object.id.clone(),
-                wanted: Wanted::As(object.wanted.value()),
+                wanted: match &object.deed {
+                    Deed::Changed { wanted, .. } => Wanted::As(wanted.value()),
+                    Deed::Deleted { .. } => Wanted::Gone,
+                },
             })
             .collect();
         Ok(adopt_changes(&tree, unit, &others, &self.tools, &objects).await)
