@@ -13,6 +13,9 @@ use crate::model::ObjectId;
 use crate::plan::{Blocked, Checked, Plan, Standing};
 use crate::record::status::State;
 
+/// How many objects or fields are named.
+const NAMED: usize = 50;
+
 /// How a unit stands, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Stand {
@@ -162,8 +165,17 @@ fn blocked(plan: &Plan<Checked>, fights: &Fights) -> Option<String> {
                 (None, why) => format!("{}: {why}", step.object),
             });
     }
-    let lines: Vec<String> = lines.into_values().chain(plan.blind.clone()).collect();
+    let objects = (!lines.is_empty()).then(|| few(lines.into_values().collect()));
+    let lines: Vec<String> = objects.into_iter().chain(plan.blind.clone()).collect();
     (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+/// One a line, as many as a person reads.
+fn few(mut lines: Vec<String>) -> String {
+    let more = lines.len().saturating_sub(NAMED);
+    lines.truncate(NAMED);
+    lines.extend((more > 0).then(|| format!("… and {more} more")));
+    lines.join("\n")
 }
 
 fn drift(plan: &Plan<Checked>) -> String {
@@ -182,5 +194,5 @@ fn drift(plan: &Plan<Checked>) -> String {
             .then(|| format!("{}: {}", step.object, step.reason));
         fields.chain(whole).collect::<Vec<_>>()
     });
-    lines.collect::<Vec<_>>().join("\n")
+    few(lines.collect())
 }

@@ -28,6 +28,10 @@ use crate::source::{Remote, Sent, SourceProblem, directory_name, revision};
 /// How often a push is tried anew because somebody else pushed in between.
 const ATTEMPTS: usize = 5;
 
+/// An entry of so many files is written as one pack: as files, ten thousand of them would
+/// take seconds, and a block of the disk each.
+const PACKED: usize = 2_000;
+
 /// Paths that change, and what blob they get; `None` for one that goes.
 pub(super) type Changes = BTreeMap<String, Option<Oid>>;
 
@@ -197,17 +201,27 @@ impl RecordBranch {
 
 impl RecordBranch {
     fn commit_entry(&self, entry: &Entry) -> Result<Oid, git2::Error> {
-        let parent = self
-            .ours()
-            .map(|id| self.repository.find_commit(id))
-            .transpose()?;
+        let id = if entry.changes.len() < PACKED {
+            self.write_entry(&self.repository, entry)?
+        } else {
+            let memory = compact::in_memory(self.path())?;
+            let id = self.write_entry(&memory, entry)?;
+            compact::pack(&memory, id, self.ours())?;
+            id
+        };
+        self.set_ours(id)?;
+        Ok(id)
+    }
+
+    fn write_entry(&self, into: &Repository, entry: &Entry) -> Result<Oid, git2::Error> {
+        let parent = self.ours().map(|id| into.find_commit(id)).transpose()?;
         let mut changes = Changes::new();
         for (path, content) in &entry.changes {
-            let blob = content.as_deref().map(|bytes| self.repository.blob(bytes));
+            let blob = content.as_deref().map(|bytes| into.blob(bytes));
             changes.insert(path.clone(), blob.transpose()?);
         }
         let before = parent.as_ref().map(Commit::tree).transpose()?;
-        let tree = self.changed(before.as_ref(), &changes)?;
+        let tree = changed(into, before.as_ref(), &changes)?;
         let parents: Vec<&Commit<'_>> = parent.iter().collect();
         let draft = Draft {
             author: &author(&entry.author)?,
@@ -216,34 +230,7 @@ impl RecordBranch {
             tree: &tree,
             parents: &parents,
         };
-        let id = draft.write(&self.repository, self.signing_key.as_ref())?;
-        self.set_ours(id)?;
-        Ok(id)
-    }
-
-    pub(super) fn changed(
-        &self,
-        before: Option<&Tree<'_>>,
-        changes: &Changes,
-    ) -> Result<Tree<'_>, git2::Error> {
-        let empty = self.repository.treebuilder(None)?.write()?;
-        let empty = self.repository.find_tree(empty)?;
-        let before = before.unwrap_or(&empty);
-        let mut update = TreeUpdateBuilder::new();
-        for (path, blob) in changes {
-            match blob {
-                Some(blob) => {
-                    update.upsert(path.as_str(), *blob, FileMode::Blob);
-                }
-                // libgit2 fails on one that isn't there.
-                None if before.get_path(Path::new(path)).is_ok() => {
-                    update.remove(path.as_str());
-                }
-                None => {}
-            }
-        }
-        let tree = update.create_updated(&self.repository, before)?;
-        self.repository.find_tree(tree)
+        draft.write(into, self.signing_key.as_ref())
     }
 
     fn queue(&self) -> Result<Vec<Oid>, git2::Error> {
@@ -299,6 +286,32 @@ impl RecordBranch {
             source,
         }
     }
+}
+
+/// A tree with some changes.
+pub(super) fn changed<'r>(
+    repository: &'r Repository,
+    before: Option<&Tree<'_>>,
+    changes: &Changes,
+) -> Result<Tree<'r>, git2::Error> {
+    let empty = repository.treebuilder(None)?.write()?;
+    let empty = repository.find_tree(empty)?;
+    let before = before.unwrap_or(&empty);
+    let mut update = TreeUpdateBuilder::new();
+    for (path, blob) in changes {
+        match blob {
+            Some(blob) => {
+                update.upsert(path.as_str(), *blob, FileMode::Blob);
+            }
+            // libgit2 fails on one that isn't there.
+            None if before.get_path(Path::new(path)).is_ok() => {
+                update.remove(path.as_str());
+            }
+            None => {}
+        }
+    }
+    let tree = update.create_updated(repository, before)?;
+    repository.find_tree(tree)
 }
 
 /// The hash that [`RecordBranch::files`] gives for a content, so that what is recorded

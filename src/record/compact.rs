@@ -16,6 +16,9 @@ const SAMPLE: &str = "objects/17";
 /// More in the sample mean about 7,000 files.
 const MOST_IN_SAMPLE: usize = 27;
 
+/// Before where libgit2 keeps objects by itself.
+const FIRST: i32 = 1_000;
+
 /// How packs are readable, as Git makes them.
 const PACK_MODE: u32 = 0o444;
 
@@ -30,18 +33,35 @@ pub(super) fn if_due(repository: &Repository, tip: Oid) -> Result<(), git2::Erro
 }
 
 pub(super) fn now(repository: &Repository, tip: Oid) -> Result<(), git2::Error> {
+    pack(repository, tip, repository.refname_to_id(PACKED).ok())?;
+    repository.reference(PACKED, tip, true, "packed")?;
+    remove_loose(&repository.path().join("objects"));
+    Ok(())
+}
+
+/// What is written here reaches the disk as one pack: see [`pack`].
+pub(super) fn in_memory(path: &Path) -> Result<Repository, git2::Error> {
+    let repository = Repository::open_bare(path)?;
+    repository.odb()?.add_new_mempack_backend(FIRST)?;
+    Ok(repository)
+}
+
+/// Writes a pack of what `tip` has and `before` has not.
+pub(super) fn pack(
+    repository: &Repository,
+    tip: Oid,
+    before: Option<Oid>,
+) -> Result<(), git2::Error> {
     let mut walk = repository.revwalk()?;
     walk.push(tip)?;
-    if let Ok(packed) = repository.refname_to_id(PACKED) {
-        walk.hide(packed)?;
+    if let Some(before) = before {
+        walk.hide(before)?;
     }
     let mut pack = repository.packbuilder()?;
     pack.insert_walk(&mut walk)?;
     if pack.object_count() > 0 {
         pack.write(&repository.path().join("objects/pack"), PACK_MODE)?;
     }
-    repository.reference(PACKED, tip, true, "packed")?;
-    remove_loose(&repository.path().join("objects"));
     Ok(())
 }
 

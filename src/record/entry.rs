@@ -13,6 +13,11 @@ use crate::model::Signature;
 /// The longest subject, in characters; what is longer goes on in the body.
 const SUBJECT_LIMIT: usize = 100;
 
+/// The most lines that are told of anything, and the most characters of each: whatever a
+/// storm changes or an API server answers, an entry can be read.
+const LINES: usize = 400;
+const LINE_LIMIT: usize = 1_000;
+
 /// One commit on the record: what happened, who did it, and what it changes in the
 /// recorded tree.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,12 +42,12 @@ impl Entry {
     /// The whole commit message.
     pub fn message(&self) -> String {
         let full = one_line(&self.subject);
-        let subject = shorten(&full);
+        let subject = cut(&full, SUBJECT_LIMIT);
         let mut message = format!("{subject}\n");
         if subject != full {
-            let _ = write!(message, "\n{}\n", harmless(&full));
+            let _ = write!(message, "\n{}\n", harmless(&cut(&full, LINE_LIMIT)));
         }
-        let body = harmless(&self.body);
+        let body = harmless(&bounded(&self.body));
         let body = body.trim_matches('\n');
         if !body.is_empty() {
             let _ = write!(message, "\n{body}\n");
@@ -72,6 +77,20 @@ pub fn trailers(message: &str) -> Vec<(String, String)> {
     found
 }
 
+/// A text with at most so many lines as a person reads, and none of them endless.
+pub fn bounded(text: &str) -> String {
+    let count = text.lines().count();
+    let mut lines: Vec<String> = text
+        .lines()
+        .take(LINES)
+        .map(|line| cut(line, LINE_LIMIT))
+        .collect();
+    if count > LINES {
+        lines.push(format!("… and {} more lines", count - LINES));
+    }
+    lines.join("\n")
+}
+
 fn one_line(text: &str) -> String {
     let clean: String = text.chars().map(blank_if_control).collect();
     let words: Vec<&str> = clean.split_whitespace().collect();
@@ -82,11 +101,11 @@ fn one_line(text: &str) -> String {
     }
 }
 
-fn shorten(line: &str) -> String {
-    if line.chars().count() <= SUBJECT_LIMIT {
+fn cut(line: &str, limit: usize) -> String {
+    if line.chars().nth(limit).is_none() {
         return line.to_owned();
     }
-    let kept: String = line.chars().take(SUBJECT_LIMIT - 1).collect();
+    let kept: String = line.chars().take(limit - 1).collect();
     format!("{}…", kept.trim_end())
 }
 

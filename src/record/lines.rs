@@ -8,8 +8,13 @@ use serde::Serialize;
 use super::story::Told;
 use crate::plan::{Action, FieldChange};
 
-/// How many objects an entry's text names; the tree has them all.
+/// How many objects an entry's text names, those first that are gone or made anew; the
+/// tree has them all.
 const NAMED: usize = 50;
+
+/// How many fields of each, and of all of them.
+const FIELDS: usize = 20;
+const ALL_FIELDS: usize = 250;
 
 /// `2 created, 1 changed, 1 pruned`
 pub(super) fn counts(told: &[Told]) -> String {
@@ -63,19 +68,34 @@ fn listed(
     title: impl Fn(&Told) -> String,
     field: impl Fn(&FieldChange) -> String,
 ) -> String {
-    let mut lines = Vec::new();
+    let mut told: Vec<&Told> = told.iter().collect();
+    told.sort_by_key(|one| (gravity(one.action), &one.object));
+    let (mut lines, mut left) = (Vec::new(), ALL_FIELDS);
     for one in told.iter().take(NAMED) {
         lines.push(title(one));
-        lines.extend(
-            one.fields
-                .iter()
-                .map(|change| format!("  {}", field(change))),
-        );
+        let shown = one.fields.len().min(FIELDS).min(left);
+        left -= shown;
+        let fields = one.fields[..shown].iter();
+        lines.extend(fields.map(|change| format!("  {}", field(change))));
+        lines.extend(more(one.fields.len(), shown, " fields").map(|line| format!("  {line}")));
     }
-    if told.len() > NAMED {
-        lines.push(format!("and {} more", told.len() - NAMED));
-    }
+    lines.extend(more(told.len(), NAMED, ""));
     lines.join("\n")
+}
+
+/// `… and 9950 more`
+pub(super) fn more(count: usize, named: usize, what: &str) -> Option<String> {
+    (count > named).then(|| format!("… and {} more{what}", count - named))
+}
+
+/// What can't be made undone comes first.
+fn gravity(action: Action) -> usize {
+    match action {
+        Action::Prune => 0,
+        Action::Replace => 1,
+        Action::Detach => 2,
+        Action::Create | Action::Change | Action::Adopt | Action::Clear => 3,
+    }
 }
 
 /// An object that an entry's text names, as it stands there.

@@ -29,7 +29,7 @@ mod theirs;
 pub mod view;
 
 pub use branch::{RecordBranch, content_id};
-pub use entry::Entry;
+pub use entry::{Entry, bounded};
 pub use event::Event;
 pub use history::{FileChange, History, ObjectFiles};
 pub use names::{BranchPattern, PatternError};

@@ -13,7 +13,7 @@ pub use self::environment::{follows, nothing, refused, stuck};
 pub use self::hold::{Kept, Release, held, kept, released, resumed};
 use super::entry::Entry;
 use super::event::Event;
-use super::lines::{body, counts, drift_body};
+use super::lines::{body, counts, drift_body, more};
 use super::status::State;
 use super::text::{COMMITTER_EMAIL, COMMITTER_NAME};
 use crate::model::{Digest, EnvironmentName, ObjectId, Signature, SourceCommit, UnitName};
@@ -21,6 +21,9 @@ use crate::plan::{Action, FieldChange, ForeignField, Step};
 
 /// How many lines an entry's list of foreign fields has.
 const LINES: usize = 200;
+
+/// How many field managers are named as the author of one entry.
+const MANAGERS: usize = 5;
 
 /// Where and at which revision something happened.
 #[derive(Debug, Clone)]
@@ -143,7 +146,7 @@ pub fn drifted(scene: &Scene<'_>, told: &[Told], changes: Changes) -> Entry {
 
 /// Others have added fields, which are left as they are.
 pub fn others(scene: &Scene<'_>, found: &[&ForeignField], changes: Changes) -> Entry {
-    let names: BTreeSet<&str> = found.iter().map(|one| &*one.field.manager.name).collect();
+    let names = found.iter().map(|one| &*one.field.manager.name).collect();
     let objects: BTreeSet<&ObjectId> = found.iter().map(|one| &one.object).collect();
     let on = match (found, objects.len()) {
         ([first, ..], 1) => first.object.to_string(),
@@ -154,12 +157,10 @@ pub fn others(scene: &Scene<'_>, found: &[&ForeignField], changes: Changes) -> E
         lines.push(format!("found on {}", fields[0].object));
         lines.extend(fields.iter().map(|field| format!("  {field}")));
     }
-    if lines.len() > LINES {
-        let more = lines.len() - LINES;
-        lines.truncate(LINES);
-        lines.push(format!("and {more} more lines"));
-    }
-    let name = names.into_iter().collect::<Vec<_>>().join(", ");
+    let more = more(lines.len(), LINES, " lines");
+    lines.truncate(LINES);
+    lines.extend(more);
+    let name = listed(&names);
     let subject = format!("found fields of {name} on {on}");
     let author = manager(name, scene.now);
     let body = lines.join("\n");
@@ -348,7 +349,16 @@ fn actor(told: &[Told]) -> Option<String> {
     let names: BTreeSet<&str> = fields
         .filter_map(|field| Some(field.actor()?.name.as_str()))
         .collect();
-    (!names.is_empty()).then(|| names.into_iter().collect::<Vec<_>>().join(", "))
+    (!names.is_empty()).then(|| listed(&names))
+}
+
+/// The names of field managers as one.
+fn listed(names: &BTreeSet<&str>) -> String {
+    let few: Vec<&str> = names.iter().copied().take(MANAGERS).collect();
+    match more(names.len(), MANAGERS, "") {
+        Some(more) => format!("{} {more}", few.join(", ")),
+        None => few.join(", "),
+    }
 }
 
 /// When the last of it was done, as the API server wrote it down.

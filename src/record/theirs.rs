@@ -3,7 +3,7 @@
 use git2::{Commit, Oid};
 use tracing::{info, warn};
 
-use super::branch::{Changes, RecordBranch};
+use super::branch::{Changes, RecordBranch, changed};
 use super::outcome::{PushError, RecordError};
 use super::signing::Draft;
 
@@ -63,7 +63,7 @@ impl RecordBranch {
         let entry = self.repository.find_commit(id)?;
         let changes = self.changes_of(&entry)?;
         let parent = self.repository.find_commit(onto)?;
-        let tree = self.changed(Some(&parent.tree()?), &changes)?;
+        let tree = changed(&self.repository, Some(&parent.tree()?), &changes)?;
         let message = String::from_utf8_lossy(entry.message_bytes());
         let draft = Draft {
             author: &entry.author(),

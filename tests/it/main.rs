@@ -64,6 +64,7 @@ mod remote_outage;
 mod replace;
 mod scopes_match_the_cluster;
 mod soak;
+mod storm;
 mod take_over;
 mod throttled;
 mod tidy;

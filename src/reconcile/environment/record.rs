@@ -12,6 +12,7 @@ use crate::model::{EnvironmentName, ObjectId, UnitName, yaml};
 use crate::plan::{Gone, recorded_side};
 use crate::reconcile::journal::Journal;
 use crate::reconcile::unit::UnitState;
+use crate::record::bounded;
 use crate::record::foreign::ForeignFile;
 use crate::record::status::{GoneObject, State, StatusFile, UnitStatus};
 use crate::record::story::{self, Changes, Scene};
@@ -279,7 +280,7 @@ pub(super) fn unit_status(
         health: unit.standing.health.to_string(),
         revision: unit.source.as_ref().map(|source| source.revision.clone()),
         since: now,
-        message: unit.standing.message.clone(),
+        message: bounded(&unit.standing.message),
         objects: unit
             .desired
             .as_ref()

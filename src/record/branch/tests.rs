@@ -500,3 +500,43 @@ fn a_view_of_a_checkout_takes_what_was_fetched_last() {
         .unwrap();
     assert_eq!(view.read("status.yaml").unwrap().unwrap(), b"2");
 }
+
+#[test]
+fn an_entry_of_many_files_is_one_pack_and_arrives_whole() {
+    let scratch = Scratch::bare();
+    let server = GitHttp::start(scratch.directory.path());
+    let there = remote(&server.url("env.git"));
+    let mut record = open_in(&scratch.data(), there.clone());
+    let mut tips = Vec::new();
+    for value in ["one", "two"] {
+        let mut many = entry(value, &[]);
+        let file = |at: usize| {
+            let path = format!("shop/shop/ConfigMap/m-{at:05}.yaml");
+            (path, Some(format!("{value} {at}").into_bytes()))
+        };
+        many.changes = (0..PACKED).map(file).collect();
+        tips.push(record.append(&many).unwrap());
+        let one = entry(
+            "and one",
+            &[("shop/shop/ConfigMap/m-00001.yaml", Some("x"))],
+        );
+        tips.push(record.append(&one).unwrap());
+    }
+    let counted = git(record.path(), &["count-objects", "-v"]);
+    assert!(counted.contains("packs: 2\n"), "{counted}");
+    let loose: usize = counted
+        .lines()
+        .find_map(|line| line.strip_prefix("count: ")?.parse().ok())
+        .unwrap();
+    assert!(loose < 20, "{counted}");
+    assert_eq!(record.queued(), 4);
+    assert_eq!(pushed(&mut record), (4, Below::Same));
+    scratch.git(&["fsck", "--strict", "--connectivity-only"]);
+    let log = scratch.git(&["log", "--format=%H", BRANCH]);
+    let log: Vec<&str> = log.lines().rev().collect();
+    assert_eq!(log, tips.iter().map(Revision::as_str).collect::<Vec<_>>());
+    assert_eq!(record.files().unwrap().len(), PACKED);
+    drop(record);
+    let reopened = open_in(&scratch.data(), there);
+    assert_eq!(reopened.tip().as_ref(), tips.last());
+}

@@ -274,6 +274,74 @@ fn git_reads_the_trailers_of_every_event_whatever_the_names() {
 }
 
 #[test]
+fn ten_thousand_objects_make_an_entry_that_a_person_can_read() {
+    let (environment, unit) = ("production".parse().unwrap(), "shop".parse().unwrap());
+    let source = source("Ada");
+    let scene = Scene {
+        environment: &environment,
+        unit: &unit,
+        source: Some(&source),
+        state: Some(State::Synced),
+        took: None,
+        plan: None,
+        now: Timestamp::UNIX_EPOCH,
+    };
+    let step = |at: usize| {
+        let mut step = told(Action::Change, &format!("manager-{}", at % 1_000));
+        let namespace = Some("shop".to_owned());
+        step.object = ObjectId::new(step.object.kind.clone(), namespace, format!("m{at:05}"));
+        let field = step.fields[0].clone();
+        step.fields.extend(std::iter::repeat_n(field, at % 100));
+        if at % 5_000 == 4_999 {
+            step.action = Action::Prune;
+        }
+        step
+    };
+    let mut steps: Vec<Told> = (0..10_000).map(step).collect();
+    let message = |steps: &[Told]| {
+        let entry = story::synced(&scene, steps, State::Synced, "", Changes::new());
+        entry.message()
+    };
+    let text = message(&steps);
+    assert!(text.len() < 60_000, "{} bytes", text.len());
+    assert!(text.contains(": 9998 changed, 2 pruned\n"), "{text}");
+    assert!(
+        text.contains("\n… and 9950 more\n\nEnvironment: "),
+        "{text}"
+    );
+    assert!(text.contains("\n  … and 81 more fields\n"), "{text}");
+    // In which order they were done makes no difference, and what is gone comes first.
+    steps.reverse();
+    assert_eq!(message(&steps), text);
+    let environment: EnvironmentName = "production".parse().unwrap();
+    let entry = Recorded::read(
+        &environment,
+        revision('e'),
+        &source.author,
+        Timestamp::UNIX_EPOCH,
+        &text,
+    );
+    let objects = entry.objects();
+    assert_eq!(objects.len(), 50);
+    let actions: Vec<&str> = objects.iter().map(|it| &*it.action).take(3).collect();
+    assert_eq!(actions, ["prune", "prune", "change"]);
+    assert_eq!(objects[2].object, "Deployment shop/m00000");
+
+    let drift = story::drifted(&scene, &steps, Changes::new());
+    let text = drift.message();
+    assert!(text.len() < 60_000, "{} bytes", text.len());
+    let actor = "manager-0, manager-1, manager-10, manager-100, manager-101 … and 995 more";
+    assert_eq!(drift.author.name, actor);
+
+    // Whatever an API server answers.
+    let long = format!("{}\n", "x".repeat(5_000)).repeat(10_000);
+    let stands = story::stands(&scene, None, State::Blocked, &long, Changes::new());
+    let text = stands.message();
+    assert!(text.len() < 450_000, "{} bytes", text.len());
+    assert!(text.contains("\n… and 9600 more lines\n\nEnvironment: "));
+}
+
+#[test]
 fn words_of_older_agents_are_understood() {
     let message = "production: shop is suspended\n\nEnvironment: production\nUnit: shop\nEvent: suspended\nCause: revision\nState: Suspended\n";
     let author = source("Ada").author;
