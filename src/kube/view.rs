@@ -52,7 +52,7 @@ pub(super) struct State {
 /// An object: parsed it would take a hundred times the memory.
 pub(super) struct Entry {
     pub(super) resource_version: u64,
-    part_of: Option<String>,
+    part_of: String,
     packed: Packed,
 }
 
@@ -269,14 +269,13 @@ impl State {
             .insert(id.clone());
         let entry = Entry {
             resource_version,
-            part_of: Some(part_of),
+            part_of: part_of.clone(),
             packed,
         };
-        let part_of = entry.part_of.clone();
         if let Some(before) = self.objects.insert(id.clone(), entry)
             && before.part_of != part_of
         {
-            self.leave(id, before.part_of.as_deref());
+            self.leave(id, &before.part_of);
         }
         true
     }
@@ -302,12 +301,12 @@ impl State {
         let Some(entry) = self.objects.remove(id) else {
             return false;
         };
-        self.leave(id, entry.part_of.as_deref());
+        self.leave(id, &entry.part_of);
         true
     }
 
-    fn leave(&mut self, id: &ObjectId, part_of: Option<&str>) {
-        if let Some(members) = part_of.and_then(|part_of| self.members.get_mut(part_of)) {
+    fn leave(&mut self, id: &ObjectId, part_of: &str) {
+        if let Some(members) = self.members.get_mut(part_of) {
             members.remove(id);
         }
     }

@@ -7,9 +7,10 @@ use git2::{ObjectType, Oid, Repository, TreeWalkMode, TreeWalkResult};
 use jiff::Timestamp;
 
 use super::names::BranchPattern;
+use super::path;
 use super::status::StatusFile;
 use super::status_files::{self, StatusError};
-use crate::model::{EnvironmentName, Revision};
+use crate::model::{EnvironmentName, Revision, UnitName};
 use crate::source::{Remote, SourceProblem, revision};
 
 /// Why a record can't be read.
@@ -128,8 +129,10 @@ impl RecordView {
 
     /// How everything stands; `None` if the branch does not say.
     pub fn status(&self) -> Result<Option<StatusFile>, ViewError> {
-        let files = self.files()?;
-        let found = status_files::parse(files.keys().map(String::as_str), |path| self.read(path));
+        let units = self.units().map_err(|error| self.failed(error))?;
+        let paths = units.iter().map(path::of_status).collect::<Vec<_>>();
+        let found =
+            status_files::parse(paths.iter().map(String::as_str), |path| self.read(path));
         found.map_err(|error| match error {
             StatusError::Read(error) => error,
             StatusError::Parse { path, source } => ViewError::Status {
@@ -137,6 +140,17 @@ impl RecordView {
                 source,
             },
         })
+    }
+
+    /// The units that the recorded tree has: its directories.
+    fn units(&self) -> Result<Vec<UnitName>, git2::Error> {
+        let tree = self.repository.find_commit(self.tip)?.tree()?;
+        let directories = tree
+            .iter()
+            .filter(|entry| entry.kind() == Some(ObjectType::Tree));
+        // What is no unit's name is none of ours.
+        let names = directories.filter_map(|entry| entry.name().ok()?.parse().ok());
+        Ok(names.collect())
     }
 
     /// Every file's path and the hash of its content.
