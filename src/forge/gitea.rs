@@ -209,7 +209,7 @@ impl Forge for Gitea {
         Box::pin(async move {
             let path = self.path("/pulls?state=open&sort=oldest&limit=50");
             let mut pulls: Vec<Pull> = self.http.list(&path).await?;
-            pulls.retain(|pull| pull.base.name == base);
+            pulls.retain(|pull| pull.base.name == base && pull.has_head());
             pulls.sort_by_key(|pull| pull.number);
             self.all(pulls).await
         })
@@ -219,7 +219,11 @@ impl Forge for Gitea {
         Box::pin(async move {
             let path = self.path("/pulls?state=all&limit=50");
             let mut pulls: Vec<Pull> = self.http.list(&path).await?;
-            pulls.retain(|pull| pull.head.name == branch && pull.head.repo_id == pull.base.repo_id);
+            pulls.retain(|pull| {
+                pull.head.name == branch
+                    && pull.head.repo_id == pull.base.repo_id
+                    && pull.has_head()
+            });
             pulls.sort_by_key(|pull| std::cmp::Reverse(pull.number));
             self.all(pulls).await
         })
@@ -348,6 +352,13 @@ impl Forge for Gitea {
 
     fn comment_limit(&self) -> usize {
         COMMENT
+    }
+}
+
+impl Pull {
+    /// Older versions know none once its branch is gone.
+    fn has_head(&self) -> bool {
+        !self.head.sha.is_empty()
     }
 }
 

@@ -140,6 +140,34 @@ async fn a_list_goes_on_under_the_name_by_which_the_forge_is_known_here() {
 }
 
 #[tokio::test]
+async fn on_gitea_one_whose_branch_is_gone_hides_no_other() {
+    let fake = Fake::start().await;
+    let forge = fake.forge(ForgeKind::Gitea);
+    let pull = |number: u64, sha: &str| {
+        let branch =
+            |name: &str, sha: &str| serde_json::json!({"ref": name, "sha": sha, "repo_id": 1});
+        serde_json::json!({"number": number, "title": "x", "html_url": "x", "user": {"login": "team"},
+            "state": "open", "merged": false, "head": branch("new", sha), "base": branch("main", "")})
+    };
+    let pulls = serde_json::json!([pull(1, ""), pull(2, revision('2').as_str())]);
+    let list = "GET /api/v1/repos/team/deploy/pulls";
+    let open = format!("{list}?state=open&sort=oldest&limit=50");
+    fake.on(&open, 200, &pulls.to_string());
+    fake.on(
+        &format!("{list}?state=all&limit=50"),
+        200,
+        &pulls.to_string(),
+    );
+    for found in [
+        forge.open_pull_requests("main").await.unwrap(),
+        forge.pull_requests_from("new").await.unwrap(),
+    ] {
+        let numbers: Vec<_> = found.iter().map(|pull| pull.number).collect();
+        assert_eq!(numbers, [2]);
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_valid_is_told_in_detail() {
     let fake = Fake::start().await;
     let forge = fake.forge(ForgeKind::GitHub);
