@@ -28,7 +28,7 @@ pub enum ExecError {
     },
     /// The system does not let it run.
     #[error(
-        "{program} may not be run: it has to be executable, and what it needs to start (an interpreter, a loader, libraries) has to lie in a system directory such as /usr/lib, or beside it in one file"
+        "{program} may not be run: it must be executable, and what it needs to start (interpreter, loader, libraries) must lie in the system's directories, such as /usr/lib"
     )]
     Denied {
         /// The executable asked for.

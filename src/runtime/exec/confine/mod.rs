@@ -113,13 +113,14 @@ fn confine(allowed: &Allowed<'_>) -> io::Result<Vec<Gap>> {
 
 /// Where programs, their loaders and their libraries are installed. A name that isn't
 /// there is passed over.
-const SYSTEM: [&str; 11] = [
+const SYSTEM: [&str; 12] = [
     "/bin",
     "/lib",
     "/lib64",
     "/usr/bin",
     "/usr/lib",
     "/usr/lib64",
+    "/usr/local/bin",
     "/usr/local/lib",
     "/etc/ld.so.cache",
     "/nix/store",
