@@ -17,7 +17,8 @@ fn main() -> ExitCode {
 }
 
 fn start(cli: Cli) -> anyhow::Result<ExitCode> {
-    // Before any other thread exists, as libgit2 wants it.
+    // Before any other thread exists, as both want it.
+    agent::runtime::memory::keep_little();
     agent::source::init()?;
     // An error says that a provider is installed already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -131,8 +131,7 @@ impl RecordView {
     pub fn status(&self) -> Result<Option<StatusFile>, ViewError> {
         let units = self.units().map_err(|error| self.failed(error))?;
         let paths = units.iter().map(path::of_status).collect::<Vec<_>>();
-        let found =
-            status_files::parse(paths.iter().map(String::as_str), |path| self.read(path));
+        let found = status_files::parse(paths.iter().map(String::as_str), |path| self.read(path));
         found.map_err(|error| match error {
             StatusError::Read(error) => error,
             StatusError::Parse { path, source } => ViewError::Status {

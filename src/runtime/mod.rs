@@ -6,6 +6,7 @@ pub mod backoff;
 pub mod clock;
 pub mod exec;
 pub mod lock;
+pub mod memory;
 pub mod metrics;
 pub mod random;
 pub mod shutdown;
