@@ -27,8 +27,8 @@ not write is shown with a `?`.
 
 With -o json: an array of entries. Each has `environment`, `entry`, `time`,
 `author` (`name`, `email`, `time`), `subject`, `byAgent`; if the agent wrote it,
-also `event`, `cause`, `unit`, `state`, `actor`, `revision`, `committed` and
-`plan`, null where one does not apply; and `objects`: each with `object`,
+also `event`, `cause`, `unit`, `state`, `actor`, `revision`, `committed`, `took`
+(in seconds) and `plan`, null where one does not apply; and `objects`: each with `object`,
 `action` and `fields` (`path`, `change`). An entry names up to 50 objects.
 
 Exit codes: 0 told, even if nothing happened, 2 it could not be.";

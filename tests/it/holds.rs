@@ -147,6 +147,12 @@ fn what_was_done_while_a_unit_was_suspended_is_told_after_its_end() {
     assert_eq!(trailers(entry), pairs(&expected));
     assert_eq!(value(&stage, "a"), "one");
     assert_eq!(value(&stage, "b"), "two");
+    // Each entry changes what it tells of.
+    let path = |name: &str| format!("shop/{}/ConfigMap/{name}.yaml", stage.namespace);
+    let of = |subject: &str| stage.entries_on(subject).pop().unwrap().paths;
+    assert!(of("revert drift on ").contains(&path("a")));
+    assert!(!of("sync shop to ").contains(&path("a")));
+    assert!(of("sync shop to ").contains(&path("b")));
     let shown = stage.agent(&["history", "shop"]).run();
     for words in ["resume shop", &format!("hold shop: {said}")] {
         assert!(shown.stdout.contains(words), "{words}: {shown:?}");

@@ -67,6 +67,16 @@ fn the_last_good_one_stays(name: &str, path: &str, broken: &str) {
 
     restart(&mut stage);
     expect_enforced(&mut stage, "one");
+    stage.until("what the restart found to be told", |stage| {
+        let seen = stage.entries_on("revert drift on ").len();
+        if seen == 2 {
+            Ok(())
+        } else {
+            Err(seen.to_string())
+        }
+    });
+    let told = ["shop failed", "stays at "].map(|words| stage.entries_on(words).len());
+    assert_eq!(told.iter().sum::<usize>(), 1, "it is told once: {told:?}");
 
     let mended = settings("two");
     let fix = stage.commit(

@@ -85,8 +85,10 @@ fn live(answer: &Answer) -> String {
                 (None, Some(_)) => "not set".to_owned(),
                 (None, None) => String::new(),
             };
+            let unset = value == "not set";
             let names: Vec<String> = managers.iter().map(Manager::to_string).collect();
             let owned = match names.len() {
+                0 if unset => String::new(),
                 0 => "owned by nobody".to_owned(),
                 _ => format!("owned by {}", names.join(", ")),
             };

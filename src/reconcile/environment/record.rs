@@ -12,10 +12,10 @@ use crate::model::{EnvironmentName, ObjectId, UnitName, yaml};
 use crate::plan::{Gone, recorded_side};
 use crate::reconcile::journal::Journal;
 use crate::reconcile::unit::UnitState;
-use crate::record::bounded;
 use crate::record::foreign::ForeignFile;
 use crate::record::status::{GoneObject, State, StatusFile, UnitStatus};
-use crate::record::story::{self, Changes, Scene};
+use crate::record::story::{self, Changes, Scene, Told};
+use crate::record::{bounded, path};
 use crate::runtime::clock;
 
 /// How long a unit may be on its way to health before the record says that it waits.
@@ -150,7 +150,8 @@ impl Environment {
             (true, false) => story::reverted(&scene, &reverted, differing),
             (false, true) => story::synced(&scene, &changed, state, message, differing),
             (false, false) => {
-                let first = story::reverted(&scene, &reverted, Changes::new());
+                let files = files_of(name, &reverted, &mut differing);
+                let first = story::reverted(&scene, &reverted, files);
                 let before = self.journal.status().clone();
                 self.journal.enter(first, before);
                 story::synced(&scene, &changed, state, message, differing)
@@ -266,6 +267,14 @@ impl Environment {
             units: BTreeMap::new(),
         }
     }
+}
+
+/// Takes the files of some objects out of what differs.
+fn files_of(unit: &UnitName, told: &[Told], differing: &mut Changes) -> Changes {
+    let paths = told.iter().map(|one| path::of_object(unit, &one.object));
+    paths
+        .filter_map(|path| differing.remove_entry(&path))
+        .collect()
 }
 
 /// How a unit stands now.

@@ -132,6 +132,7 @@ impl Environment {
             (Purpose::Fallback, Err(_)) => {
                 let (environment, revision) = (&self.context.environment, source.revision.short());
                 warn!(%environment, revision, "the recorded revision cannot be read either");
+                self.tell_unrendered();
             }
         }
         self.look();
@@ -188,6 +189,7 @@ impl Environment {
             Ok(commit) => self.declare(commit, Purpose::Fallback),
             Err(error) => {
                 warn!(environment = %self.context.environment, %error, "the recorded revision is not in the repository any more");
+                self.tell_unrendered();
             }
         }
     }
@@ -240,8 +242,9 @@ impl Environment {
             self.context.begun.store(true, Ordering::Relaxed);
         }
         self.tell_suspended();
-        if let Some(revision) = fallback.filter(|revision| *revision != source.revision) {
-            self.declare_recorded(&revision);
+        match fallback.filter(|revision| *revision != source.revision) {
+            Some(revision) => self.declare_recorded(&revision),
+            None => self.tell_unrendered(),
         }
         self.record_due();
     }

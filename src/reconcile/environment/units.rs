@@ -119,10 +119,21 @@ impl Environment {
             health: Status::Unknown,
             message: problem.to_string(),
         };
-        self.unrecorded
-            .entry(name.clone())
-            .or_insert((clock::now(), None));
         recorded
+    }
+
+    /// Tells of units of which neither the newest revision nor the recorded one gives
+    /// anything to enforce. Where the recorded one does, that is told with what is found.
+    pub(super) fn tell_unrendered(&mut self) {
+        let without = |unit: &UnitState| {
+            unit.unrendered.is_some() && unit.desired.is_none() && !unit.unit.suspend
+        };
+        let names = self.units.iter().filter(|(_, unit)| without(unit));
+        let now = clock::now();
+        for (name, _) in names {
+            self.unrecorded.entry(name.clone()).or_insert((now, None));
+        }
+        self.record_due();
     }
 
     /// Units that could not be rendered at the newest revision get what was recorded.
@@ -145,6 +156,7 @@ impl Environment {
                 state.remember(recorded.map(|unit| &**unit));
             }
         }
+        self.tell_unrendered();
     }
 
     pub(super) fn known_units(&self) -> impl Iterator<Item = UnitName> + use<> {
