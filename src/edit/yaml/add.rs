@@ -27,12 +27,12 @@ impl File<'_> {
             let new = bracket_entry(name, value, self.style, self.quotes_in(entries));
             return vec![self.add_behind(last.key.properties, last.value.end, entries.len(), &new)];
         }
-        let at = column(self.text, first.key.properties);
+        let first = self.explicit(first.key.properties);
+        let at = column(self.text, first);
         let new = write::entry(name, value, at, self.style);
         let newline = self.style.newline;
         let end = line_end(self.text, last.value.end);
         let behind = self.splice(end, end, &format!("{newline}{:at$}{new}", ""));
-        let first = first.key.properties;
         let before = self.splice(first, first, &format!("{new}{newline}{:at$}", ""));
         vec![behind, before]
     }

@@ -5,7 +5,7 @@ use granit_parser::ScalarStyle;
 use serde_json::Value;
 
 use super::layout::{Content, Entry, Item, Node};
-use super::scan::{begins_line, column, ends_line, line_end, line_start, properties};
+use super::scan::{BLANKS, begins_line, column, ends_line, line_end, line_start, properties};
 use super::style::Style;
 use super::write::{self, Within};
 
@@ -77,7 +77,7 @@ impl File<'_> {
             _ => " ",
         };
         let behind = self.text[at..].chars().next();
-        let gap = behind.is_some_and(|c| !c.is_whitespace() && !",]}".contains(c));
+        let gap = behind.is_some_and(|c| !BLANKS.contains(&c) && !",]}".contains(c));
         let tail = if gap { " " } else { "" };
         let spellings = write::alike(value, ScalarStyle::Plain, within(brackets), self.style);
         let spellings = spellings.iter();

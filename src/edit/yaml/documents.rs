@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::layout::{Layout, layouts};
-use super::scan::{line_end, next_line};
+use super::scan::{BLANKS, ends_line, line_end, next_line};
 use super::{EditError, read, reads_as, rewrite, without_mark};
 
 /// Takes a document out, with its `---` and the comments that stand below that; `None`
@@ -40,10 +40,7 @@ fn ways(text: &str, layouts: &[Layout], at: usize) -> Vec<String> {
     let whole = [&text[..start], &text[end..]].concat();
     // The first document has no `---` unless the first has had one.
     let bare = next.is_some_and(|next| next.mark.is_some()) && layout.mark.is_none();
-    let alone = bare
-        && text[end + "---".len()..line_end(text, end)]
-            .trim()
-            .is_empty();
+    let alone = bare && ends_line(text, end + "---".len());
     let unmarked = alone.then(|| [&text[..start], &text[next_line(text, end)..]].concat());
     unmarked.into_iter().chain([whole]).collect()
 }
@@ -54,7 +51,7 @@ fn head(text: &str, content: usize) -> usize {
     let mut end = 0;
     let mut at = 0;
     while at < content {
-        let line = text[at..line_end(text, at)].trim();
+        let line = text[at..line_end(text, at)].trim_matches(BLANKS);
         at = next_line(text, at);
         if line.is_empty() {
             end = at;

@@ -2,7 +2,7 @@
 
 use super::change::{File, behind_properties};
 use super::layout::{Entry, Flow, Item, Node};
-use super::scan::{begins_line, ends_line, line_end, line_start, next_line, skip};
+use super::scan::{BLANKS, begins_line, ends_line, line_end, line_start, next_line, skip};
 
 impl File<'_> {
     /// Takes an entry out of a map; an empty one is left as such.
@@ -54,7 +54,7 @@ impl File<'_> {
         let next = spans.get(index + 1).map(|(start, _)| *start);
         if flow != Flow::Block {
             let before = index.checked_sub(1).map(|index| spans[index].1);
-            return vec![self.remove_in_brackets(before, start, end, next)];
+            return self.remove_in_brackets(before, start, end, next);
         }
         let (start, next) = (self.explicit(start), next.map(|next| self.explicit(next)));
         if spans.len() == 1 {
@@ -64,7 +64,9 @@ impl File<'_> {
             // Blank lines behind it would become part of a block scalar before it that
             // keeps such.
             let behind = next_line(self.text, end);
-            let blank = self.text[behind..].len() - self.text[behind..].trim_start().len();
+            let blank = |c: char| BLANKS.contains(&c);
+            let rest = self.text[behind..].trim_start_matches(blank);
+            let blank = self.text[behind..].len() - rest.len();
             let more = self.text[behind..behind + blank].trim_end_matches([' ', '\t']);
             return vec![
                 self.without_lines(start, end),
@@ -85,7 +87,7 @@ impl File<'_> {
     }
 
     /// Before the `?` of a key that has one.
-    fn explicit(&self, start: usize) -> usize {
+    pub(super) fn explicit(&self, start: usize) -> usize {
         let before = self.text[..start].trim_end_matches(' ');
         if before.ends_with('?') && before.len() < start {
             before.len() - 1
@@ -119,14 +121,14 @@ impl File<'_> {
         start: usize,
         end: usize,
         next: Option<usize>,
-    ) -> String {
+    ) -> Vec<String> {
         let comma = skip(self.text, end);
         let behind = if self.text[comma..].starts_with(',') {
             comma + 1
         } else {
             end
         };
-        match (before, next) {
+        vec![match (before, next) {
             (_, Some(_)) => {
                 let blanks = self.text[behind..].len()
                     - self.text[behind..].trim_start_matches([' ', '\t']).len();
@@ -143,8 +145,18 @@ impl File<'_> {
             (Some(before), None) if begins_line(self.text, start) => {
                 // The comma before goes too, and a comment behind that stays.
                 let at = skip(self.text, before);
+                let comma = self.text[at..].starts_with(',');
+                if !ends_line(self.text, end.max(behind)) && comma && behind == end {
+                    // The bracket stands on its line.
+                    return vec![if self.text[before..start].contains('#') {
+                        let alone = self.splice(start, end, "");
+                        [&alone[..at], &alone[at + 1..]].concat()
+                    } else {
+                        self.splice(before, end, "")
+                    }];
+                }
                 let without = self.without_lines(start, end.max(behind));
-                if self.text[at..].starts_with(',') && behind == end {
+                if comma && behind == end {
                     [&without[..at], &without[at + 1..]].concat()
                 } else {
                     without
@@ -152,7 +164,7 @@ impl File<'_> {
             }
             (Some(before), None) => self.splice(before, end, ""),
             (None, None) => self.splice(start, behind, ""),
-        }
+        }]
     }
 
     /// Without the lines from one place to another.

@@ -1,5 +1,8 @@
 //! Finding one's way between tokens: blanks, comments, lines.
 
+/// What is blank in YAML: others that Unicode calls so are part of a word.
+pub(super) const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
+
 /// The next byte that is neither blank nor part of a comment.
 pub(super) fn skip(text: &str, from: usize) -> usize {
     let bytes = text.as_bytes();
@@ -32,7 +35,7 @@ pub(super) fn properties(text: &str, from: usize, anchor: bool, tag: bool) -> us
 
 fn token_end(text: &str, at: usize) -> usize {
     let verbatim = text[at..].starts_with("!<");
-    let ends = |c: char| c.is_whitespace() || !verbatim && matches!(c, ',' | ']' | '}');
+    let ends = |c: char| BLANKS.contains(&c) || !verbatim && matches!(c, ',' | ']' | '}');
     text[at..].find(ends).map_or(text.len(), |len| at + len)
 }
 
@@ -70,7 +73,7 @@ pub(super) fn begins_line(text: &str, at: usize) -> bool {
 
 /// Whether nothing but blanks stands from here to the end of the line.
 pub(super) fn ends_line(text: &str, at: usize) -> bool {
-    text[at..line_end(text, at)].trim().is_empty()
+    text[at..line_end(text, at)].trim_matches(BLANKS).is_empty()
 }
 
 /// Of lines, the length without blank lines at the end, and without the last line break.

@@ -6,6 +6,7 @@
 
 mod documents;
 mod files;
+mod nasty;
 mod properties;
 
 use serde_json::{Value, json};

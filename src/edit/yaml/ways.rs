@@ -24,7 +24,7 @@ pub(super) fn ways(
         (Change::Replace { value, .. }, _) => file.replace(node, place, value),
         (Change::Add { key, value, .. }, Content::Map(flow, entries)) => {
             let in_block = !matches!(place, Place::Brackets { .. });
-            if entries.is_empty() && in_block && !json(file) {
+            if entries.is_empty() && in_block && !json(file) && !remarks(file, node) {
                 let whole = Map::from_iter([(key.clone(), value.clone())]);
                 file.replace(node, place, &Value::Object(whole))
             } else {
@@ -33,7 +33,7 @@ pub(super) fn ways(
         }
         (Change::Insert { value, index, .. }, Content::Items(flow, items)) => {
             let in_block = !matches!(place, Place::Brackets { .. });
-            if items.is_empty() && in_block && !json(file) {
+            if items.is_empty() && in_block && !json(file) && !remarks(file, node) {
                 file.replace(node, place, &Value::from(vec![value.clone()]))
             } else {
                 file.add_item(node, items, *flow, *index, value)
@@ -42,6 +42,11 @@ pub(super) fn ways(
         (Change::Remove { .. }, _) => removal(file, &layout.root, path),
         _ => return local(file, layout, change, document),
     })
+}
+
+/// Whether a comment stands in empty brackets.
+fn remarks(file: &File<'_>, node: &Node) -> bool {
+    file.text[node.start..node.end].contains('#')
 }
 
 fn json(file: &File<'_>) -> bool {

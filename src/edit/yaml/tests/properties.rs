@@ -39,7 +39,7 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-fn paths(value: &Value, path: &mut Vec<Step>, all: &mut Vec<Vec<Step>>) {
+pub(super) fn paths(value: &Value, path: &mut Vec<Step>, all: &mut Vec<Vec<Step>>) {
     let steps: Vec<(Step, &Value)> = match value {
         Value::Object(map) => map
             .iter()
@@ -66,7 +66,7 @@ fn chosen(document: &Value, at: Index) -> Vec<Step> {
     all.swap_remove(at.index(all.len()))
 }
 
-fn values(text: &str) -> Vec<Value> {
+pub(super) fn values(text: &str) -> Vec<Value> {
     yaml::documents(text)
         .unwrap()
         .into_iter()
@@ -75,13 +75,13 @@ fn values(text: &str) -> Vec<Value> {
 }
 
 /// Comments, and lines without anything.
-fn asides(text: &str) -> Vec<&str> {
+pub(super) fn asides(text: &str) -> Vec<&str> {
     let lines = text.lines().map(str::trim);
     let found = lines.filter(|line| line.is_empty() || line.starts_with("# aside"));
     found.collect()
 }
 
-fn within<'a>(mut some: impl Iterator<Item = &'a str>, all: &[&str]) -> bool {
+pub(super) fn within<'a>(mut some: impl Iterator<Item = &'a str>, all: &[&str]) -> bool {
     let mut all = all.iter();
     some.all(|one| all.any(|other| *other == one))
 }
@@ -102,7 +102,7 @@ fn check(before: &str, document: usize, wanted: &Value, edited: &Result<String, 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, max_shrink_iters: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(512), max_shrink_iters: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_value_that_is_set_is_that_value(file in file(), at: Index, which: Index, value in value()) {
