@@ -46,3 +46,9 @@ fn patience(error: &ForgeError, failures: u32, now: Timestamp) -> Duration {
         Retry::WhenInputsChange => grown.max(Duration::from_mins(1)),
     }
 }
+
+/// Work that takes the disk, the network or the processor, on a thread for such.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+}

@@ -17,9 +17,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::patience;
 use super::prospect::{Known, Planner, foresee, is_members};
 use super::text::{Hindrance, Prospect};
+use super::{blocking, patience};
 use crate::config::{self, Previews};
 use crate::forge::{CommitStatus, Forge, ForgeError, PullRequest, Retry, Section};
 use crate::model::{Digest, EnvironmentName, Revision};
@@ -236,12 +236,12 @@ impl Previewer {
             return *policy;
         }
         let (mirror, revision) = (self.mirror.clone(), base.clone());
-        let read = tokio::task::spawn_blocking(move || {
+        let read = blocking(move || {
             let tree = GitTree::open(&mirror, &revision).ok()?;
             Some(config::resolve(&tree).previews)
         });
         // A mirror that is just being made anew is read the next time.
-        let Some(policy) = read.await.ok().flatten() else {
+        let Some(policy) = read.await else {
             return Previews::None;
         };
         self.memory.policy = Some((base.clone(), policy));
@@ -312,17 +312,15 @@ impl Previewer {
             reference: self.forge.head_ref(pull.number),
             head: pull.head.revision.clone(),
         };
-        let merged = tokio::task::spawn_blocking(move || {
+        blocking(move || {
             let pulls = Pulls {
                 repository: &mirror,
                 remote: &remote,
             };
             pulls.fetch(&wanted)?;
             pulls.merge(&base, &wanted.head)
-        });
-        merged
-            .await
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+        })
+        .await
     }
 
     /// On a thread of its own: it takes a processor.
@@ -334,14 +332,12 @@ impl Previewer {
             known.at_hand.view = Some(Arc::clone(&window.view));
         }
         let stop = self.stop.clone();
-        let thread = tokio::task::spawn_blocking(move || {
+        let (prospect, known) = blocking(move || {
             let planning = stop.run_until_cancelled(foresee(&planner, &merge, &mut known));
             let prospect = Handle::current().block_on(planning);
             (prospect.unwrap_or(Prospect::Planned(Vec::new())), known)
-        });
-        let (prospect, known) = thread
-            .await
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        })
+        .await;
         self.memory.known = known;
         prospect
     }

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use self::branch::{BranchError, Proposed};
-use super::patience;
+use super::{blocking, patience};
 use crate::forge::{Forge, ForgeError, PullRequest, PullState};
 use crate::model::{Digest, Revision, UnitName, chain};
 use crate::reconcile::{DriftedObject, Drifts, Tools, UnitDrift, Window};
@@ -244,12 +244,4 @@ impl Proposer {
         self.memory.read.insert(key, read.clone());
         Ok(read)
     }
-}
-
-/// Git works with the disk and the network.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, BranchError> + Send + 'static,
-) -> Result<T, BranchError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }

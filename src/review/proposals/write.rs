@@ -6,12 +6,13 @@ use tracing::info;
 
 use super::branch::{self, Commit};
 use super::text::Proposal;
-use super::{ProposeError, Proposer, blocking};
+use super::{ProposeError, Proposer};
 use crate::config;
 use crate::edit::{Adoption, Edits, LiveObject, Others, Wanted, Why, adopt_changes};
 use crate::forge::{NewPullRequest, PullRequest};
 use crate::model::{Revision, Tree};
 use crate::reconcile::{Deed, DriftedObject, UnitDrift};
+use crate::review::blocking;
 use crate::runtime::clock;
 use crate::source::tree::GitTree;
 
