@@ -45,7 +45,7 @@ impl Entry {
         let subject = cut(&full, SUBJECT_LIMIT);
         let mut message = format!("{subject}\n");
         if subject != full {
-            let _ = write!(message, "\n{}\n", harmless(&cut(&full, LINE_LIMIT)));
+            let _ = write!(message, "\n{}\n", harmless(&cut_inside(&full)));
         }
         let body = harmless(&bounded(&self.body));
         let body = body.trim_matches('\n');
@@ -80,11 +80,7 @@ pub fn trailers(message: &str) -> Vec<(String, String)> {
 /// A text with at most so many lines as a person reads, and none of them endless.
 pub fn bounded(text: &str) -> String {
     let count = text.lines().count();
-    let mut lines: Vec<String> = text
-        .lines()
-        .take(LINES)
-        .map(|line| cut(line, LINE_LIMIT))
-        .collect();
+    let mut lines: Vec<String> = text.lines().take(LINES).map(cut_inside).collect();
     if count > LINES {
         lines.push(format!("… and {} more lines", count - LINES));
     }
@@ -107,6 +103,18 @@ fn cut(line: &str, limit: usize) -> String {
     }
     let kept: String = line.chars().take(limit - 1).collect();
     format!("{}…", kept.trim_end())
+}
+
+/// Of a line that is too long, both ends: what it is about, and the point that it comes to.
+fn cut_inside(line: &str) -> String {
+    let count = line.chars().count();
+    if count <= LINE_LIMIT {
+        return line.to_owned();
+    }
+    let (head, tail) = (LINE_LIMIT / 2, LINE_LIMIT / 2 - 3);
+    let first: String = line.chars().take(head).collect();
+    let last: String = line.chars().skip(count - tail).collect();
+    format!("{first} … {last}")
 }
 
 /// Without control characters, which a terminal would obey, and without a line that

@@ -164,6 +164,7 @@ fn what_is_merged_is_declared_and_what_is_closed_is_put_back() {
         format!("hold shop: drift is kept while pull request {third} is open"),
         format!("resume shop: pull request {third} has nothing left to decide"),
     ];
+    team.stage.until_entry(expected.last().unwrap());
     assert_eq!(team.holds(), expected);
     let entry = team.stage.until_entry("hold shop");
     assert!(
