@@ -2,10 +2,11 @@
 //! ApplySet's label, and of nothing else in the cluster.
 //!
 //! Guarantees: an object is never older than one that was here before (by
-//! resourceVersion); absence here is a hint and never proof, since an object that
+//! resourceVersion), nor does one that was deleted come back by the late answer to a write
+//! of ours; absence here is a hint and never proof, since an object that
 //! lost the label leaves the view too.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,6 +23,9 @@ use super::watch::Follow;
 use super::watches::{Place, WatchState, Watches};
 use crate::model::{GroupKind, Live, ObjectId, PART_OF};
 use crate::runtime::lock::lock;
+
+/// How many deletions are kept in mind: more than there are writes under way.
+const DELETIONS: usize = 256;
 
 /// The live objects of the kinds in use. The watches end when it is dropped.
 pub struct LiveView {
@@ -47,6 +51,8 @@ pub(super) struct State {
     members: BTreeMap<String, BTreeSet<ObjectId>>,
     /// What objects of a kind are packed against: one of them.
     dictionaries: BTreeMap<GroupKind, Arc<[u8]>>,
+    /// The last objects that a watch told to be deleted, and at which resourceVersion.
+    deleted: VecDeque<(ObjectId, u64)>,
 }
 
 /// An object: parsed it would take a hundred times the memory.
@@ -184,7 +190,7 @@ impl LiveView {
     /// behind what we did.
     pub fn put(&self, live: &Live) {
         if let Some(id) = live.id() {
-            lock(&self.shared.state).put(&id, live);
+            lock(&self.shared.state).put_answer(&id, live);
         }
     }
 
@@ -248,6 +254,30 @@ impl Shared {
 }
 
 impl State {
+    /// Takes in the answer to a write, unless the watch has told the object's end before
+    /// the answer got here: nothing would ever tell it again.
+    fn put_answer(&mut self, id: &ObjectId, live: &Live) {
+        let version = live.resource_version().parse().unwrap_or(0);
+        let outlived = |(gone, at): &(ObjectId, u64)| gone == id && *at >= version;
+        let is_over = live.terminating() || self.deleted.iter().any(outlived);
+        if self.objects.contains_key(id) || !is_over {
+            self.put(id, live);
+        }
+    }
+
+    /// Takes in that a watch told an object to be deleted. Returns whether this was news.
+    pub(super) fn delete(&mut self, id: &ObjectId, version: u64) -> bool {
+        let known = self.objects.get(id);
+        if known.is_some_and(|entry| entry.resource_version > version) {
+            return false;
+        }
+        if self.deleted.len() == DELETIONS {
+            self.deleted.pop_front();
+        }
+        self.deleted.push_back((id.clone(), version));
+        self.remove(id)
+    }
+
     /// Returns whether this was news.
     pub(super) fn put(&mut self, id: &ObjectId, live: &Live) -> bool {
         let resource_version = live.resource_version().parse().unwrap_or(0);
@@ -324,5 +354,46 @@ impl State {
             self.remove(id);
         }
         gone
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_late_answer_does_not_bring_back_what_is_deleted() {
+        let live = |version: u64, more: serde_json::Value| {
+            let mut live = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {
+                "name": "a", "namespace": "n", "resourceVersion": version.to_string(),
+                "labels": {PART_OF: "set"}}});
+            let metadata = live["metadata"].as_object_mut().into_iter();
+            metadata.for_each(|it| it.extend(more.as_object().cloned().unwrap_or_default()));
+            Live::new(live)
+        };
+        let ending = || json!({"deletionTimestamp": "2026-11-21T10:02:11Z"});
+        let id = ObjectId::new(
+            GroupKind::new("", "ConfigMap"),
+            Some("n".to_owned()),
+            "a".to_owned(),
+        );
+        let mut state = State::default();
+        state.put_answer(&id, &live(5, json!({})));
+        state.put_answer(&id, &live(6, ending()));
+        assert_eq!(
+            state.objects.get(&id).map(|it| it.resource_version),
+            Some(6)
+        );
+        assert!(state.delete(&id, 8));
+        for answer in [live(7, ending()), live(7, json!({})), live(9, ending())] {
+            state.put_answer(&id, &answer);
+            assert!(!state.objects.contains_key(&id), "{answer:?}");
+        }
+        // Made again.
+        state.put_answer(&id, &live(10, json!({})));
+        assert!(state.objects.contains_key(&id));
+        assert!(!state.delete(&id, 8));
     }
 }

@@ -233,17 +233,12 @@ impl Follow {
                     .touch(|state| state.put(&id, &live).then_some(id));
             }
             watcher::Event::Delete(object) => {
-                let version: u64 = object
-                    .resource_version()
-                    .and_then(|version| version.parse().ok())
-                    .unwrap_or(u64::MAX);
+                let version = object.resource_version();
+                let version = version.and_then(|version| version.parse().ok());
                 let (id, _) = reduce(object, &self.resource);
                 self.shared.touch(|state| {
-                    let newer = state
-                        .objects
-                        .get(&id)
-                        .is_some_and(|entry| entry.resource_version > version);
-                    (!newer && state.remove(&id)).then_some(id)
+                    let news = state.delete(&id, version.unwrap_or(u64::MAX));
+                    news.then_some(id)
                 });
             }
         }
