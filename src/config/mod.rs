@@ -29,9 +29,10 @@ mod written;
 mod tests;
 
 pub use field_path::{FieldPath, FieldPathError, Pointer};
+pub use node::LastRead;
 pub use previews::Previews;
 pub use problem::{Problem, Problems};
-pub use resolve::{Incomplete, Resolved, resolve};
+pub use resolve::{Incomplete, Resolved, resolve, resolve_after};
 pub use schema::{SchemaOf, schema};
 pub use unit::{
     Config, ConflictPolicy, DEFAULT_HEALTH_TIMEOUT, DriftPolicy, Environment, ForeignPolicy,

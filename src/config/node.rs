@@ -9,6 +9,7 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{DuplicateKeyPolicy, Error, MergeKeyPolicy, Spanned};
 
 use super::problem::Problem;
+use crate::model::{Digest, Tree, TreeError};
 
 /// Something as written, and where.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,6 +89,29 @@ impl Value {
             Self::List(_) => "a list",
             Self::Map(_) => "fields",
         }
+    }
+}
+
+/// A file as it was read last: most commits leave it as it is.
+#[derive(Debug, Default)]
+pub struct LastRead(Option<(Digest, Node)>);
+
+impl LastRead {
+    /// Reads a file, if it isn't the one that was read last, as [`parse`] does.
+    pub(super) fn read(
+        &mut self,
+        tree: &dyn Tree,
+        path: &str,
+    ) -> Result<Result<&Node, Problem>, TreeError> {
+        let digest = tree.digest(path)?;
+        let known = match self.0.take().filter(|(known, _)| *known == digest) {
+            Some(known) => known,
+            None => match parse(path, &tree.read(path)?) {
+                Ok(node) => (digest, node),
+                Err(problem) => return Ok(Err(problem)),
+            },
+        };
+        Ok(Ok(&self.0.insert(known).1))
     }
 }
 

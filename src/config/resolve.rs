@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use super::AGENT_FILE;
 use super::decode::Decoder;
+use super::node::LastRead;
 use super::previews::Previews;
 use super::problem::{Problem, Problems, did_you_mean};
 use super::unit::{Config, Environment};
 use super::units::{about, units};
 use super::written::AgentFile;
-use super::{AGENT_FILE, node};
 use crate::model::{EntryKind, EnvironmentName, Tree, TreeError};
 
 /// A repository's environments. Each stands for itself: one that is wrong doesn't
@@ -53,9 +54,14 @@ impl Resolved {
         match self.environments.get(name) {
             Some(Ok(environment)) => Ok(environment),
             Some(Err(problems)) => Err(problems.clone()),
-            None if self.problems.is_empty() => Err(self.unknown(name)),
-            None => Err(self.problems.clone()),
+            None => Err(self.missing(name)),
         }
+    }
+
+    /// The same, where it is all that is wanted.
+    pub fn into_environment(mut self, name: &EnvironmentName) -> Result<Environment, Problems> {
+        let found = self.environments.remove(name);
+        found.unwrap_or_else(|| Err(self.missing(name)))
     }
 
     /// Everything that is wrong anywhere.
@@ -89,7 +95,10 @@ impl Resolved {
         }
     }
 
-    fn unknown(&self, name: &EnvironmentName) -> Problems {
+    fn missing(&self, name: &EnvironmentName) -> Problems {
+        if !self.problems.is_empty() {
+            return self.problems.clone();
+        }
         let known: Vec<&str> = self
             .environments
             .keys()
@@ -105,16 +114,19 @@ impl Resolved {
 
 /// Reads `agent.yaml` and what it leads to.
 pub fn resolve(tree: &dyn Tree) -> Resolved {
-    let bytes = match tree.read(AGENT_FILE) {
-        Ok(bytes) => bytes,
+    resolve_after(tree, &mut LastRead::default())
+}
+
+/// The same, where other revisions' `agent.yaml` was read before: one that is the same is
+/// not parsed again.
+pub fn resolve_after(tree: &dyn Tree, last: &mut LastRead) -> Resolved {
+    let node = match last.read(tree, AGENT_FILE) {
+        Ok(Ok(node)) => node,
+        Ok(Err(problem)) => return Resolved::broken(problem),
         Err(error) => return Resolved::broken(unreadable(tree, &error)),
     };
-    let node = match node::parse(AGENT_FILE, &bytes) {
-        Ok(node) => node,
-        Err(problem) => return Resolved::broken(problem),
-    };
     let mut decoder = Decoder::new(AGENT_FILE);
-    let file = AgentFile::decode(&node, &mut decoder);
+    let file = AgentFile::decode(node, &mut decoder);
     if let Some(verify) = file.verify {
         verify.resolve(tree, &mut decoder);
     }

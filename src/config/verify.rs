@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 
 use super::decode::Decoder;
-use super::node::{self, At, Node, Value};
+use super::node::{At, LastRead, Node, Value};
 use super::problem::Problems;
 use super::{AGENT_FILE, Problem};
 use crate::model::{EntryKind, Tree};
@@ -46,12 +46,11 @@ const MODES: [(&str, VerifyMode); 2] = [
 ];
 
 /// What the `agent.yaml` of a revision asks for; nothing if it asks for nothing. Nothing
-/// else in it needs to be right.
-pub fn verify(tree: &dyn Tree) -> Result<Option<Verify>, Problems> {
-    let bytes = tree
-        .read(AGENT_FILE)
-        .map_err(|error| Problem::in_file(AGENT_FILE, error.to_string()))?;
-    let root = node::parse(AGENT_FILE, &bytes)?;
+/// else in it needs to be right. `last` is the file as others have read it.
+pub fn verify(tree: &dyn Tree, last: &mut LastRead) -> Result<Option<Verify>, Problems> {
+    let root = last
+        .read(tree, AGENT_FILE)
+        .map_err(|error| Problem::in_file(AGENT_FILE, error.to_string()))??;
     let Value::Map(fields) = &root.value else {
         return Ok(None);
     };

@@ -129,7 +129,8 @@ fn what_asks_for_signatures_names_its_keys() {
     let of = |agent: &str, files: &str| {
         let text = format!("-- agent.yaml --\nversion: 1\n{agent}\n{files}");
         let repository = Repository::from_text(&text);
-        let read = verify(&repository).map_err(|problems| problems.to_string());
+        let read =
+            verify(&repository, &mut LastRead::default()).map_err(|problems| problems.to_string());
         (read, resolve(&repository).problems().to_string())
     };
     let keys = "-- keys/a --\nx\n";

@@ -42,7 +42,6 @@ use crate::plan::Neighbours;
 use crate::record::status::State;
 use crate::runtime::clock;
 use crate::runtime::metrics::{Metrics, UnitLabels};
-use crate::source::tree::Directories;
 use crate::source::verify::Verifier;
 use crate::source::{SourceProblem, SourceState, Waker};
 
@@ -125,7 +124,6 @@ pub struct Environment {
     again: Option<Timestamp>,
     declaring: bool,
     cache: Option<RenderCache>,
-    directories: Arc<Directories>,
     neighbours: Arc<Neighbours>,
     definitions: Arc<BTreeSet<GroupKind>>,
     approved: Arc<BTreeSet<Digest>>,
@@ -204,7 +202,6 @@ impl Environment {
             again: None,
             declaring: false,
             cache: Some(RenderCache::default()),
-            directories: Arc::default(),
             neighbours: Arc::default(),
             definitions: Arc::default(),
             approved: Arc::default(),

@@ -13,11 +13,10 @@ use super::units::News;
 use super::{Environment, Event, Purpose, RunMode};
 use crate::config;
 use crate::kube::InventoryParent;
-use crate::model::{
-    Digest, EnvironmentName, GroupKind, Revision, SourceCommit, Tree, UnitName, chain,
-};
+use crate::model::{Digest, GroupKind, Revision, SourceCommit, Tree, UnitName, chain};
 use crate::reconcile::declare::{self, Labels};
 use crate::reconcile::declared::Declared;
+use crate::reconcile::pass::Context;
 use crate::reconcile::unit::UnitState;
 use crate::runtime::clock;
 use crate::source;
@@ -72,18 +71,19 @@ impl Environment {
         let mut cache = self.cache.take().unwrap_or_default();
         let (context, directories, repository, tools) = (
             Arc::clone(&self.context),
-            Arc::clone(&self.directories),
+            self.verifier.directories(),
             self.repository.clone(),
             self.tools.clone(),
         );
+        let verifier = Arc::clone(&self.verifier);
         let trust = Trust {
-            verifier: self.verifier.clone(),
+            verifier: Arc::clone(&verifier),
             purpose,
             recorded: self.journal.status().revision.clone(),
         };
         self.tasks.spawn(async move {
             let result = match open(&repository, &source.revision, directories, trust).await {
-                Ok((tree, approved)) => match environment_of(&*tree, &context.environment) {
+                Ok((tree, approved)) => match environment_of(&*tree, &context, &verifier) {
                     Ok(environment) => {
                         let labels = Labels::ApplySet {
                             namespace: &context.namespace,
@@ -338,10 +338,13 @@ async fn open(
 }
 
 /// The environment's configuration, or everything that is wrong with it.
-fn environment_of(tree: &dyn Tree, name: &EnvironmentName) -> Result<config::Environment, String> {
-    config::resolve(tree)
-        .environment(name)
-        .cloned()
+fn environment_of(
+    tree: &dyn Tree,
+    context: &Context,
+    verifier: &Verifier,
+) -> Result<config::Environment, String> {
+    config::resolve_after(tree, &mut verifier.agent_file())
+        .into_environment(&context.environment)
         .map_err(|problems| problems.to_string())
 }
 

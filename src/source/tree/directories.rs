@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use git2::{Oid, Repository};
 
-use super::git::{DIRECTORY, LINK};
+use super::git::{DIRECTORY, LINK, SUBMODULE};
 use super::join;
 use crate::runtime::lock::lock;
 
@@ -80,7 +80,8 @@ impl Directories {
         Ok(entries)
     }
 
-    /// Mode and id of what stands at a path below a directory, no link followed.
+    /// Mode and id of what stands at a path below a directory, or on the way there if that
+    /// is a link or a submodule.
     pub(super) fn find(
         &self,
         repository: &Repository,
@@ -89,8 +90,10 @@ impl Directories {
     ) -> Result<Option<(i32, Oid)>, git2::Error> {
         let mut found = (DIRECTORY, root);
         for name in path.split('/').filter(|name| !name.is_empty()) {
-            if found.0 != DIRECTORY {
-                return Ok(None);
+            match found.0 {
+                DIRECTORY => {}
+                LINK | SUBMODULE => return Ok(Some(found)),
+                _ => return Ok(None),
             }
             let entries = self.entries(repository, found.1)?;
             let at = entries.binary_search_by(|entry| (*entry.name).cmp(name.as_bytes()));

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use git2::{ObjectType, Oid, Repository};
 
 use super::directories::Directories;
-use super::resolve::{self, Node, Nodes};
+use super::resolve::{self, Node, Nodes, Straight, is_normalised};
 use super::{check_size, join, listed_kind, refuse_lfs};
 use crate::model::{Digest, EntryKind, Revision, Tree, TreeError};
 use crate::runtime::lock::lock;
@@ -16,7 +16,7 @@ use crate::runtime::lock::lock;
 /// The modes of tree entries; every other is a file.
 pub(super) const DIRECTORY: i32 = 0o040_000;
 pub(super) const LINK: i32 = 0o120_000;
-const SUBMODULE: i32 = 0o160_000;
+pub(super) const SUBMODULE: i32 = 0o160_000;
 
 /// The longest target that a link may have (Linux: `PATH_MAX`).
 const MAX_TARGET: usize = 4096;
@@ -42,6 +42,17 @@ impl GitTree {
         revision: &Revision,
         directories: Arc<Directories>,
     ) -> Result<Self, TreeError> {
+        let tree = Self::open_beside(repository, revision, directories)?;
+        tree.directories.begin();
+        Ok(tree)
+    }
+
+    /// The same, for a look at a revision that is being read or was.
+    pub fn open_beside(
+        repository: &Path,
+        revision: &Revision,
+        directories: Arc<Directories>,
+    ) -> Result<Self, TreeError> {
         let open = || {
             let repository = Repository::open(repository)?;
             let commit = Oid::from_str(revision.as_str())?;
@@ -50,7 +61,6 @@ impl GitTree {
         };
         let (repository, root) = open()
             .map_err(|error| unreadable(&format!("revision {}", revision.short()), &error))?;
-        directories.begin();
         Ok(Self {
             repository: Mutex::new(repository),
             directories,
@@ -141,34 +151,44 @@ impl GitTree {
         })
     }
 
+    /// The real path of what stands at a path, its mode and id.
+    fn place(&self, path: &str) -> Result<Option<(String, i32, Oid)>, TreeError> {
+        if is_normalised(path)
+            && let Some((mode, id)) = self.find(path)?
+            && !matches!(mode, LINK | SUBMODULE)
+        {
+            return Ok(Some((path.to_owned(), mode, id)));
+        }
+        let Some((real, _)) = resolve::resolve(self, path)? else {
+            return Ok(None);
+        };
+        let (mode, id) = self.found(&real)?;
+        Ok(Some((real, mode, id)))
+    }
+
     /// A tree's id covers all below it, but for what its links lead to: those are
     /// followed, each place once, and what can't be followed counts as its error.
     fn fingerprint(
         &self,
-        path: &str,
+        (real, mode, id): (String, i32, Oid),
         seen: &mut BTreeSet<String>,
         text: &mut String,
     ) -> Result<(), TreeError> {
-        let found = match resolve::resolve(self, path) {
-            Ok(Some((real, _))) => real,
-            Ok(None) => {
-                let _ = writeln!(text, "absent {path}");
-                return Ok(());
-            }
-            Err(error) => {
-                let _ = writeln!(text, "error {error}");
-                return Ok(());
-            }
-        };
-        if !seen.insert(found.clone()) {
-            return Ok(());
-        }
-        let (mode, id) = self.found(&found)?;
-        let _ = writeln!(text, "{mode:o} {id} {found}");
+        let _ = writeln!(text, "{mode:o} {id} {real}");
         if mode == DIRECTORY {
             let links = self.directories.links(&self.repository(), id);
-            for link in &*links.map_err(|error| unreadable(path, &error))? {
-                self.fingerprint(&join(&found, link), seen, text)?;
+            for link in &*links.map_err(|error| unreadable(&real, &error))? {
+                let link = join(&real, link);
+                match self.place(&link) {
+                    Ok(Some(place)) if !seen.insert(place.0.clone()) => {}
+                    Ok(Some(place)) => self.fingerprint(place, seen, text)?,
+                    Ok(None) => {
+                        let _ = writeln!(text, "absent {link}");
+                    }
+                    Err(error) => {
+                        let _ = writeln!(text, "error {error}");
+                    }
+                }
             }
         }
         Ok(())
@@ -181,6 +201,15 @@ impl Nodes for GitTree {
             None => Ok(None),
             Some((mode, id)) => self.classify(path, mode, id).map(Some),
         }
+    }
+
+    fn straight(&self, path: &str) -> Result<Straight, TreeError> {
+        Ok(match self.find(path)? {
+            None => Straight::Absent,
+            Some((LINK | SUBMODULE, _)) => Straight::Unknown,
+            Some((DIRECTORY, _)) => Straight::Is(Node::Directory),
+            Some(_) => Straight::Is(Node::File),
+        })
     }
 }
 
@@ -211,13 +240,15 @@ impl Tree for GitTree {
     }
 
     fn digest(&self, path: &str) -> Result<Digest, TreeError> {
-        if resolve::entry(self, path)?.is_none() {
-            return Err(TreeError::NotFound {
-                path: path.to_owned(),
-            });
+        let place = self.place(path)?.ok_or_else(|| TreeError::NotFound {
+            path: path.to_owned(),
+        })?;
+        if place.1 == SUBMODULE {
+            resolve::entry(self, path)?;
         }
         let mut text = String::new();
-        self.fingerprint(path, &mut BTreeSet::new(), &mut text)?;
+        let mut seen = BTreeSet::from([place.0.clone()]);
+        self.fingerprint(place, &mut seen, &mut text)?;
         Ok(Digest::of_bytes(text.as_bytes()))
     }
 }

@@ -18,6 +18,18 @@ pub(super) enum Node {
 pub(super) trait Nodes {
     /// `path` is normalised, relative, and every component but the last is a directory.
     fn node(&self, path: &str) -> Result<Option<Node>, TreeError>;
+
+    /// The same where that is found at once, for a normalised path with maybe a link on it.
+    fn straight(&self, _path: &str) -> Result<Straight, TreeError> {
+        Ok(Straight::Unknown)
+    }
+}
+
+/// What stands at a path if there is no link on it, as on most.
+pub(super) enum Straight {
+    Is(Node),
+    Absent,
+    Unknown,
 }
 
 /// As Linux: the links followed on one path before it is taken for a loop.
@@ -25,6 +37,13 @@ const MAX_LINKS: usize = 40;
 
 /// The real path of `path` and what stands there (never a link); `None` where nothing does.
 pub(super) fn resolve(nodes: &impl Nodes, path: &str) -> Result<Option<(String, Node)>, TreeError> {
+    if is_normalised(path) {
+        match nodes.straight(path)? {
+            Straight::Is(node) => return Ok(Some((path.to_owned(), node))),
+            Straight::Absent => return Ok(None),
+            Straight::Unknown => {}
+        }
+    }
     let mut todo: VecDeque<String> = components(path, path)?;
     let mut done: Vec<String> = Vec::new();
     let mut links = 0;
@@ -98,6 +117,11 @@ pub(super) fn expect(
             },
         }),
     }
+}
+
+/// Whether every component of a path is a name.
+pub(super) fn is_normalised(path: &str) -> bool {
+    path.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
 fn components(path: &str, text: &str) -> Result<VecDeque<String>, TreeError> {

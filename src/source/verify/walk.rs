@@ -1,7 +1,7 @@
 //! Which commits have to be signed, and the first of them that is not.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use git2::{ObjectType, Oid, Repository, Sort};
 use tracing::{info, warn};
@@ -9,11 +9,11 @@ use tracing::{info, warn};
 use super::accepted::Accepted;
 use super::refused::Refusal;
 use super::{Distrust, Keys, KeysError, Signer, commit};
-use crate::config::{self, AGENT_FILE, Problem, Problems, VerifyMode as Mode};
+use crate::config::{self, AGENT_FILE, LastRead, Problem, Problems, VerifyMode as Mode};
 use crate::model::{EnvironmentName, Revision, Tree as _, TreeError};
 use crate::runtime::clock;
 use crate::runtime::lock::lock;
-use crate::source::tree::GitTree;
+use crate::source::tree::{Directories, GitTree};
 use crate::source::{CheckoutError, checkout, revision};
 
 /// What the operator asks for.
@@ -57,6 +57,8 @@ pub struct Verifier {
     policy: Option<Policy>,
     environment: EnvironmentName,
     accepted: Mutex<Accepted>,
+    directories: Arc<Directories>,
+    agent_file: Mutex<LastRead>,
 }
 
 /// Why a commit is not known to be signed.
@@ -96,7 +98,19 @@ impl Verifier {
             policy,
             environment: environment.clone(),
             accepted: Mutex::new(Accepted::open(data_dir, environment, &name)),
+            directories: Arc::default(),
+            agent_file: Mutex::default(),
         }
+    }
+
+    /// Directories that were read, for others who read the same revisions.
+    pub fn directories(&self) -> Arc<Directories> {
+        Arc::clone(&self.directories)
+    }
+
+    /// `agent.yaml` as it was read last, for the same.
+    pub fn agent_file(&self) -> MutexGuard<'_, LastRead> {
+        lock(&self.agent_file)
     }
 
     /// Whether the newest commit may be deployed; it is then the last accepted one.
@@ -161,13 +175,13 @@ impl Verifier {
 
     /// The operator's rules, else those of a revision of the repository.
     fn rules(&self, repository: &Path, of: &Revision) -> Result<Option<Rules>, VerifyError> {
-        match &self.policy {
-            Some(policy) => Ok(Some(Rules {
-                mode: policy.mode,
-                keys: Keys::read(&policy.keys)?,
-            })),
-            None => rules_in(repository, of),
+        if let Some(policy) = &self.policy {
+            let keys = Keys::read(&policy.keys)?;
+            let mode = policy.mode;
+            return Ok(Some(Rules { mode, keys }));
         }
+        let tree = GitTree::open_beside(repository, of, self.directories());
+        rules_in(tree, of, &mut self.agent_file())
     }
 
     /// None to trust the head alone. The operator's word counts anew when it names a
@@ -220,7 +234,7 @@ impl Verifier {
         Ok(())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Accepted> {
+    fn lock(&self) -> MutexGuard<'_, Accepted> {
         lock(&self.accepted)
     }
 }
@@ -228,7 +242,9 @@ impl Verifier {
 /// What the daemon says of a revision by the rules that stand in itself, which are those
 /// of its predecessor unless it changes them; none if it is fine, or there are none.
 pub fn refusal(repository: &Path, revision: &Revision) -> Option<String> {
-    let judged = rules_in(repository, revision).and_then(|rules| match rules {
+    let tree = GitTree::open(repository, revision);
+    let judged = rules_in(tree, revision, &mut LastRead::default());
+    let judged = judged.and_then(|rules| match rules {
         Some(rules) => one(repository, revision, revision, &rules.keys).map(|_| ()),
         None => Ok(()),
     });
@@ -238,7 +254,11 @@ pub fn refusal(repository: &Path, revision: &Revision) -> Option<String> {
     }
 }
 
-fn rules_in(repository: &Path, revision: &Revision) -> Result<Option<Rules>, VerifyError> {
+fn rules_in(
+    tree: Result<GitTree, TreeError>,
+    revision: &Revision,
+    last: &mut LastRead,
+) -> Result<Option<Rules>, VerifyError> {
     let wrong = |source| VerifyError::Config {
         revision: revision.clone(),
         source,
@@ -252,8 +272,8 @@ fn rules_in(repository: &Path, revision: &Revision) -> Result<Option<Rules>, Ver
                 .into(),
         )
     };
-    let tree = GitTree::open(repository, revision).map_err(unreadable)?;
-    let Some(verify) = config::verify(&tree).map_err(wrong)? else {
+    let tree = tree.map_err(unreadable)?;
+    let Some(verify) = config::verify(&tree, last).map_err(wrong)? else {
         return Ok(None);
     };
     let mut keys = Keys::default();
