@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::StreamExt;
-use futures::stream::FuturesOrdered;
+use futures::stream::FuturesUnordered;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -46,6 +46,7 @@ pub struct RenderCache {
 /// A unit that was rendered.
 #[derive(Debug)]
 struct Cached {
+    unit: Arc<config::Unit>,
     inputs: Inputs,
     /// The scopes that it uses, as they were.
     scopes: BTreeMap<GroupKind, Option<Scope>>,
@@ -91,31 +92,45 @@ pub async fn declare(
 ) -> Declared {
     let mut before = std::mem::take(&mut cache.units);
     let turns = Semaphore::new(RENDERED_AT_ONCE);
-    let mut drafting = FuturesOrdered::new();
+    let (mut units, drafting) = (Vec::new(), FuturesUnordered::new());
     for unit in environment.units.values() {
-        let before = before.remove(&unit.name);
-        drafting.push_back(draft(tree, unit, tools, before, &turns));
+        match before.remove(&unit.name) {
+            Some(before) if before.holds(unit, &**tree) => {
+                units.push((unit, Some(Ok(Draft::Kept(before)))));
+            }
+            before => {
+                drafting.push(draft(tree, unit, tools, before, &turns));
+                units.push((unit, None));
+            }
+        }
     }
-    let drafts: Vec<(&config::Unit, Result<Draft, RenderErrors>)> = drafting.collect().await;
-    let scopes = scopes(
-        drafts.iter().filter_map(|(_, draft)| draft.as_ref().ok()),
-        cluster,
-    )
-    .await;
+    let mut drafted: BTreeMap<&UnitName, Result<Draft, RenderErrors>> = drafting.collect().await;
+    let drafts = units.into_iter().filter_map(|(unit, kept)| {
+        let draft = kept.or_else(|| drafted.remove(&unit.name))?;
+        Some((unit, draft))
+    });
+    let drafts: Vec<(&config::Unit, Result<Draft, RenderErrors>)> = drafts.collect();
+    let sound = drafts.iter().filter_map(|(_, draft)| draft.as_ref().ok());
+    let scopes = scopes(sound, cluster).await;
     let mut declared = Declared::default();
     for (unit, draft) in drafts {
-        let desired = match draft {
+        let done = match draft {
             Ok(draft) => finish(tree, environment, unit, tools, labels, &scopes, draft).await,
             Err(error) => Err(error),
         };
-        let desired = desired.map(|done| {
-            let desired = Arc::clone(&done.desired);
-            cache.units.insert(unit.name.clone(), done);
-            desired
-        });
-        let unit = Arc::new(unit.clone());
         let name = unit.name.clone();
-        declared.units.insert(name, DeclaredUnit { unit, desired });
+        let one = match done {
+            Ok(done) => {
+                let (unit, desired) = (Arc::clone(&done.unit), Ok(Arc::clone(&done.desired)));
+                cache.units.insert(name.clone(), done);
+                DeclaredUnit { unit, desired }
+            }
+            Err(error) => DeclaredUnit {
+                unit: Arc::new(unit.clone()),
+                desired: Err(error),
+            },
+        };
+        declared.units.insert(name, one);
     }
     // As long as the ids stay the same there is nothing to look for.
     if !declared.same_ids(&cache.disjoint) {
@@ -125,16 +140,23 @@ pub async fn declare(
     declared
 }
 
+impl Cached {
+    /// Whether the unit is what it was, and so is all that it is rendered from.
+    fn holds(&self, unit: &config::Unit, tree: &dyn Tree) -> bool {
+        *self.unit == *unit && self.inputs.hold(tree)
+    }
+}
+
 async fn draft<'a>(
     tree: &Arc<dyn Tree>,
     unit: &'a config::Unit,
     tools: &Tools,
     before: Option<Cached>,
     turns: &Semaphore,
-) -> (&'a config::Unit, Result<Draft, RenderErrors>) {
+) -> (&'a UnitName, Result<Draft, RenderErrors>) {
     // It is never closed, so a permit is always had.
     let _turn = turns.acquire().await;
-    (unit, render(tree, unit, tools, before).await)
+    (&unit.name, render(tree, unit, tools, before).await)
 }
 
 async fn render(
@@ -143,9 +165,10 @@ async fn render(
     tools: &Tools,
     before: Option<Cached>,
 ) -> Result<Draft, RenderErrors> {
-    let inputs = render::inputs(&**tree, unit, before.as_ref().map(|before| &before.inputs))?;
+    let inputs = render::inputs(&**tree, unit)?;
     if let Some(before) = before.filter(|before| before.inputs == inputs) {
-        return Ok(Draft::Kept(before));
+        let unit = Arc::new(unit.clone());
+        return Ok(Draft::Kept(Cached { unit, ..before }));
     }
     let rendered = render::render(tree, unit, tools).await?;
     Ok(Draft::Fresh(inputs, rendered))
@@ -173,6 +196,7 @@ async fn finish(
     };
     let kinds = rendered.manifests().iter().map(|manifest| &manifest.kind);
     Ok(Cached {
+        unit: Arc::new(unit.clone()),
         inputs,
         scopes: kinds
             .map(|kind| (kind.clone(), scopes.get(kind).copied()))

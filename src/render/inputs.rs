@@ -14,17 +14,8 @@ pub struct Inputs {
     absent: Vec<String>,
 }
 
-/// The inputs of a unit. Those of an earlier revision are given back where they still
-/// hold, which takes no more than a look at the places.
-pub fn inputs(
-    tree: &dyn Tree,
-    unit: &Unit,
-    before: Option<&Inputs>,
-) -> Result<Inputs, RenderErrors> {
-    let settings = settings(unit);
-    if let Some(before) = before.filter(|before| before.settings == settings && before.hold(tree)) {
-        return Ok(before.clone());
-    }
+/// The inputs of a unit.
+pub fn inputs(tree: &dyn Tree, unit: &Unit) -> Result<Inputs, RenderErrors> {
     let (places, absent) = match unit.kind {
         UnitType::Manifests => (vec![unit.path.clone()], Vec::new()),
         UnitType::Kustomize => kustomize::places(tree, unit)?,
@@ -34,7 +25,7 @@ pub fn inputs(
         Ok((path, digest))
     });
     Ok(Inputs {
-        settings,
+        settings: settings(unit),
         places: digested.collect::<Result<_, RenderErrors>>()?,
         absent,
     })
@@ -61,7 +52,9 @@ fn settings(unit: &Unit) -> Digest {
 }
 
 impl Inputs {
-    fn hold(&self, tree: &dyn Tree) -> bool {
+    /// Whether they are the same in another revision, for a unit with the same settings.
+    /// This takes no more than a look at the places.
+    pub fn hold(&self, tree: &dyn Tree) -> bool {
         let same = |(path, digest): &(String, Digest)| tree.digest(path).as_ref() == Ok(digest);
         let absent = |path: &String| matches!(tree.kind(path), Ok(None));
         self.places.iter().all(same) && self.absent.iter().all(absent)

@@ -243,7 +243,7 @@ fn an_empty_directory_declares_nothing_and_a_missing_one_is_an_error() {
 fn inputs_change_with_files_and_settings_only() {
     let digest = |files: &[(&str, &str)], unit: &Unit| {
         let directory = directory(files);
-        inputs(&DirTree::open(directory.path()).unwrap(), unit, None).unwrap()
+        inputs(&DirTree::open(directory.path()).unwrap(), unit).unwrap()
     };
     let mut unit = unit("u", UnitType::Manifests);
     let first = digest(&[("u/a.yaml", A), ("x", "1")], &unit);

@@ -9,6 +9,7 @@ use super::Environment;
 use super::revision::{AGAIN, Reading};
 use crate::config;
 use crate::health::Status;
+use crate::kube::InventoryParent;
 use crate::model::{ObjectId, Revision, SourceCommit, UnitName};
 use crate::plan::{Dependencies, Neighbours, dependencies, foreign};
 use crate::reconcile::declared::{Declared, UnitDesired};
@@ -171,21 +172,15 @@ impl Environment {
 
     /// The unit's state, with these settings. It is looked at again if they are others.
     fn unit_state(&mut self, name: &UnitName, unit: &Arc<config::Unit>) -> &mut UnitState {
-        let inventory = self
-            .inventories
-            .as_ref()
-            .ok()
-            .and_then(|all| all.get(name))
-            .cloned();
-        let parent = self.parent(name);
+        let (inventories, context) = (self.inventories.as_ref().ok(), &self.context);
         let state = self.units.entry(name.clone()).or_insert_with(|| {
-            UnitState::new(
-                Arc::clone(unit),
-                parent.apply_set(),
-                inventory.unwrap_or_default(),
-            )
+            let inventory = inventories.and_then(|all| all.get(name)).cloned();
+            let parent = InventoryParent::new(&context.namespace, &context.environment, name);
+            let inventory = inventory.unwrap_or_default();
+            UnitState::new(Arc::clone(unit), parent.apply_set(), inventory)
         });
-        state.dirty |= state.retired || *state.unit != **unit;
+        let same = Arc::ptr_eq(&state.unit, unit) || state.unit == *unit;
+        state.dirty |= state.retired || !same;
         state.unit = Arc::clone(unit);
         state.retired = false;
         match (unit.suspend, state.standing.state == State::Suspended) {

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use super::*;
-use crate::render::{Inputs, inputs};
+use crate::render::inputs;
 use crate::source::tree::DirTree;
 
 /// A directory of files, in which paths that end in `@` are links.
@@ -108,18 +108,22 @@ fn inputs_are_those_of_the_closure() {
             (other, "text"),
         ]
     };
-    let of = |files: &[(&str, &str)], before: Option<&Inputs>| {
+    let tree = |files: &[(&str, &str)]| {
         let directory = directory(files);
         let tree = DirTree::open(directory.path()).unwrap();
-        inputs(&tree, &unit, before).unwrap()
+        (directory, tree)
     };
-    let first = of(&files("1", "other"), None);
-    // Alone, and as compared with an earlier revision.
-    for before in [None, Some(&first)] {
-        assert_eq!(first, of(&files("1", "another"), before));
-        assert_ne!(first, of(&files("2", "other"), before));
+    let (_directory, first) = tree(&files("1", "other"));
+    let first = inputs(&first, &unit).unwrap();
+    for (files, same) in [
+        (files("1", "another"), true),
+        (files("2", "other"), false),
         // It was named before it was there.
-        assert_ne!(first, of(&files("1", "later"), before));
+        (files("1", "later"), false),
+    ] {
+        let (_directory, tree) = tree(&files);
+        assert_eq!(inputs(&tree, &unit).unwrap() == first, same);
+        assert_eq!(first.hold(&tree), same);
     }
 }
 
