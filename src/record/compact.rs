@@ -7,6 +7,8 @@ use std::path::Path;
 
 use git2::{Oid, Repository};
 
+use crate::source::write_pack;
+
 /// Up to where everything is packed.
 const PACKED: &str = "refs/agent/packed";
 
@@ -18,9 +20,6 @@ const MOST_IN_SAMPLE: usize = 27;
 
 /// Before where libgit2 keeps objects by itself.
 const FIRST: i32 = 1_000;
-
-/// How packs are readable, as Git makes them.
-const PACK_MODE: u32 = 0o444;
 
 /// Packs what isn't packed yet, if it is much. Call it with the record's lock held
 /// and nothing queued: what `tip` doesn't reach is thrown away.
@@ -60,14 +59,18 @@ pub(super) fn pack(
     let mut pack = repository.packbuilder()?;
     pack.insert_walk(&mut walk)?;
     if pack.object_count() > 0 {
-        pack.write(&repository.path().join("objects/pack"), PACK_MODE)?;
+        write_pack(&mut pack, repository)?;
     }
     Ok(())
 }
 
-/// What can't be removed costs a file, and nothing else.
+/// The directories stay, as new files come into them. What can't be removed costs a file,
+/// and nothing else.
 fn remove_loose(objects: &Path) {
     for first in 0..=u8::MAX {
-        let _ = std::fs::remove_dir_all(objects.join(format!("{first:02x}")));
+        let files = std::fs::read_dir(objects.join(format!("{first:02x}")));
+        for file in files.into_iter().flatten().flatten() {
+            let _ = std::fs::remove_file(file.path());
+        }
     }
 }

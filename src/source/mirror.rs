@@ -7,12 +7,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use git2::{Delta, FileMode, ObjectType, Odb, Oid, Repository, TreeWalkMode, TreeWalkResult};
+use git2::{ObjectType, Odb, Oid, Repository, TreeWalkMode, TreeWalkResult};
 use rustix::fs::{CWD, RenameFlags};
 use tracing::warn;
 
 use super::checkout::revision;
-use super::objects::copy;
+use super::objects::{added, copy};
 use super::problem::{SourceProblem, explain};
 use super::remote::Remote;
 use crate::model::{Digest, Revision};
@@ -154,18 +154,17 @@ impl Mirror {
         before: Oid,
         wanted: Oid,
     ) -> Result<Oid, SourceProblem> {
-        match self.remote.url.local_path() {
-            Some(path) => {
-                let brought = Repository::open(path).and_then(|there| {
-                    let known = there.find_commit(before).is_ok().then_some(before);
-                    copy(&there, repository, wanted, known)?;
-                    repository.reference(&self.tracking(), wanted, true, "fetch")
-                });
-                brought.map_err(|error| explain(&self.remote.url, &error, None))?;
-            }
-            None => self.fetch(repository)?,
-        }
-        self.received(repository, Some(before))
+        let Some(path) = self.remote.url.local_path() else {
+            self.fetch(repository)?;
+            return self.received(repository, Some(before));
+        };
+        let brought = Repository::open(path).and_then(|there| {
+            let known = there.find_commit(before).is_ok().then_some(before);
+            copy(&there, repository, wanted, known)?;
+            repository.reference(&self.tracking(), wanted, true, "fetch")
+        });
+        brought.map_err(|error| explain(&self.remote.url, &error, None))?;
+        Ok(wanted)
     }
 
     /// The commit that was fetched, all of whose files are there.
@@ -260,15 +259,10 @@ fn whole(repository: &Repository, head: Oid, check: Check) -> Result<(), git2::E
 
 /// The same, given that all of another commit is there.
 fn whole_since(repository: &Repository, before: Oid, head: Oid) -> Result<(), git2::Error> {
-    let tree = |id| repository.find_commit(id)?.tree();
-    let (before, head) = (tree(before)?, tree(head)?);
+    let tree = |id| Ok::<_, git2::Error>(repository.find_commit(id)?.tree_id());
     let objects = repository.odb()?;
-    let changes = repository.diff_tree_to_tree(Some(&before), Some(&head), None)?;
-    for change in changes.deltas() {
-        let file = change.new_file();
-        if change.status() != Delta::Deleted && file.mode() != FileMode::Commit {
-            blob(&objects, file.id(), Check::Presence)?;
-        }
+    for id in added(repository, tree(head)?, tree(before)?)? {
+        blob(&objects, id, Check::Presence)?;
     }
     Ok(())
 }

@@ -1,7 +1,16 @@
 //! Objects of Git, from one repository on this machine's disk to another. libgit2 would
 //! pack all of the history for that, each time.
 
-use git2::{ObjectType, Odb, OdbLookupFlags, Oid, Repository, Sort};
+use std::collections::HashSet;
+
+use git2::{ObjectType, Odb, OdbLookupFlags, Oid, PackBuilder, Repository, Sort};
+
+/// So many objects are copied as one pack: as files they would take a block of the disk
+/// each, and far longer.
+const PACKED: usize = 1_000;
+
+/// How packs are readable, as Git makes them.
+const PACK_MODE: u32 = 0o444;
 
 /// Copies a commit with all that it needs and the other side doesn't have. What an
 /// object names goes before it, so an object that is there is there with all below.
@@ -17,52 +26,95 @@ pub(crate) fn copy(
     if let Some(known) = known {
         walk.hide(known)?;
     }
-    let (from, to) = (Objects::of(from)?, Objects::of(to)?);
+    let there = to.odb()?;
+    // Nobody adds what we need meanwhile, so packs aren't looked for anew each time.
+    let has = |id| there.exists_ext(id, OdbLookupFlags::NO_REFRESH);
+    let mut missing = Added::new(from, &has);
     for id in walk {
         let id = id?;
-        from.tree_to(from.repository.find_commit(id)?.tree_id(), &to)?;
-        from.object_to(id, &to)?;
+        let commit = from.find_commit(id)?;
+        // A parent is there already, or goes before.
+        let parent = commit.parent(0).ok().map(|parent| parent.tree_id());
+        missing.tree(commit.tree_id(), parent)?;
+        missing.one(id);
+    }
+    if missing.found.len() < PACKED {
+        return write_each(&from.odb()?, &there, &missing.found);
+    }
+    let mut pack = from.packbuilder()?;
+    for id in missing.found {
+        pack.insert_object(id, None)?;
+    }
+    write_pack(&mut pack, to)
+}
+
+fn write_each(from: &Odb<'_>, to: &Odb<'_>, objects: &[Oid]) -> Result<(), git2::Error> {
+    for id in objects {
+        let object = from.read(*id)?;
+        to.write(object.kind(), object.data())?;
     }
     Ok(())
 }
 
-struct Objects<'a> {
-    repository: &'a Repository,
-    store: Odb<'a>,
+/// Puts a pack into a repository.
+pub(crate) fn write_pack(pack: &mut PackBuilder<'_>, into: &Repository) -> Result<(), git2::Error> {
+    pack.write(&into.commondir().join("objects/pack"), PACK_MODE)
 }
 
-impl<'a> Objects<'a> {
-    fn of(repository: &'a Repository) -> Result<Self, git2::Error> {
-        Ok(Self {
+/// The files and directories that a tree has and another has not in the same place, what
+/// is in a directory before it.
+pub(super) fn added(
+    repository: &Repository,
+    tree: Oid,
+    before: Oid,
+) -> Result<Vec<Oid>, git2::Error> {
+    let mut added = Added::new(repository, &|_| false);
+    added.tree(tree, Some(before))?;
+    Ok(added.found)
+}
+
+struct Added<'a> {
+    repository: &'a Repository,
+    has: &'a dyn Fn(Oid) -> bool,
+    seen: HashSet<Oid>,
+    found: Vec<Oid>,
+}
+
+impl<'a> Added<'a> {
+    fn new(repository: &'a Repository, has: &'a dyn Fn(Oid) -> bool) -> Self {
+        Self {
             repository,
-            store: repository.odb()?,
-        })
+            has,
+            seen: HashSet::new(),
+            found: Vec::new(),
+        }
     }
 
-    /// Nobody adds what we need meanwhile, so packs aren't looked for anew each time.
-    fn has(&self, id: Oid) -> bool {
-        self.store.exists_ext(id, OdbLookupFlags::NO_REFRESH)
+    fn one(&mut self, id: Oid) {
+        if !(self.has)(id) && self.seen.insert(id) {
+            self.found.push(id);
+        }
     }
 
-    fn tree_to(&self, id: Oid, to: &Self) -> Result<(), git2::Error> {
-        if to.has(id) {
+    fn tree(&mut self, id: Oid, before: Option<Oid>) -> Result<(), git2::Error> {
+        if before == Some(id) || (self.has)(id) || !self.seen.insert(id) {
             return Ok(());
         }
-        for entry in &self.repository.find_tree(id)? {
+        let tree = self.repository.find_tree(id)?;
+        // Of a shallow clone it may be missing.
+        let before = before.and_then(|before| self.repository.find_tree(before).ok());
+        for entry in &tree {
+            let before = before.as_ref();
+            let known = before.and_then(|before| before.get_name_bytes(entry.name_bytes()));
+            let known = known.map(|known| known.id());
             match entry.kind() {
-                Some(ObjectType::Tree) => self.tree_to(entry.id(), to)?,
-                Some(ObjectType::Blob) => self.object_to(entry.id(), to)?,
+                _ if known == Some(entry.id()) => {}
+                Some(ObjectType::Tree) => self.tree(entry.id(), known)?,
+                Some(ObjectType::Blob) => self.one(entry.id()),
                 _ => {}
             }
         }
-        self.object_to(id, to)
-    }
-
-    fn object_to(&self, id: Oid, to: &Self) -> Result<(), git2::Error> {
-        if to.has(id) {
-            return Ok(());
-        }
-        let object = self.store.read(id)?;
-        to.store.write(object.kind(), object.data()).map(|_| ())
+        self.found.push(id);
+        Ok(())
     }
 }
