@@ -17,7 +17,7 @@ use super::noting::Noting;
 use super::recording::write;
 use crate::model::{Digest, EnvironmentName, ObjectId, Revision, UnitName, chain};
 use crate::record::foreign::ForeignFile;
-use crate::record::status::StatusFile;
+use crate::record::status::{StatusChange, StatusFile};
 use crate::record::status_files::{self, STATUS, StatusError};
 use crate::record::story::Changes;
 use crate::record::{BranchPattern, Entry, RecordBranch, SigningKey, content_id, path, text};
@@ -239,11 +239,13 @@ impl Journal {
         Changes::from([(path::of_object(unit, id), content.map(String::into_bytes))])
     }
 
-    /// Takes an entry in, together with the status as it is from now on.
-    pub(super) fn enter(&mut self, mut entry: Entry, status: StatusFile) {
+    /// Takes an entry in, and what it changes of the status. The work is proportional to
+    /// that.
+    pub(super) fn enter(&mut self, mut entry: Entry, change: StatusChange) {
         let recorded = self.files.contains_key(STATUS);
-        let before = recorded.then_some(&self.status);
-        entry.changes.extend(status_files::changes(before, &status));
+        let units: Vec<UnitName> = change.units.keys().cloned().collect();
+        let files = status_files::change(&mut self.status, change, recorded);
+        entry.changes.extend(files);
         if !self.files.contains_key(text::README) {
             entry.changes.insert(
                 text::README.to_owned(),
@@ -261,15 +263,24 @@ impl Journal {
                     .insert(path.clone(), content.unwrap_or_default());
             }
         }
-        self.status = status;
         self.entered += 1;
+        let units = units.into_iter().map(|name| {
+            let desired = self.status.units.get(&name).and_then(|unit| unit.desired);
+            (name, desired)
+        });
+        let units: Vec<(UnitName, Option<Digest>)> = units.collect();
         self.desired.send_if_modified(|known| {
-            let known_desired = known.iter().map(|(name, digest)| (name, *digest));
-            let moved = !known_desired.eq(self.status.desired());
-            if moved {
-                *known = Arc::new(self.status.owned_desired());
+            let moved =
+                |(name, desired): &(UnitName, _)| known.get(name) != Option::as_ref(desired);
+            let moved: Vec<_> = units.into_iter().filter(moved).collect();
+            let any = !moved.is_empty();
+            for (name, desired) in moved {
+                match desired {
+                    Some(desired) => drop(Arc::make_mut(known).insert(name, desired)),
+                    None => drop(Arc::make_mut(known).remove(&name)),
+                }
             }
-            moved
+            any
         });
         info!(environment = %self.environment, "{}", entry.subject);
         if self

@@ -26,7 +26,27 @@ pub struct StatusFile {
     pub units: BTreeMap<UnitName, Arc<UnitStatus>>,
 }
 
+/// How an environment's state changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusChange {
+    /// As it is from now on.
+    pub revision: Option<Revision>,
+    /// As it is from now on.
+    pub error: Option<String>,
+    /// The units that stand otherwise from now on; `None` for one that is no more.
+    pub units: BTreeMap<UnitName, Option<Arc<UnitStatus>>>,
+}
+
 impl StatusFile {
+    /// The change that is none.
+    pub fn unchanged(&self) -> StatusChange {
+        StatusChange {
+            revision: self.revision.clone(),
+            error: self.error.clone(),
+            units: BTreeMap::new(),
+        }
+    }
+
     /// What each unit declared when it was last synced.
     pub fn desired(&self) -> impl Iterator<Item = (&UnitName, Digest)> {
         let units = self.units.iter();

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::path;
-use super::status::{StatusFile, UnitStatus};
+use super::status::{StatusChange, StatusFile, UnitStatus};
 use super::story::Changes;
 use crate::model::{EnvironmentName, Revision, UnitName, emit};
 
@@ -24,28 +24,34 @@ struct Head {
     error: Option<String>,
 }
 
-/// The files that make a recorded status another one; `None` before for a record that has
-/// none.
-pub fn changes(before: Option<&StatusFile>, after: &StatusFile) -> Changes {
+/// Changes a status; gives the files that say so. `recorded` tells whether there are any
+/// yet.
+pub fn change(status: &mut StatusFile, change: StatusChange, recorded: bool) -> Changes {
     let mut changes = Changes::new();
-    if before.is_none_or(|before| !same_head(before, after)) {
+    let head = (&status.revision, &status.error);
+    if !recorded || head != (&change.revision, &change.error) {
+        status.revision = change.revision;
+        status.error = change.error;
         let head = Head {
-            environment: after.environment.clone(),
-            revision: after.revision.clone(),
-            error: after.error.clone(),
+            environment: status.environment.clone(),
+            revision: status.revision.clone(),
+            error: status.error.clone(),
         };
         changes.insert(STATUS.to_owned(), Some(emit(&head).into_bytes()));
     }
-    let none = BTreeMap::new();
-    let units = before.map_or(&none, |before| &before.units);
-    for (name, status) in &after.units {
-        if units.get(name) != Some(status) {
-            let content = emit(&**status).into_bytes();
-            changes.insert(path::of_status(name), Some(content));
+    for (name, unit) in change.units {
+        let path = path::of_status(&name);
+        match unit {
+            Some(unit) if status.units.get(&name) == Some(&unit) => {}
+            Some(unit) => {
+                changes.insert(path, Some(emit(&*unit).into_bytes()));
+                status.units.insert(name, unit);
+            }
+            None if status.units.remove(&name).is_some() => {
+                changes.insert(path, None);
+            }
+            None => {}
         }
-    }
-    for name in units.keys().filter(|name| !after.units.contains_key(*name)) {
-        changes.insert(path::of_status(name), None);
     }
     changes
 }
@@ -92,12 +98,6 @@ pub enum StatusError<E> {
         #[source]
         source: Box<serde_saphyr::Error>,
     },
-}
-
-fn same_head(before: &StatusFile, after: &StatusFile) -> bool {
-    before.environment == after.environment
-        && before.revision == after.revision
-        && before.error == after.error
 }
 
 fn one<T: for<'de> Deserialize<'de>, E>(
@@ -158,24 +158,30 @@ mod tests {
         let mut file = StatusFile {
             environment: "prod".parse().expect("a name"),
             revision: None,
-            error: Some("units:\n  of old\n".to_owned()),
+            error: None,
             units: BTreeMap::new(),
         };
-        let (mut files, mut before) = (BTreeMap::new(), None);
+        let mut files = BTreeMap::new();
         for (unit, message) in [
             ("shop", "first"),
             ("web", "two lines:\n\n  one indented\n- another"),
             ("shop", "  leading"),
             ("web", ""),
         ] {
-            if message.is_empty() {
-                file.units.remove(&name(unit));
-                file.error = None;
+            let (after, error) = if message.is_empty() {
+                (None, None)
             } else {
-                file.units.insert(name(unit), status(message).into());
-            }
-            let changes = changes(before.as_ref(), &file);
-            let heads = usize::from(before.is_none() || message.is_empty());
+                let error = "units:\n  of old\n".to_owned();
+                (Some(status(message).into()), Some(error))
+            };
+            let heads = usize::from(files.is_empty() || message.is_empty());
+            let wanted = StatusChange {
+                error,
+                units: [(name(unit), after)].into(),
+                ..file.unchanged()
+            };
+            let again = wanted.clone();
+            let changes = change(&mut file, wanted, !files.is_empty());
             assert_eq!(changes.len(), 1 + heads, "{unit}: {message}");
             for (path, content) in changes {
                 match content {
@@ -184,9 +190,9 @@ mod tests {
                 }
             }
             assert_eq!(parsed(&files).as_ref(), Some(&file));
-            before = Some(file.clone());
+            assert!(change(&mut file, again, true).is_empty());
         }
-        assert!(changes(before.as_ref(), &file).is_empty());
+        assert_eq!(file.units.len(), 1);
     }
 
     #[test]

@@ -64,7 +64,7 @@ impl Environment {
             }
             let told: Vec<Told> = steps.into_iter().map(|(_, told)| told).collect();
             let entry = story::drifted(&scene, &told, changes);
-            let status = self.journal.status().clone();
+            let status = self.journal.status().unchanged();
             self.journal.enter(entry, status);
         }
     }

@@ -67,7 +67,7 @@ impl Environment {
         let scene = scene(&self.context.environment, name, unit, now);
         let changes = self.journal.foreign_change(name, &recorded);
         let entry = story::others(&scene, &news, changes);
-        let status = self.journal.status().clone();
+        let status = self.journal.status().unchanged();
         self.journal.enter(entry, status);
     }
 }

@@ -18,22 +18,28 @@ impl Environment {
     /// anything else is told of them.
     pub(super) fn tell_suspended(&mut self) {
         let now = clock::now();
-        let names: Vec<UnitName> = self.units.keys().cloned().collect();
+        // Of one that leaves the environment, that is told.
+        let news = |(name, unit): &(&UnitName, &UnitState)| {
+            !unit.retired && unit.unit.suspend != self.told_suspended(name)
+        };
+        let units = self.units.iter().filter(news);
+        let names: Vec<UnitName> = units.map(|(name, _)| name.clone()).collect();
         for name in names {
             self.tell_suspension(&name, now);
         }
     }
 
-    fn tell_suspension(&mut self, name: &UnitName, now: Timestamp) {
+    fn told_suspended(&self, name: &UnitName) -> bool {
         let recorded = self.journal.status().units.get(name);
-        let was = recorded.is_some_and(|unit| unit.state == State::Suspended);
-        // Of one that leaves the environment, that is told.
-        let Some(unit) = self.units.get(name).filter(|unit| !unit.retired) else {
+        recorded.is_some_and(|unit| unit.state == State::Suspended)
+    }
+
+    fn tell_suspension(&mut self, name: &UnitName, now: Timestamp) {
+        let was = self.told_suspended(name);
+        let recorded = self.journal.status().units.get(name);
+        let Some(unit) = self.units.get(name) else {
             return;
         };
-        if unit.unit.suspend == was {
-            return;
-        }
         let state = if was {
             State::Progressing
         } else {
@@ -65,7 +71,7 @@ impl Environment {
             message,
             ..before
         };
-        let status = self.status_but(name, status);
+        let status = self.with(name, Some(status.into()));
         self.journal.enter(entry, status);
     }
 
@@ -105,7 +111,7 @@ impl Environment {
             proposal,
             ..UnitStatus::clone(recorded)
         };
-        let status = self.status_but(name, status);
+        let status = self.with(name, Some(status.into()));
         self.journal.enter(entry, status);
     }
 

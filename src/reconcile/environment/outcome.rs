@@ -19,7 +19,7 @@ use crate::reconcile::execute::Done;
 use crate::reconcile::journal::Journal;
 use crate::reconcile::pass::Outcome;
 use crate::reconcile::unit::UnitState;
-use crate::record::status::State;
+use crate::record::status::{State, UnitStatus};
 use crate::record::story::{self, Changes, Scene, Told};
 use crate::runtime::clock;
 use crate::runtime::metrics::HealthLabels;
@@ -166,9 +166,13 @@ impl Environment {
             }
             changes.extend(self.journal.foreign_change(name, &others));
             let entry = story::drifted(&scene, &told, changes);
-            let mut status = self.journal.status().clone();
-            if let Some(unit) = status.units.get_mut(name) {
-                Arc::make_mut(unit).gone = listed(&gone);
+            let mut status = self.journal.status().unchanged();
+            if let Some(unit) = self.journal.status().units.get(name) {
+                let unit = UnitStatus {
+                    gone: listed(&gone),
+                    ..UnitStatus::clone(unit)
+                };
+                status.units.insert(name.clone(), Some(unit.into()));
             }
             self.journal.enter(entry, status);
         }

@@ -13,7 +13,7 @@ use crate::plan::{Gone, recorded_side};
 use crate::reconcile::journal::Journal;
 use crate::reconcile::unit::UnitState;
 use crate::record::foreign::ForeignFile;
-use crate::record::status::{GoneObject, State, StatusFile, UnitStatus};
+use crate::record::status::{GoneObject, State, StatusChange, UnitStatus};
 use crate::record::story::{self, Changes, Scene, Told};
 use crate::record::{bounded, path};
 use crate::runtime::clock;
@@ -70,10 +70,11 @@ impl Environment {
 
     /// Entries for what was done to a unit, or one for how it stands if that is news.
     fn record_unit(&mut self, name: &UnitName, files: &Files, now: Timestamp) {
-        let status = self.status(Some(name), now);
         let Some(unit) = self.units.get_mut(name) else {
             return;
         };
+        let before = self.journal.status().units.get(name).cloned();
+        let after = unit_status(unit, before.as_ref(), now);
         let (changed, reverted) = (
             std::mem::take(&mut unit.changed),
             std::mem::take(&mut unit.reverted),
@@ -113,11 +114,8 @@ impl Environment {
                 differing.remove(path);
             }
         }
-        let before = self.journal.status().units.get(name);
-        let news = match (before, status.units.get(name)) {
-            (Some(before), Some(after)) => !before.same(after),
-            (before, after) => before != after,
-        };
+        let news = before.as_ref().is_none_or(|before| !before.same(&after));
+        let status = self.with(name, Some(after));
         let message = unit.standing.message.as_str();
         if !fights.is_empty() {
             let mut entries = Vec::new();
@@ -152,7 +150,7 @@ impl Environment {
             (false, false) => {
                 let files = files_of(name, &reverted, &mut differing);
                 let first = story::reverted(&scene, &reverted, files);
-                let before = self.journal.status().clone();
+                let before = self.journal.status().unchanged();
                 self.journal.enter(first, before);
                 story::synced(&scene, &changed, state, message, differing)
             }
@@ -168,7 +166,7 @@ impl Environment {
         changes.extend(self.journal.foreign_change(name, &none));
         let scene = scene(&self.context.environment, name, unit, now);
         let entry = story::left(&scene, &unit.changed, changes);
-        let status = self.status(None, now);
+        let status = self.with(name, None);
         self.journal.enter(entry, status);
     }
 
@@ -176,13 +174,15 @@ impl Environment {
     pub(super) fn record_revision(&mut self) {
         self.record_follows();
         let now = clock::now();
-        let status = self.status(None, now);
+        let status = self.head();
         let before = self.journal.status();
         let never = status.revision.is_none();
         // An environment that was never had, perhaps a misspelt name, gets no record.
         if never || before.revision == status.revision && before.error == status.error {
             return;
         }
+        let units = self.resting(now);
+        let status = StatusChange { units, ..status };
         let (name, source) = (&self.context.environment, self.enforced.as_ref());
         let (revision, error) = (status.revision.as_ref(), status.error.as_deref());
         let entry = match &self.distrust {
@@ -198,56 +198,48 @@ impl Environment {
     /// One entry for the end of what kept the environment from following its repository,
     /// before what comes of that.
     pub(super) fn record_follows(&mut self) {
-        let now = clock::now();
-        let status = self.status(None, now);
+        let status = self.head();
         let before = self.journal.status();
         let (Some(why), None) = (&before.error, &status.error) else {
             return;
         };
         let (name, revision) = (&self.context.environment, status.revision.as_ref());
-        let entry = story::follows(name, revision, why, now);
+        let entry = story::follows(name, revision, why, clock::now());
         // That it is at this revision is told by what that changes, or that it does not.
-        let status = StatusFile {
+        let status = StatusChange {
             error: None,
-            ..before.clone()
+            ..before.unchanged()
         };
         self.journal.enter(entry, status);
     }
 
-    /// How everything is recorded, but for one unit.
-    pub(super) fn status_but(&self, name: &UnitName, unit: UnitStatus) -> StatusFile {
-        let mut status = StatusFile {
-            units: self.journal.status().units.clone(),
-            ..self.head()
-        };
-        status.units.insert(name.clone(), Arc::new(unit));
-        status
-    }
-
-    /// How everything stands now. A unit's state keeps its time while it stays the same,
-    /// and a unit that is on its way stands there as it was until that is `told`.
-    fn status(&self, told: Option<&UnitName>, now: Timestamp) -> StatusFile {
-        let before = self.journal.status();
-        let units = self.units.iter().map(|(name, unit)| {
-            let recorded = before.units.get(name);
-            let on_its_way = !unit.standing.state.rests() && told != Some(name);
-            let kept = recorded.filter(|_| on_its_way).cloned();
-            let status = kept.unwrap_or_else(|| unit_status(unit, recorded, now));
-            (name.clone(), status)
-        });
-
-        StatusFile {
-            units: if self.enforced.is_some() {
-                units.collect()
-            } else {
-                before.units.clone()
-            },
+    /// How it stands now, where of the units one stands otherwise or is no more.
+    pub(super) fn with(&self, name: &UnitName, unit: Option<Arc<UnitStatus>>) -> StatusChange {
+        StatusChange {
+            units: BTreeMap::from([(name.clone(), unit)]),
             ..self.head()
         }
     }
 
+    /// How units stand that are recorded otherwise. A unit's state keeps its time while it
+    /// stays the same, and one that is on its way stands as it was until that is told.
+    fn resting(&self, now: Timestamp) -> BTreeMap<UnitName, Option<Arc<UnitStatus>>> {
+        if self.enforced.is_none() {
+            return BTreeMap::new();
+        }
+        let before = &self.journal.status().units;
+        let gone = before.keys().filter(|name| !self.units.contains_key(*name));
+        let gone = gone.map(|name| (name.clone(), None));
+        let resting = self.units.iter().filter_map(|(name, unit)| {
+            let recorded = before.get(name);
+            let rests = unit.standing.state.rests() || recorded.is_none();
+            rests.then(|| (name.clone(), Some(unit_status(unit, recorded, now))))
+        });
+        gone.chain(resting).collect()
+    }
+
     /// How the environment stands, without its units.
-    fn head(&self) -> StatusFile {
+    fn head(&self) -> StatusChange {
         let recorded = self.journal.status().revision.clone();
         // A remote that is away for a moment is no news of the environment.
         let source = self
@@ -256,8 +248,7 @@ impl Environment {
             .filter(|problem| problem.answered());
         let head = self.distrust.as_ref().or(self.problem.as_ref());
         let problem = head.cloned().or_else(|| source.map(ToString::to_string));
-        StatusFile {
-            environment: self.context.environment.clone(),
+        StatusChange {
             revision: self
                 .enforced
                 .as_ref()
