@@ -2,7 +2,7 @@
 //! notes that can't be pushed hold nothing up.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::{debug, info, warn};
 
@@ -12,6 +12,8 @@ use crate::runtime::backoff::grown;
 
 /// The wait after a failure, and the longest one.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
+/// The least time between two pushes. In a storm of entries many are told by one.
+const APART: Duration = Duration::from_secs(2);
 /// How long the end of the process waits for notes that are on their way.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -54,7 +56,7 @@ impl Noting {
 }
 
 fn work(environment: &EnvironmentName, mut notes: PushedNotes, inbox: &Receiver<()>) {
-    let mut failures = 0_u32;
+    let (mut failures, mut next) = (0_u32, Instant::now());
     loop {
         let woken = if failures == 0 {
             inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -64,12 +66,17 @@ fn work(environment: &EnvironmentName, mut notes: PushedNotes, inbox: &Receiver<
         if woken == Err(RecvTimeoutError::Disconnected) {
             return;
         }
+        // More news go along; the end of the process does not wait.
+        while let Some(wait) = next.checked_duration_since(Instant::now())
+            && inbox.recv_timeout(wait).is_ok()
+        {}
         match notes.push() {
             Ok(()) => {
                 if failures > 0 {
                     info!(%environment, "the notes are pushed again");
                 }
                 failures = 0;
+                next = Instant::now() + APART;
             }
             Err(error) => {
                 let error = chain(&error);

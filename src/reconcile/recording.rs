@@ -15,6 +15,9 @@ use crate::runtime::backoff::grown;
 /// The wait after a failed push, and the longest one.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
+/// The least time between two pushes: what comes meanwhile goes along with the second.
+const APART: Duration = Duration::from_millis(200);
+
 /// Commits each entry as it comes, and pushes when no more are waiting. A remote that
 /// is away is tried again and again; entries go on being committed meanwhile.
 pub(super) fn write(
@@ -65,7 +68,7 @@ pub(super) fn write(
         if push(environment, &mut branch, failures).is_ok() {
             noting.wake();
             failures = 0;
-            next = Instant::now();
+            next = Instant::now() + APART;
         } else {
             next = Instant::now() + grown(BACKOFF, failures);
             failures += 1;

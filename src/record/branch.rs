@@ -294,9 +294,13 @@ pub(super) fn changed<'r>(
     before: Option<&Tree<'_>>,
     changes: &Changes,
 ) -> Result<Tree<'r>, git2::Error> {
-    let empty = repository.treebuilder(None)?.write()?;
-    let empty = repository.find_tree(empty)?;
-    let before = before.unwrap_or(&empty);
+    let empty;
+    let before = if let Some(before) = before {
+        before
+    } else {
+        empty = repository.find_tree(repository.treebuilder(None)?.write()?)?;
+        &empty
+    };
     let mut update = TreeUpdateBuilder::new();
     for (path, blob) in changes {
         match blob {

@@ -7,12 +7,15 @@ use std::collections::BTreeMap;
 use git2::build::TreeUpdateBuilder;
 use git2::{Commit, FileMode, Oid, Repository, Signature, Time};
 
-use super::entry;
 use super::notes::Notes;
 use super::recorded::Recorded;
 use super::text::{COMMITTER_EMAIL, COMMITTER_NAME};
 use super::view::{RecordView, ViewError};
+use super::{compact, entry};
 use crate::model::{EnvironmentName, Revision};
+
+/// From so many entries on, their notes are written as one pack.
+const PACKED: usize = 10;
 
 /// The ref of an environment's notes.
 pub fn notes_ref(environment: &EnvironmentName) -> String {
@@ -73,11 +76,35 @@ impl NotesBranch {
             let found = told.iter().find(|(told, _)| told == entry);
             found.cloned()
         });
-        let mut skipping = known.as_ref().filter(|_| self.tip.is_none());
+        let known = known.filter(|_| self.tip.is_none());
+        let there = self.tip.or(known.as_ref().map(|(_, id)| *id));
+        let failed = |error| record.failed(error);
+        let memory = (news.len() >= PACKED).then(|| compact::in_memory(into.commondir()));
+        let memory = memory.transpose().map_err(failed)?;
+        let mut taken = self.take_each(record, &news, known, memory.as_ref().unwrap_or(into));
+        if let (Ok(()), Some(memory), Some(tip)) = (&taken, &memory, self.tip) {
+            taken = compact::pack(memory, tip, there).map_err(failed);
+        }
+        if taken.is_err() && memory.is_some() {
+            // What was written is nowhere.
+            *self = Self::new(record.branch());
+        }
+        taken
+    }
+
+    /// Up to a `known` commit of notes they are there.
+    fn take_each(
+        &mut self,
+        record: &RecordView,
+        news: &[Revision],
+        known: Option<(Revision, Oid)>,
+        into: &Repository,
+    ) -> Result<(), ViewError> {
+        let mut skipping = known;
         for entry in news.iter().rev() {
             let entry = &record.entry(entry)?;
             let changed = self.notes.take(entry);
-            match skipping {
+            match &skipping {
                 Some((last, id)) if *last == entry.entry => {
                     self.tip = Some(*id);
                     skipping = None;
@@ -101,10 +128,9 @@ impl NotesBranch {
         changed: &BTreeMap<Revision, String>,
     ) -> Result<Oid, git2::Error> {
         let parent = self.tip.map(|tip| into.find_commit(tip)).transpose()?;
-        let empty = into.find_tree(into.treebuilder(None)?.write()?)?;
         let before = match &parent {
             Some(parent) => parent.tree()?,
-            None => empty,
+            None => into.find_tree(into.treebuilder(None)?.write()?)?,
         };
         let mut update = TreeUpdateBuilder::new();
         for (revision, text) in changed {
