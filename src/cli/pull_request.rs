@@ -183,9 +183,7 @@ fn recorded(
         None
     });
     let status = status.flatten();
-    status
-        .map(|status| status.owned_desired())
-        .unwrap_or_default()
+    status.map(|status| status.desired()).unwrap_or_default()
 }
 
 /// The daemon's key where it may be read, so that both write the same.

@@ -132,7 +132,7 @@ impl PlaceArgs {
             });
             view.and_then(|view| view.status().ok()?)
         };
-        Ok(status.map(|status| status.owned_desired()))
+        Ok(status.map(|status| status.desired()))
     }
 }
 

@@ -113,7 +113,7 @@ impl Journal {
             })
             .clone();
         let (reached, pushed) = watch::channel(InRemote::default());
-        let desired = watch::Sender::new(Arc::new(status.owned_desired()));
+        let desired = watch::Sender::new(Arc::new(status.desired()));
         let (name, branch_name) = (environment.clone(), branch.name().to_owned());
         let writer = std::thread::Builder::new()
             .name(format!("record-{environment}"))
@@ -264,24 +264,7 @@ impl Journal {
             }
         }
         self.entered += 1;
-        let units = units.into_iter().map(|name| {
-            let desired = self.status.units.get(&name).and_then(|unit| unit.desired);
-            (name, desired)
-        });
-        let units: Vec<(UnitName, Option<Digest>)> = units.collect();
-        self.desired.send_if_modified(|known| {
-            let moved =
-                |(name, desired): &(UnitName, _)| known.get(name) != Option::as_ref(desired);
-            let moved: Vec<_> = units.into_iter().filter(moved).collect();
-            let any = !moved.is_empty();
-            for (name, desired) in moved {
-                match desired {
-                    Some(desired) => drop(Arc::make_mut(known).insert(name, desired)),
-                    None => drop(Arc::make_mut(known).remove(&name)),
-                }
-            }
-            any
-        });
+        self.show_desired(&units);
         info!(environment = %self.environment, "{}", entry.subject);
         if self
             .entries
@@ -290,6 +273,26 @@ impl Journal {
         {
             warn!(environment = %self.environment, "the record's thread has ended; see above why");
         }
+    }
+
+    /// Tells what units declare now, where that is something else.
+    fn show_desired(&self, units: &[UnitName]) {
+        self.desired.send_if_modified(|known| {
+            let mut moved = false;
+            for name in units {
+                let desired = self.status.units.get(name).and_then(|unit| unit.desired);
+                if known.get(name) == desired.as_ref() {
+                    continue;
+                }
+                let known = Arc::make_mut(known);
+                match desired {
+                    Some(desired) => drop(known.insert(name.clone(), desired)),
+                    None => drop(known.remove(name)),
+                }
+                moved = true;
+            }
+            moved
+        });
     }
 
     /// Waits until the remote has every entry.

@@ -48,16 +48,10 @@ impl StatusFile {
     }
 
     /// What each unit declared when it was last synced.
-    pub fn desired(&self) -> impl Iterator<Item = (&UnitName, Digest)> {
+    pub fn desired(&self) -> BTreeMap<UnitName, Digest> {
         let units = self.units.iter();
-        units.filter_map(|(name, unit)| Some((name, unit.desired?)))
-    }
-
-    /// The same, by unit.
-    pub fn owned_desired(&self) -> BTreeMap<UnitName, Digest> {
-        self.desired()
-            .map(|(name, digest)| (name.clone(), digest))
-            .collect()
+        let desired = units.filter_map(|(name, unit)| Some((name.clone(), unit.desired?)));
+        desired.collect()
     }
 }
 

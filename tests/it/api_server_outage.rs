@@ -48,11 +48,7 @@ fn ends_in_the_state_that_is_declared_without_a_restart_of_the_agent() {
     for drifts in 1..=2 {
         stage.kubectl(&["scale", "deployment", "web", "--replicas=5"]);
         stage.kubectl(&["delete", "configmap", "kept-0"]);
-        until_reverted(&mut stage);
-        let changed = stage.entries_on("kubectl changed Deployment").len();
-        let deleted = stage.entries_on("somebody deleted ConfigMap").len();
-        let log = stage.repository.log(&stage.branch());
-        assert_eq!((changed, deleted), (drifts, drifts), "{log:#?}");
+        until_reverted(&mut stage, drifts);
     }
     stage.assert_consistent();
     assert_eq!(stage.daemon().id(), agent);
@@ -76,7 +72,7 @@ fn is_waited_for_at_the_start() {
     stage.assert_consistent();
 }
 
-fn until_reverted(stage: &mut Stage) {
+fn until_reverted(stage: &mut Stage, drifts: usize) {
     stage.until("the drift to be reverted", |stage| {
         let seen = stage.get("deployment", "web")["spec"]["replicas"].clone();
         let there = stage.get("configmap", "kept-0").is_object();
@@ -86,14 +82,16 @@ fn until_reverted(stage: &mut Stage) {
             Err(format!("{seen} replicas, ConfigMap there: {there}"))
         }
     });
-    // Both are told, so that the next drift is not told together with this one.
-    stage.until("the record to be as live", |stage| {
+    // Each is told once, so that the next drift is not told together with this one.
+    stage.until("the record to tell of it", |stage| {
+        let changed = stage.entries_on("kubectl changed Deployment").len();
+        let deleted = stage.entries_on("somebody deleted ConfigMap").len();
         let path = format!("shop/{}/Deployment.apps/web.yaml", stage.namespace);
         let recorded = stage.recorded(&path).unwrap_or_default();
-        if recorded.contains("replicas: 2") {
+        if (changed, deleted) == (drifts, drifts) && recorded.contains("replicas: 2") {
             Ok(())
         } else {
-            Err(recorded)
+            Err(format!("{:#?}", stage.repository.log(&stage.branch())))
         }
     });
 }

@@ -38,7 +38,9 @@ fn drift(stage: &mut Stage, value: &str) {
     wait_seeing("the drift to be reverted and told", PATIENCE, || {
         let live = stage.get("configmap", "config")["data"]["a"].clone();
         let told = told(stage).iter().any(|body| body.contains(value));
-        if live == "one" && told {
+        let count = |subject| stage.entries_on(subject).len();
+        let whole = count("revert drift") == count("kubectl-patch changed");
+        if live == "one" && told && whole {
             Ok(())
         } else {
             Err(format!("{live} {:?}", told_subjects(stage)))

@@ -125,6 +125,25 @@ fn only_a_file_that_can_be_read_lets_anybody_have_a_preview() {
 }
 
 #[test]
+fn a_file_that_was_read_before_is_read_again_once_it_is_another() {
+    let mut last = LastRead::default();
+    let mut of = |agent: &str, files: &str| {
+        let text = format!("-- agent.yaml --\nversion: 1\n{agent}\n{files}");
+        let resolved = resolve_after(&Repository::from_text(&text), &mut last);
+        resolved.into_environment(&environment("staging"))
+    };
+    let web = "environments: {staging: {units: [{name: web, path: web}]}}";
+    let both = "environments: {staging: {units: [{name: web, path: web}, {name: api, path: api}]}}";
+    let files = "-- web/a.yaml --\n-- api/a.yaml --\n";
+    let units = |read: Result<Environment, Problems>| read.unwrap().units.len();
+    assert_eq!(units(of(web, files)), 1);
+    assert_eq!(units(of(both, files)), 2);
+    assert!(of(both, "-- web/a.yaml --\n").is_err(), "api is gone");
+    assert!(of("environments: {e: [}", files).is_err());
+    assert_eq!(units(of(both, files)), 2);
+}
+
+#[test]
 fn what_asks_for_signatures_names_its_keys() {
     let of = |agent: &str, files: &str| {
         let text = format!("-- agent.yaml --\nversion: 1\n{agent}\n{files}");

@@ -505,7 +505,14 @@ fn a_view_of_a_checkout_takes_what_was_fetched_last() {
 fn an_entry_of_many_files_is_one_pack_and_arrives_whole() {
     let scratch = Scratch::bare();
     let server = GitHttp::start(scratch.directory.path());
-    let there = remote(&server.url("env.git"));
+    entries_of_many_files(&scratch, remote(&server.url("env.git")));
+    let scratch = Scratch::bare();
+    entries_of_many_files(&scratch, scratch.remote());
+    let counted = scratch.git(&["count-objects", "-v"]);
+    assert!(counted.contains("count: 0\n"), "{counted}");
+}
+
+fn entries_of_many_files(scratch: &Scratch, there: Remote) {
     let mut record = open_in(&scratch.data(), there.clone());
     let mut tips = Vec::new();
     for value in ["one", "two"] {

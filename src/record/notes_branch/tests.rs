@@ -151,6 +151,38 @@ fn they_are_the_same_commits_however_they_are_made() {
 }
 
 #[test]
+fn a_storm_makes_the_same_commits_as_one_pack() {
+    let mut story = Story::new();
+    let places = ["each", "later"].map(|name| story.scratch.directory.path().join(name));
+    let [mut each, mut later] =
+        [&places[0], &places[1]].map(|place| story.record.notes(place, story.scratch.remote()));
+    story.goes_on(2);
+    each.push().unwrap();
+    later.push().unwrap();
+    for _ in 0..PACKED + 2 {
+        story.goes_on(1);
+        each.push().unwrap();
+    }
+    let tip = story.notes_tip();
+    story
+        .scratch
+        .git(&["update-ref", "-d", "refs/notes/agent/staging"]);
+    later.push().unwrap();
+    assert_eq!(story.notes_tip(), tip);
+
+    let [each, later] = places.map(|place| {
+        let mut found = place.join("notes").read_dir().unwrap();
+        found.next().unwrap().unwrap().path()
+    });
+    assert!(git(&each, &["count-objects", "-v"]).contains("packs: 0\n"));
+    let counted = git(&later, &["count-objects", "-v"]);
+    assert!(counted.contains("count: 0\n"), "{counted}");
+    git(&later, &["fsck", "--strict", "--connectivity-only"]);
+    let listed = git(&later, &["rev-list", "--count", "refs/notes/agent/staging"]);
+    assert_eq!(listed.trim(), (PACKED + 4).to_string());
+}
+
+#[test]
 fn what_somebody_else_puts_there_goes_and_what_is_gone_comes_back() {
     let mut story = Story::new();
     let data = story.scratch.data();
