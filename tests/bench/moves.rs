@@ -14,8 +14,8 @@ use crate::requests::Requests;
 use crate::support::audit::AuditEvent;
 use crate::support::git::git;
 
-/// How long ext4 calls a deleted file recent, and a little more.
-const RECENT: Duration = Duration::from_secs(40);
+/// How long a file counts as deleted lately there (`RECENTCY_MIN`), and a second more.
+const RECENT: Duration = Duration::from_secs(61);
 
 /// What it took, each time.
 pub struct Moves {
@@ -93,8 +93,8 @@ fn several(
     mut once: impl FnMut(&mut Ours, usize, usize, usize) -> Result<(Duration, Requests)>,
 ) -> Result<Moves> {
     agent.rest()?;
-    // The kernel (ext4) passes over each of the thousands of files that the first sync has
-    // deleted, as often as one is created, for as long as they are recent.
+    // Whenever a file is created, ext4 without a journal passes over all that were deleted
+    // lately, and the first sync has deleted thousands.
     std::thread::sleep(RECENT);
     let (cpu, bytes, entries) = (agent.usage(), stored(agent)?, entries(agent));
     let (mut times, mut requests) = (Vec::new(), Requests::default());

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::support::stage::Stage;
-use crate::support::team::{Team, proposals};
+use crate::support::team::{Team, assert_says, proposals};
 
 const AGENT: &str = env!("CARGO_BIN_EXE_agent");
 
@@ -64,15 +64,13 @@ fn what_is_merged_is_declared_and_what_is_closed_is_put_back() {
         team.stage.environment
     );
     let pull = team.until_proposal(1, &title, "open");
-    let text = pull["body"].as_str().unwrap();
-    for words in [
+    let words = [
         "`spec.template.spec.containers[name=main].image`",
         "`\"web:1.1\"`",
         "`kubectl-set`",
         "| 20",
-    ] {
-        assert!(text.contains(words), "{words}: {text}");
-    }
+    ];
+    assert_says(&pull, &words);
     let image_lines = [
         "-        image: web:1.0   # pinned",
         "+        image: web:1.1   # pinned",
@@ -194,12 +192,7 @@ fn a_proposal_is_held_no_longer_than_it_may_be() {
     team.stage
         .kubectl(&["set", "image", "deployment/web", "main=web:1.1"]);
     let pull = team.until_proposal(1, "keep what kubectl-set changed", "open");
-    assert!(
-        pull["body"]
-            .as_str()
-            .unwrap()
-            .contains("it is put back 30s after it was changed")
-    );
+    assert_says(&pull, &["it is put back 30s after it was changed"]);
     until_image(&mut team, "web:1.0");
     team.until_proposal(1, "keep what kubectl-set changed", "closed");
     team.stage.until_state("shop", "Synced");

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::support::git::git;
 use crate::support::stage::Stage;
-use crate::support::team::{Team, proposals};
+use crate::support::team::{Team, assert_says, proposals};
 
 const AGENT: &str = env!("CARGO_BIN_EXE_agent");
 
@@ -66,15 +66,13 @@ fn it_stays_deleted_while_it_is_proposed_and_is_declared_no_more_when_that_is_me
     delete(&team, "works");
     let title = format!("{environment}: keep that ConfigMap {namespace}/works was deleted");
     let pull = team.until_proposal(1, &title, "open");
-    let text = pull["body"].as_str().unwrap();
-    for words in [
+    let told = [
         "*(deleted)*",
         "shop/settings.yaml:10",
         "| somebody | seen 20",
         "creates again what was deleted",
-    ] {
-        assert!(text.contains(words), "{words}: {text}");
-    }
+    ];
+    assert_says(&pull, &told);
     let works = [
         "-# how it works",
         "-apiVersion: v1",
@@ -177,11 +175,7 @@ fn what_is_closed_or_held_too_long_is_created_again_and_what_is_back_needs_no_de
     team.stage.until_looked_at(&revision);
     delete(&team, "looks");
     let pull = team.until_proposal(3, "looks was deleted", "open");
-    let text = pull["body"].as_str().unwrap();
-    assert!(
-        text.contains("it is put back 15s after it was changed"),
-        "{text}"
-    );
+    assert_says(&pull, &["it is put back 15s after it was changed"]);
     until_there(&mut team, &["looks"]);
     team.until_proposal(3, "looks was deleted", "closed");
 }

@@ -129,3 +129,11 @@ pub fn proposals(forged: &Forged<'_>, branch: &str) -> Vec<Value> {
 fn title(pull: &Value) -> &str {
     pull["title"].as_str().unwrap_or_default()
 }
+
+/// That a proposal's text has all of these words.
+pub fn assert_says(pull: &Value, words: &[&str]) {
+    let text = pull["body"].as_str().unwrap_or_default();
+    for word in words {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+}

@@ -60,6 +60,22 @@ fn told(action: Action, manager: &str) -> Told {
     }
 }
 
+fn scene<'a>(
+    environment: &'a EnvironmentName,
+    unit: &'a UnitName,
+    source: &'a SourceCommit,
+) -> Scene<'a> {
+    Scene {
+        environment,
+        unit,
+        source: Some(source),
+        state: Some(State::Synced),
+        took: None,
+        plan: None,
+        now: Timestamp::UNIX_EPOCH,
+    }
+}
+
 fn read(entry: &Entry) -> Recorded {
     let environment = "production".parse().unwrap();
     let message = entry.message();
@@ -77,13 +93,10 @@ fn what_was_written_is_read_back() {
     let (environment, unit) = ("production".parse().unwrap(), "shop".parse().unwrap());
     let source = source("Ada");
     let scene = Scene {
-        environment: &environment,
-        unit: &unit,
-        source: Some(&source),
-        state: Some(State::Synced),
         took: Some(std::time::Duration::from_millis(1_250)),
         plan: Some(Digest::of_bytes(b"plan")),
         now: "2026-11-21T10:02:12Z".parse().unwrap(),
+        ..scene(&environment, &unit, &source)
     };
     let step = told(Action::Change, "kubectl-scale");
     let drift = Scene {
@@ -239,13 +252,9 @@ fn git_reads_the_trailers_of_every_event_whatever_the_names() {
     ] {
         let source = source(name);
         let scene = Scene {
-            environment: &environment,
-            unit: &unit,
-            source: Some(&source),
             state: Some(State::Failed),
             took: Some(std::time::Duration::from_secs(3)),
-            plan: None,
-            now: Timestamp::UNIX_EPOCH,
+            ..scene(&environment, &unit, &source)
         };
         let entries = told_of(&scene, name);
         let events: BTreeSet<Event> = entries.iter().filter_map(|it| read(it).event()).collect();
@@ -277,15 +286,7 @@ fn git_reads_the_trailers_of_every_event_whatever_the_names() {
 fn ten_thousand_objects_make_an_entry_that_a_person_can_read() {
     let (environment, unit) = ("production".parse().unwrap(), "shop".parse().unwrap());
     let source = source("Ada");
-    let scene = Scene {
-        environment: &environment,
-        unit: &unit,
-        source: Some(&source),
-        state: Some(State::Synced),
-        took: None,
-        plan: None,
-        now: Timestamp::UNIX_EPOCH,
-    };
+    let scene = scene(&environment, &unit, &source);
     let step = |at: usize| {
         let mut step = told(Action::Change, &format!("manager-{}", at % 1_000));
         let namespace = Some("shop".to_owned());

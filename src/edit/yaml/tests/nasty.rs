@@ -72,6 +72,9 @@ fn refusals(text: &str) -> Vec<String> {
     let mut refused = Vec::new();
     let documents = values(text);
     for (number, document) in documents.iter().enumerate() {
+        let mut note = |wanted: Option<&Value>, edited, told: &str| {
+            refused.extend(refusal(text, number, wanted, edited, told));
+        };
         let mut all = vec![Vec::new()];
         paths(document, &mut Vec::new(), &mut all);
         for path in &all {
@@ -94,32 +97,18 @@ fn refusals(text: &str) -> Vec<String> {
                 put(&mut wanted, path, value.clone()).unwrap();
                 let edited = set(text, number, path, &value);
                 let told = format!("set {} to {value}", print(path));
-                note(
-                    text,
-                    number,
-                    Some(&wanted),
-                    edited.map(Some),
-                    &told,
-                    &mut refused,
-                );
+                note(Some(&wanted), edited.map(Some), &told);
             }
             let mut wanted = document.clone();
             if path.is_empty() {
                 let edited = remove_document(text, number);
-                note(text, number, None, edited, "take it out", &mut refused);
+                note(None, edited, "take it out");
                 continue;
             }
             take(&mut wanted, path).unwrap();
             let edited = remove(text, number, path);
             let told = format!("remove {}", print(path));
-            note(
-                text,
-                number,
-                Some(&wanted),
-                edited.map(Some),
-                &told,
-                &mut refused,
-            );
+            note(Some(&wanted), edited.map(Some), &told);
             for more in ["new", "a b", "on"] {
                 if find(document, path).is_some_and(Value::is_object) {
                     let to = [&path[..], &[Step::Key(more.to_owned())]].concat();
@@ -127,14 +116,7 @@ fn refusals(text: &str) -> Vec<String> {
                     put(&mut wanted, &to, json!("v")).unwrap();
                     let edited = set(text, number, &to, &json!("v"));
                     let told = format!("add {}", print(&to));
-                    note(
-                        text,
-                        number,
-                        Some(&wanted),
-                        edited.map(Some),
-                        &told,
-                        &mut refused,
-                    );
+                    note(Some(&wanted), edited.map(Some), &told);
                 }
             }
         }
@@ -143,14 +125,13 @@ fn refusals(text: &str) -> Vec<String> {
 }
 
 /// What came of an edit: as wanted, refused, or a mistake.
-fn note(
+fn refusal(
     text: &str,
     number: usize,
     wanted: Option<&Value>,
     edited: Result<Option<String>, EditError>,
     told: &str,
-    refused: &mut Vec<String>,
-) {
+) -> Option<String> {
     let mut then = values(text);
     match wanted {
         Some(wanted) => then[number] = wanted.clone(),
@@ -175,8 +156,9 @@ fn note(
             );
         }
         Err(EditError::Shared { .. } | EditError::Merged(_)) => {}
-        Err(error) => refused.push(format!("{told}: {error}\n{text}")),
+        Err(error) => return Some(format!("{told}: {error}\n{text}")),
     }
+    None
 }
 
 #[test]
