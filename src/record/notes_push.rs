@@ -10,7 +10,7 @@ use super::notes_branch::{NotesBranch, notes_ref};
 use super::view::{RecordView, ViewError};
 use super::{compact, local};
 use crate::model::EnvironmentName;
-use crate::source::{Remote, Sent, SourceProblem, directory_name};
+use crate::source::{Remote, Sent, SourceProblem, directory_name, has_many_packs};
 
 /// What the remote has, as far as is known here.
 const THEIRS: &str = "refs/theirs/notes";
@@ -87,8 +87,20 @@ impl PushedNotes {
         if let (Ok(()), Some(tip)) = (&result, self.notes.tip()) {
             let packed = compact::if_due(&repository, tip);
             packed.map_err(|source| self.failed(source))?;
+            if has_many_packs(&repository) {
+                self.begin_anew()?;
+            }
         }
         result
+    }
+
+    /// All of it is in the remote, from where the next push has it as one pack.
+    fn begin_anew(&mut self) -> Result<(), NotesError> {
+        self.asked = false;
+        std::fs::remove_dir_all(&self.path).map_err(|error| {
+            let source = git2::Error::from_str(&error.to_string());
+            self.failed(source)
+        })
     }
 
     fn push_from(&mut self, repository: &Repository) -> Result<(), NotesError> {
@@ -104,6 +116,10 @@ impl PushedNotes {
             let refspec = format!("+{reference}:{THEIRS}");
             self.remote.fetch(repository, &[refspec])?;
             self.asked = true;
+            let tip = self.notes.tip();
+            if tip.is_some_and(|tip| repository.find_commit(tip).is_err()) {
+                self.notes = NotesBranch::new(&self.branch);
+            }
         }
         let id = |name: &str| repository.refname_to_id(name).ok();
         let theirs = id(THEIRS);

@@ -12,14 +12,10 @@ use rustix::fs::{CWD, RenameFlags};
 use tracing::warn;
 
 use super::checkout::revision;
-use super::objects::{added, copy};
+use super::objects::{added, copy, has_many_packs};
 use super::problem::{SourceProblem, explain};
 use super::remote::Remote;
 use crate::model::{Digest, Revision};
-
-/// libgit2 writes a pack for each fetch and never joins them; each costs a file that
-/// is held open. A copy with more than this many is fetched anew, as one.
-const MOST_PACKS: usize = 200;
 
 /// What is copied from a disk stays in files of its own, of which Git keeps those that
 /// begin alike in one directory: with more than this many there it is fetched anew.
@@ -76,7 +72,7 @@ impl Mirror {
     pub(super) fn update(&self, check: Check) -> Result<Revision, SourceProblem> {
         let wanted = self.ask()?;
         if let Ok(repository) = open(&self.path) {
-            if packs(&repository) > MOST_PACKS || loose(&repository) > MOST_LOOSE {
+            if has_many_packs(&repository) || loose(&repository) > MOST_LOOSE {
                 // Without this it goes on as it is, so a failure is no problem yet.
                 return self
                     .make_anew()
@@ -298,14 +294,6 @@ fn replace(fresh: &Path, old: &Path) -> io::Result<()> {
     }
     remove(old)?;
     std::fs::rename(fresh, old)
-}
-
-fn packs(repository: &Repository) -> usize {
-    let directory = std::fs::read_dir(repository.path().join("objects/pack"));
-    let names = directory.into_iter().flatten().flatten();
-    names
-        .filter(|entry| entry.path().extension().is_some_and(|end| end == "pack"))
-        .count()
 }
 
 /// How many objects lie in one of the 256 directories for those that are not packed.

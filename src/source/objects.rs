@@ -12,6 +12,23 @@ const PACKED: usize = 1_000;
 /// How packs are readable, as Git makes them.
 const PACK_MODE: u32 = 0o444;
 
+/// libgit2 writes a pack for each fetch and never joins them; each costs a file that
+/// is held open. A copy with more than this many is fetched anew, as one.
+pub(super) const MOST_PACKS: usize = 200;
+
+/// Whether a copy has got so many packs that it wants to be fetched anew.
+pub(crate) fn has_many_packs(repository: &Repository) -> bool {
+    packs(repository) > MOST_PACKS
+}
+
+pub(super) fn packs(repository: &Repository) -> usize {
+    let directory = std::fs::read_dir(repository.commondir().join("objects/pack"));
+    let names = directory.into_iter().flatten().flatten();
+    names
+        .filter(|entry| entry.path().extension().is_some_and(|end| end == "pack"))
+        .count()
+}
+
 /// Copies a commit with all that it needs and the other side doesn't have. What an
 /// object names goes before it, so an object that is there is there with all below.
 pub(crate) fn copy(

@@ -183,6 +183,40 @@ fn a_storm_makes_the_same_commits_as_one_pack() {
 }
 
 #[test]
+fn a_copy_of_many_packs_is_fetched_anew() {
+    let mut story = Story::new();
+    let data = story.scratch.data();
+    let mut pushed = story.record.notes(&data, story.scratch.remote());
+    story.goes_on(PACKED);
+    pushed.push().unwrap();
+    let mut found = data.join("notes").read_dir().unwrap();
+    let copy = found.next().unwrap().unwrap().path();
+    let packs = copy.join("objects/pack");
+    let files: Vec<_> = packs.read_dir().unwrap().map(Result::unwrap).collect();
+    for number in 0..=200 {
+        for file in &files {
+            let path = file.path();
+            let end = path.extension().unwrap().to_str().unwrap();
+            let other = packs.join(format!("pack-{number:040x}.{end}"));
+            std::fs::copy(&path, other).unwrap();
+        }
+    }
+    story.goes_on(1);
+    pushed.push().unwrap();
+    assert!(!copy.exists());
+    // What somebody has put there meanwhile is no obstacle.
+    let reference = "refs/notes/agent/staging";
+    let older = format!("{reference}~2");
+    story.scratch.git(&["update-ref", reference, &older]);
+    story.goes_on(1);
+    pushed.push().unwrap();
+    assert!(packs.read_dir().unwrap().count() < 10);
+    let into = &story.scratch.repository;
+    let rebuilt = story.view().rebuild_notes(into).unwrap().unwrap();
+    assert_eq!(rebuilt, (story.notes_tip(), true, PACKED + 2));
+}
+
+#[test]
 fn what_somebody_else_puts_there_goes_and_what_is_gone_comes_back() {
     let mut story = Story::new();
     let data = story.scratch.data();

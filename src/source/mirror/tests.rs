@@ -1,6 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use super::super::auth::{Credentials, HttpLogin};
+use super::super::objects::{MOST_PACKS, packs};
 use super::super::scratch::git_http::GitHttp;
 use super::super::scratch::{Scratch, commit_on};
 use super::*;
