@@ -88,19 +88,14 @@ impl PushedNotes {
             let packed = compact::if_due(&repository, tip);
             packed.map_err(|source| self.failed(source))?;
             if has_many_packs(&repository) {
-                self.begin_anew()?;
+                // All of it is in the remote, from where the next push has it as one pack.
+                std::fs::remove_dir_all(&self.path).map_err(|error| {
+                    let source = git2::Error::from_str(&error.to_string());
+                    self.failed(source)
+                })?;
             }
         }
         result
-    }
-
-    /// All of it is in the remote, from where the next push has it as one pack.
-    fn begin_anew(&mut self) -> Result<(), NotesError> {
-        self.asked = false;
-        std::fs::remove_dir_all(&self.path).map_err(|error| {
-            let source = git2::Error::from_str(&error.to_string());
-            self.failed(source)
-        })
     }
 
     fn push_from(&mut self, repository: &Repository) -> Result<(), NotesError> {
@@ -154,11 +149,12 @@ impl PushedNotes {
         }))
     }
 
-    fn open(&self) -> Result<Repository, NotesError> {
-        let opened = Repository::open_bare(&self.path);
-        opened
-            .or_else(|_| Repository::init_bare(&self.path))
-            .map_err(|source| self.failed(source))
+    fn open(&mut self) -> Result<Repository, NotesError> {
+        if let Ok(opened) = Repository::open_bare(&self.path) {
+            return Ok(opened);
+        }
+        self.asked = false;
+        Repository::init_bare(&self.path).map_err(|source| self.failed(source))
     }
 
     fn point(&self, repository: &Repository, name: &str, tip: Oid) -> Result<(), NotesError> {
