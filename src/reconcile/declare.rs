@@ -92,24 +92,19 @@ pub async fn declare(
 ) -> Declared {
     let mut before = std::mem::take(&mut cache.units);
     let turns = Semaphore::new(RENDERED_AT_ONCE);
-    let (mut units, drafting) = (Vec::new(), FuturesUnordered::new());
+    let (mut drafts, drafting) = (Vec::new(), FuturesUnordered::new());
     for unit in environment.units.values() {
         match before.remove(&unit.name) {
             Some(before) if before.holds(unit, &**tree) => {
-                units.push((unit, Some(Ok(Draft::Kept(before)))));
+                drafts.push((unit, Ok(Draft::Kept(before))));
             }
-            before => {
-                drafting.push(draft(tree, unit, tools, before, &turns));
-                units.push((unit, None));
-            }
+            before => drafting.push(draft(tree, unit, tools, before, &turns)),
         }
     }
-    let mut drafted: BTreeMap<&UnitName, Result<Draft, RenderErrors>> = drafting.collect().await;
-    let drafts = units.into_iter().filter_map(|(unit, kept)| {
-        let draft = kept.or_else(|| drafted.remove(&unit.name))?;
-        Some((unit, draft))
-    });
-    let drafts: Vec<(&config::Unit, Result<Draft, RenderErrors>)> = drafts.collect();
+    let drafted: Vec<(&config::Unit, Result<Draft, RenderErrors>)> = drafting.collect().await;
+    drafts.extend(drafted);
+    // In the order of the configuration, whichever was ready first.
+    drafts.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
     let sound = drafts.iter().filter_map(|(_, draft)| draft.as_ref().ok());
     let scopes = scopes(sound, cluster).await;
     let mut declared = Declared::default();
@@ -153,10 +148,10 @@ async fn draft<'a>(
     tools: &Tools,
     before: Option<Cached>,
     turns: &Semaphore,
-) -> (&'a UnitName, Result<Draft, RenderErrors>) {
+) -> (&'a config::Unit, Result<Draft, RenderErrors>) {
     // It is never closed, so a permit is always had.
     let _turn = turns.acquire().await;
-    (&unit.name, render(tree, unit, tools, before).await)
+    (unit, render(tree, unit, tools, before).await)
 }
 
 async fn render(
