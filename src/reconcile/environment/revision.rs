@@ -20,7 +20,7 @@ use crate::reconcile::pass::Context;
 use crate::reconcile::unit::UnitState;
 use crate::runtime::clock;
 use crate::source;
-use crate::source::tree::{Directories, GitTree};
+use crate::source::tree::GitTree;
 use crate::source::verify::{Verifier, VerifyError};
 
 /// When to try again what failed for no reason that lies in the repository.
@@ -69,20 +69,19 @@ impl Environment {
     pub(super) fn declare(&mut self, source: SourceCommit, purpose: Purpose) {
         self.declaring = true;
         let mut cache = self.cache.take().unwrap_or_default();
-        let (context, directories, repository, tools) = (
+        let (context, verifier, repository, tools) = (
             Arc::clone(&self.context),
-            self.verifier.directories(),
+            Arc::clone(&self.verifier),
             self.repository.clone(),
             self.tools.clone(),
         );
-        let verifier = Arc::clone(&self.verifier);
         let trust = Trust {
             verifier: Arc::clone(&verifier),
             purpose,
             recorded: self.journal.status().revision.clone(),
         };
         self.tasks.spawn(async move {
-            let result = match open(&repository, &source.revision, directories, trust).await {
+            let result = match open(&repository, &source.revision, trust).await {
                 Ok((tree, approved)) => match environment_of(&*tree, &context, &verifier) {
                     Ok(environment) => {
                         let labels = Labels::ApplySet {
@@ -314,18 +313,13 @@ impl Trust {
     }
 }
 
-async fn open(
-    repository: &Path,
-    revision: &Revision,
-    directories: Arc<Directories>,
-    trust: Trust,
-) -> Result<Opened, Unread> {
+async fn open(repository: &Path, revision: &Revision, trust: Trust) -> Result<Opened, Unread> {
     let (repository, revision) = (repository.to_owned(), revision.clone());
     let opened = tokio::task::spawn_blocking(move || {
         trust.check(&repository, &revision)?;
         let again = |error: &dyn Error| Unread::Again(error.to_string());
         let approved = source::approvals(&repository, &revision).map_err(|error| again(&error))?;
-        let tree = GitTree::open_after(&repository, &revision, directories)
+        let tree = GitTree::open_after(&repository, &revision, trust.verifier.directories())
             .map_err(|error| again(&error))?;
         Ok((
             Arc::new(tree) as Arc<dyn Tree>,

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use git2::{ObjectType, Oid, Repository};
 
 use super::directories::Directories;
-use super::resolve::{self, Node, Nodes, Straight, is_normalised};
+use super::resolve::{self, Node, Nodes, Straight};
 use super::{check_size, join, listed_kind, refuse_lfs};
 use crate::model::{Digest, EntryKind, Revision, Tree, TreeError};
 use crate::runtime::lock::lock;
@@ -153,12 +153,6 @@ impl GitTree {
 
     /// The real path of what stands at a path, its mode and id.
     fn place(&self, path: &str) -> Result<Option<(String, i32, Oid)>, TreeError> {
-        if is_normalised(path)
-            && let Some((mode, id)) = self.find(path)?
-            && !matches!(mode, LINK | SUBMODULE)
-        {
-            return Ok(Some((path.to_owned(), mode, id)));
-        }
         let Some((real, _)) = resolve::resolve(self, path)? else {
             return Ok(None);
         };

@@ -120,7 +120,7 @@ pub(super) fn expect(
 }
 
 /// Whether every component of a path is a name.
-pub(super) fn is_normalised(path: &str) -> bool {
+fn is_normalised(path: &str) -> bool {
     path.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 

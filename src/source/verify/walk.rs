@@ -180,8 +180,7 @@ impl Verifier {
             let mode = policy.mode;
             return Ok(Some(Rules { mode, keys }));
         }
-        let tree = GitTree::open_beside(repository, of, self.directories());
-        rules_in(tree, of, &mut self.agent_file())
+        rules_in(repository, of, self.directories(), &mut self.agent_file())
     }
 
     /// None to trust the head alone. The operator's word counts anew when it names a
@@ -242,8 +241,12 @@ impl Verifier {
 /// What the daemon says of a revision by the rules that stand in itself, which are those
 /// of its predecessor unless it changes them; none if it is fine, or there are none.
 pub fn refusal(repository: &Path, revision: &Revision) -> Option<String> {
-    let tree = GitTree::open(repository, revision);
-    let judged = rules_in(tree, revision, &mut LastRead::default());
+    let judged = rules_in(
+        repository,
+        revision,
+        Arc::default(),
+        &mut LastRead::default(),
+    );
     let judged = judged.and_then(|rules| match rules {
         Some(rules) => one(repository, revision, revision, &rules.keys).map(|_| ()),
         None => Ok(()),
@@ -255,8 +258,9 @@ pub fn refusal(repository: &Path, revision: &Revision) -> Option<String> {
 }
 
 fn rules_in(
-    tree: Result<GitTree, TreeError>,
+    repository: &Path,
     revision: &Revision,
+    directories: Arc<Directories>,
     last: &mut LastRead,
 ) -> Result<Option<Rules>, VerifyError> {
     let wrong = |source| VerifyError::Config {
@@ -272,7 +276,7 @@ fn rules_in(
                 .into(),
         )
     };
-    let tree = tree.map_err(unreadable)?;
+    let tree = GitTree::open_beside(repository, revision, directories).map_err(unreadable)?;
     let Some(verify) = config::verify(&tree, last).map_err(wrong)? else {
         return Ok(None);
     };
