@@ -7,16 +7,13 @@ use std::path::Path;
 
 use git2::{Oid, Repository};
 
-use crate::source::write_pack;
+use crate::source::{loose, write_pack};
 
 /// Up to where everything is packed.
 const PACKED: &str = "refs/agent/packed";
 
-/// One of 256 directories is counted for all, as `git gc --auto` does.
-const SAMPLE: &str = "objects/17";
-
-/// More in the sample mean about 7,000 files.
-const MOST_IN_SAMPLE: usize = 27;
+/// More in one of 256 directories mean about 7,000 files.
+const MOST_LOOSE: usize = 27;
 
 /// Before where libgit2 keeps objects by itself.
 const FIRST: i32 = 1_000;
@@ -24,8 +21,7 @@ const FIRST: i32 = 1_000;
 /// Packs what isn't packed yet, if it is much. Call it with the record's lock held
 /// and nothing queued: what `tip` doesn't reach is thrown away.
 pub(super) fn if_due(repository: &Repository, tip: Oid) -> Result<(), git2::Error> {
-    let sample = std::fs::read_dir(repository.path().join(SAMPLE));
-    if sample.map_or(0, Iterator::count) > MOST_IN_SAMPLE {
+    if loose(repository) > MOST_LOOSE {
         now(repository, tip)?;
     }
     Ok(())

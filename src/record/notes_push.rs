@@ -10,7 +10,7 @@ use super::notes_branch::{NotesBranch, notes_ref};
 use super::view::{RecordView, ViewError};
 use super::{compact, local};
 use crate::model::EnvironmentName;
-use crate::source::{Remote, Sent, SourceProblem, directory_name, has_many_packs};
+use crate::source::{Remote, Sent, SourceProblem, directory_name, has_many_packs, remove};
 
 /// What the remote has, as far as is known here.
 const THEIRS: &str = "refs/theirs/notes";
@@ -89,7 +89,7 @@ impl PushedNotes {
             packed.map_err(|source| self.failed(source))?;
             if has_many_packs(&repository) {
                 // All of it is in the remote, from where the next push has it as one pack.
-                std::fs::remove_dir_all(&self.path).map_err(|error| {
+                remove(&self.path).map_err(|error| {
                     let source = git2::Error::from_str(&error.to_string());
                     self.failed(source)
                 })?;

@@ -12,7 +12,7 @@ use rustix::fs::{CWD, RenameFlags};
 use tracing::warn;
 
 use super::checkout::revision;
-use super::objects::{added, copy, has_many_packs};
+use super::objects::{added, copy, has_many_packs, loose};
 use super::problem::{SourceProblem, explain};
 use super::remote::Remote;
 use crate::model::{Digest, Revision};
@@ -294,12 +294,6 @@ fn replace(fresh: &Path, old: &Path) -> io::Result<()> {
     }
     remove(old)?;
     std::fs::rename(fresh, old)
-}
-
-/// How many objects lie in one of the 256 directories for those that are not packed.
-fn loose(repository: &Repository) -> usize {
-    let directory = std::fs::read_dir(repository.path().join("objects/17"));
-    directory.into_iter().flatten().count()
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub mod verify;
 mod watch;
 
 pub(crate) use mirror::{directory_name, remove};
-pub(crate) use objects::{copy, has_many_packs, write_pack};
+pub(crate) use objects::{copy, has_many_packs, loose, write_pack};
 pub(crate) use problem::explain;
 pub(crate) use remote::Sent;
 

@@ -29,6 +29,13 @@ pub(super) fn packs(repository: &Repository) -> usize {
         .count()
 }
 
+/// How many objects lie in files of their own in one of the 256 directories for them,
+/// which stands for all, as in `git gc --auto`.
+pub(crate) fn loose(repository: &Repository) -> usize {
+    let directory = std::fs::read_dir(repository.commondir().join("objects/17"));
+    directory.into_iter().flatten().count()
+}
+
 /// Copies a commit with all that it needs and the other side doesn't have. What an
 /// object names goes before it, so an object that is there is there with all below.
 pub(crate) fn copy(
