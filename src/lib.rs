@@ -20,12 +20,20 @@
 //! - A read that failed is never absence. What is pruned is decided from a complete
 //!   render, a complete inventory and the renders of all other units.
 //! - An inventory is widened before the first write and narrowed after the last one.
+//! - What is deleted unasked is counted, in the record and in the cluster ([`model::Tally`]),
+//!   before it is deleted. Where nobody remembers it, nothing more is deleted unasked.
+//! - A label is a claim. What is deleted, let go or replaced is proven to be ours by its own
+//!   managedFields, by its uid on the unit's list ([`model::AppliedList`]), and by no
+//!   controller above it that is not declared.
 //! - The comparison knows no schema: `metadata.managedFields` say what is ours
 //!   ([`fields`]), and the API server decides what they leave open.
 //! - Nothing is computed twice from the same input: a render is kept by the ids of the
 //!   Git trees that it was made from, a comparison by the resourceVersion of the live
-//!   object, and what the API server has called no difference by what was compared, in
-//!   the inventory, for the next process too.
+//!   object, and what the API server makes of a difference by what was compared. Only that
+//!   one spelling stands for another is believed for good, and kept in the inventory: both
+//!   are what they are. What the server adds to a value is believed for the process, and
+//!   that it gives a declared field another value, as an admission does, for an hour, since
+//!   the policy or webhook may go. `agent diff` asks about both anew.
 //! - Declared objects are kept as JSON, live ones packed against another of their kind:
 //!   parsed, ten thousand of them would take gigabytes. They are parsed one at a time.
 //! - `model`, `config`, `fields`, `edit`, `health`, `plan` and the text of `record` are pure: no

@@ -7,6 +7,7 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    let _ending = agent::runtime::exec::Ending;
     match start(cli) {
         Ok(code) => code,
         Err(error) => {
@@ -25,5 +26,13 @@ fn start(cli: Cli) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(cli.run())
+    if !cli.ends_in_order() {
+        agent::runtime::shutdown::end_at_once_on_signal()?;
+    }
+    let code = runtime.block_on(cli.run());
+    // What hangs on a thread of its own, such as a Git server that does not answer, is
+    // nothing to wait for any more.
+    runtime.shutdown_background();
+    agent::runtime::log::flush(agent::runtime::shutdown::LAST_WORDS);
+    code
 }

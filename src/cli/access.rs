@@ -1,16 +1,19 @@
 //! Flags that several commands share: the cluster, the repository, the tools.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Args;
 
 use crate::forge::{self, Forge, ForgeAddress, ForgeKind, ForgeToken};
 use crate::kube::Access;
-use crate::model::Redacted;
+use crate::model::{Namespace, Redacted};
 use crate::reconcile::Tools;
-use crate::source::{Credentials, HttpLogin, Remote, RepoUrl, SshLogin, Transport};
+use crate::runtime::exec;
+use crate::runtime::memory::Memory;
+use crate::runtime::net::{Identity, Tls};
+use crate::source::{Credentials, HttpLogin, PASSPHRASE, Remote, RepoUrl, SshLogin, Transport};
 
 /// Which cluster.
 #[derive(Debug, Args)]
@@ -26,7 +29,7 @@ pub struct ClusterArgs {
         value_name = "NAMESPACE",
         default_value = "gitops-agent"
     )]
-    pub namespace: String,
+    pub namespace: Namespace,
 }
 
 impl ClusterArgs {
@@ -45,23 +48,22 @@ pub struct ToolArgs {
     /// The kustomize program [default: the one on PATH]
     #[arg(long, env = "AGENT_KUSTOMIZE", value_name = "PATH")]
     pub kustomize: Option<PathBuf>,
+    /// How much memory the agent and its programs may take together, such as 256Mi: it bounds what a commit may bring [default: the limit of the container, else what the machine has]
+    #[arg(long, env = "AGENT_MEMORY", value_name = "AMOUNT")]
+    pub memory: Option<Memory>,
 }
 
 impl ToolArgs {
     /// The programs, looked for on PATH where no flag names them.
     pub fn tools(&self) -> Tools {
         Tools {
-            kustomize: self.kustomize.clone().or_else(|| on_path("kustomize")),
-            ..Tools::default()
+            kustomize: self
+                .kustomize
+                .clone()
+                .or_else(|| exec::on_path("kustomize")),
+            ..Tools::within(self.memory.unwrap_or_else(Memory::here))
         }
     }
-}
-
-fn on_path(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|directory| directory.join(program))
-        .find(|candidate| candidate.is_file())
 }
 
 /// The forge that serves the repository.
@@ -102,7 +104,11 @@ impl ForgeArgs {
             }
             return Ok(None);
         };
-        Ok(Some(forge::connect(&address, token)?))
+        Ok(Some(forge::connect(
+            &address,
+            token,
+            &remote.credentials.tls,
+        )?))
     }
 
     /// The forge that serves the record of a repository, which may lie elsewhere.
@@ -122,7 +128,9 @@ impl ForgeArgs {
             return Some(ForgeToken::Given(Redacted::new(token)));
         }
         match remote.credentials.http.as_ref()? {
-            HttpLogin::File(file) => Some(ForgeToken::File(file.clone())),
+            HttpLogin::File(file) | HttpLogin::PasswordFile { file, .. } => {
+                Some(ForgeToken::File(file.clone()))
+            }
             HttpLogin::Given { secret, .. } => Some(ForgeToken::Given(secret.clone())),
         }
     }
@@ -149,17 +157,34 @@ pub struct RepositoryArgs {
     /// User name for http(s), together with a password file
     #[arg(long = "git-username", env = "AGENT_GIT_USERNAME", value_name = "NAME")]
     pub username: Option<String>,
-    /// File with the password for http(s)
+    /// File with the password for http(s); read again when it changes
     #[arg(
         long = "git-password-file",
         env = "AGENT_GIT_PASSWORD_FILE",
         value_name = "FILE"
     )]
     pub password_file: Option<PathBuf>,
-    /// Private key for ssh
+    /// File of authorities to trust for https, beside the system's; read at each connection
+    #[arg(long = "git-ca-file", env = "AGENT_GIT_CA_FILE", value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// Certificate to log in with for https; read at each connection
+    #[arg(
+        long = "git-client-cert",
+        env = "AGENT_GIT_CLIENT_CERT",
+        value_name = "FILE"
+    )]
+    pub client_cert: Option<PathBuf>,
+    /// Key of that certificate
+    #[arg(
+        long = "git-client-key",
+        env = "AGENT_GIT_CLIENT_KEY",
+        value_name = "FILE"
+    )]
+    pub client_key: Option<PathBuf>,
+    /// Private key for ssh, whose passphrase may stand in `AGENT_GIT_SSH_PASSPHRASE` [default: those of OpenSSH]
     #[arg(long = "git-ssh-key", env = "AGENT_GIT_SSH_KEY", value_name = "FILE")]
     pub ssh_key: Option<PathBuf>,
-    /// Hosts to trust for ssh, in the form of OpenSSH [default: those of the user]
+    /// Hosts to trust for ssh, in the form of OpenSSH [default: those of OpenSSH]
     #[arg(
         long = "git-known-hosts",
         env = "AGENT_GIT_KNOWN_HOSTS",
@@ -177,53 +202,53 @@ impl RepositoryArgs {
 
     fn credentials(&self) -> anyhow::Result<Credentials> {
         Ok(Credentials {
-            http: self.http()?,
-            ssh: self.ssh()?,
+            http: self.http(),
+            ssh: self.ssh(),
+            tls: Tls {
+                authorities: self.ca_file.clone(),
+                identity: self.identity()?,
+            },
         })
     }
 
-    fn http(&self) -> anyhow::Result<Option<HttpLogin>> {
+    fn identity(&self) -> anyhow::Result<Option<Identity>> {
+        match (&self.client_cert, &self.client_key) {
+            (None, None) => Ok(None),
+            (Some(certificate), Some(key)) => Ok(Some(Identity {
+                certificate: certificate.clone(),
+                key: key.clone(),
+            })),
+            _ => bail!("give both --git-client-cert and --git-client-key, or none of them"),
+        }
+    }
+
+    fn http(&self) -> Option<HttpLogin> {
         if let Some(file) = &self.token_file {
-            return Ok(Some(HttpLogin::File(file.clone())));
+            return Some(HttpLogin::File(file.clone()));
         }
         if let Some(file) = &self.password_file {
-            let secret = Redacted::new(read_line(file)?);
-            return Ok(Some(HttpLogin::Given {
+            return Some(HttpLogin::PasswordFile {
                 username: self.username.clone(),
-                secret,
-            }));
+                file: file.clone(),
+            });
         }
         let token = std::env::var("AGENT_GIT_TOKEN")
             .ok()
             .filter(|token| !token.is_empty());
-        Ok(token.map(|token| HttpLogin::Given {
+        token.map(|token| HttpLogin::Given {
             username: self.username.clone(),
             secret: Redacted::new(token),
-        }))
+        })
     }
 
-    fn ssh(&self) -> anyhow::Result<Option<SshLogin>> {
-        let Some(key) = self.ssh_key.clone() else {
-            return Ok(None);
-        };
-        let home =
-            || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".ssh/known_hosts"));
-        let Some(known_hosts) = self.known_hosts.clone().or_else(home) else {
-            bail!("an ssh key needs the hosts to trust: give --git-known-hosts");
-        };
-        let passphrase = std::env::var("AGENT_GIT_SSH_PASSPHRASE")
-            .ok()
-            .map(Redacted::new);
-        Ok(Some(SshLogin {
-            key,
-            passphrase,
-            known_hosts,
-        }))
+    fn ssh(&self) -> SshLogin {
+        let passphrase = std::env::var(PASSPHRASE).ok();
+        SshLogin {
+            key: self.ssh_key.clone(),
+            passphrase: passphrase
+                .filter(|passphrase| !passphrase.is_empty())
+                .map(Redacted::new),
+            known_hosts: self.known_hosts.clone(),
+        }
     }
-}
-
-fn read_line(file: &Path) -> anyhow::Result<String> {
-    let text =
-        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }

@@ -1,27 +1,29 @@
 //! `agent diff`: the daemon's plan, stopped before the first write.
 
+mod json;
 mod recorded;
+mod text;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use serde_json::json;
 use tokio::sync::mpsc;
 
+pub(super) use self::text::text;
 use super::access::{ClusterArgs, RepositoryArgs, ToolArgs};
 use super::exit;
-use super::output::{self, BOLD, DIM, Format, GREEN, RED, YELLOW, progress};
+use super::lineage;
+use super::output::{self, Format, progress};
 use super::pull_request::{self, PullRequestArgs};
 use super::records::PlaceArgs;
 use super::tree::{TreeArgs, WorkingTree};
 use crate::config;
-use crate::kube::{self, Cluster};
+use crate::kube::{self, Cluster, ListKey};
 use crate::model::{DigestKey, EnvironmentName, UnitName};
-use crate::plan::{self, Action, Blocked, Checked, ForeignField, Plan, Standing, Step};
+use crate::plan::{Blocked, Standing, Step};
 use crate::reconcile::{self, AtHand, PlannedEnvironment};
 use crate::runtime::random;
 use crate::source::{Checkout, verify};
@@ -85,7 +87,7 @@ pub async fn run(args: DiffArgs) -> anyhow::Result<u8> {
         let shown = progress("comparing with the record");
         let planned = recorded::plans(&args).await?;
         drop(shown);
-        return Ok(tell(&args, &planned));
+        return tell(&args, &planned);
     }
     let cluster = Arc::new(kube::connect(&args.cluster.access()).await?);
     if let Some(number) = args.pull_request.pull_request {
@@ -100,10 +102,10 @@ pub async fn run(args: DiffArgs) -> anyhow::Result<u8> {
         if let Err(error) = once(&args, &cluster).await {
             super::report_error(&error);
         }
-        anstream::eprintln!(
-            "{DIM}watching {} for changes, Ctrl-C ends{DIM:#}",
+        output::note(&format!(
+            "watching {} for changes, Ctrl-C ends",
             root.display()
-        );
+        ));
         if saved.recv().await.is_none() {
             bail!("{} can't be watched any longer", root.display());
         }
@@ -123,7 +125,12 @@ async fn once(args: &DiffArgs, cluster: &Arc<Cluster>) -> anyhow::Result<u8> {
     let mut planned = Vec::new();
     for environment in &wanted {
         let key = DigestKey::new(random::bytes());
-        let mut at_hand = AtHand::default();
+        let mut at_hand = AtHand::adopting(lineage::adopted(&tree));
+        let recorded = args
+            .record
+            .last(args.access(), &tree.root, &environment.name)
+            .await;
+        let tied = recorded.ties.cluster.clone();
         let plan = reconcile::plan_environment(reconcile::PlanEnvironment {
             environment,
             tree: &tree.tree,
@@ -132,15 +139,19 @@ async fn once(args: &DiffArgs, cluster: &Arc<Cluster>) -> anyhow::Result<u8> {
             namespace: &args.cluster.namespace,
             tools: &tools,
             key,
-            recorded: args
-                .record
-                .last_declared(args.access(), &tree.root, &environment.name)
-                .await,
+            list_key: ListKey::Unknown,
+            recorded,
             at_hand: &mut at_hand,
         });
         let mut plan = plan
             .await
             .with_context(|| format!("{} cannot be compared", environment.name))?;
+        let name = &environment.name;
+        let other = lineage::other_cluster(cluster, name, tied.as_deref()).await?;
+        plan.refused = match other {
+            Some(other) => Some(other),
+            None => lineage::refusal(&tree, name, &plan.lineages)?,
+        };
         if let Some(inside) = args.tree.inside(&tree.root)? {
             plan.retain(|unit| touches(environment, unit, &inside));
         }
@@ -148,22 +159,23 @@ async fn once(args: &DiffArgs, cluster: &Arc<Cluster>) -> anyhow::Result<u8> {
     }
     drop(shown);
     if let Some(why) = refused(&tree) {
-        anstream::eprintln!(
-            "{YELLOW}warning:{YELLOW:#} the agent would not deploy this revision: {why}"
-        );
+        output::warn(&format!("the agent would not deploy this revision: {why}"));
     }
-    Ok(tell(args, &planned))
+    tell(args, &planned)
 }
 
 /// Prints the plans; the exit code is as that of `kubectl diff`.
-fn tell(args: &DiffArgs, planned: &[(EnvironmentName, PlannedEnvironment)]) -> u8 {
+fn tell(args: &DiffArgs, planned: &[(EnvironmentName, PlannedEnvironment)]) -> anyhow::Result<u8> {
     match args.output {
-        Format::Json => print_json(planned),
-        Format::Text => planned
-            .iter()
-            .for_each(|(name, planned)| print(name, planned)),
+        Format::Json => json::print(planned)?,
+        Format::Text => {
+            for (name, planned) in planned {
+                planned.warnings.iter().for_each(|text| output::warn(text));
+                output::print(&text(name, planned))?;
+            }
+        }
     }
-    code(planned)
+    Ok(code(planned))
 }
 
 async fn pull_request(args: &DiffArgs, number: u64, cluster: &Arc<Cluster>) -> anyhow::Result<u8> {
@@ -179,7 +191,7 @@ async fn pull_request(args: &DiffArgs, number: u64, cluster: &Arc<Cluster>) -> a
     drop(shown);
     let looked = looked.with_context(|| format!("pull request {number} cannot be looked at"))?;
     match args.output {
-        Format::Json => print_json(&looked.planned),
+        Format::Json => json::print(&looked.planned)?,
         Format::Text => output::print(&looked.text)?,
     }
     match looked.problem {
@@ -192,19 +204,25 @@ async fn pull_request(args: &DiffArgs, number: u64, cluster: &Arc<Cluster>) -> a
 fn code(planned: &[(EnvironmentName, PlannedEnvironment)]) -> u8 {
     let failed = planned
         .iter()
-        .any(|(_, planned)| !planned.failed.is_empty());
-    let differs = planned
-        .iter()
-        .flat_map(|(_, planned)| &planned.plans)
-        .any(|plan| !plan.is_empty());
-    let mut plans = planned.iter().flat_map(|(_, planned)| &planned.plans);
+        .any(|(_, planned)| !planned.failed.is_empty() || planned.refused.is_some());
+    let plans = || planned.iter().flat_map(|(_, planned)| &planned.plans);
+    let (unseen, seen): (Vec<&Step>, Vec<&Step>) = plans()
+        .flat_map(|plan| &plan.steps)
+        .partition(|step| is_unseen(step));
+    let differs = !seen.is_empty();
     // What could not be looked for may be there.
-    let unknown = !differs && plans.any(|plan| plan.blind.is_some());
+    let blind = !unseen.is_empty() || plans().any(|plan| plan.blind.is_some());
+    let unknown = !differs && blind;
     match (failed || unknown, differs) {
         (true, _) => exit::ERROR,
         (false, true) => exit::DIFFERENT,
         (false, false) => exit::SAME,
     }
+}
+
+/// Whether it is not known what there is of the object.
+fn is_unseen(step: &Step) -> bool {
+    matches!(step.standing, Standing::Blocked(Blocked::Unobserved(_)))
 }
 
 /// Why the agent would refuse the revision, if commits have to be signed.
@@ -265,131 +283,4 @@ fn watch(root: &Path) -> anyhow::Result<Saved> {
         .watch(root, notify::RecursiveMode::Recursive)
         .with_context(|| format!("{} cannot be watched", root.display()))?;
     Ok((watcher, receiver))
-}
-
-fn print(name: &EnvironmentName, planned: &PlannedEnvironment) {
-    for (unit, problem) in &planned.failed {
-        anstream::println!("{BOLD}{name}/{unit}{BOLD:#} {RED}cannot be rendered{RED:#}");
-        for line in problem.lines() {
-            anstream::println!("  {line}");
-        }
-        println!();
-    }
-    for warning in &planned.warnings {
-        anstream::eprintln!("{YELLOW}warning:{YELLOW:#} {warning}");
-    }
-    for plan in &planned.plans {
-        if !plan.is_empty() || !plan.notes.is_empty() || !plan.foreign.is_empty() {
-            print_plan(plan);
-        }
-    }
-    anstream::println!("{name}: {}", planned.summary());
-}
-
-fn print_plan(plan: &Plan<Checked>) {
-    anstream::println!("{BOLD}{}/{}{BOLD:#}", plan.environment, plan.unit);
-    for step in &plan.steps {
-        print_step(step);
-    }
-    print_foreign(&plan.foreign);
-    for note in &plan.notes {
-        anstream::println!("  {YELLOW}note:{YELLOW:#} {note}");
-    }
-    println!();
-}
-
-/// What others have added, object by object. It is no difference.
-fn print_foreign(foreign: &[ForeignField]) {
-    if !foreign.is_empty() {
-        anstream::println!(
-            "  {BOLD}fields of others{BOLD:#} {DIM}left as they are: not declared, and no drift{DIM:#}"
-        );
-    }
-    for fields in foreign.chunk_by(|one, other| one.object == other.object) {
-        anstream::println!("    {}", fields[0].object);
-        for field in fields {
-            anstream::println!("      {field}");
-        }
-    }
-}
-
-fn print_step(step: &Step) {
-    let colour = match step.action {
-        Action::Create => GREEN,
-        Action::Change | Action::Adopt | Action::Clear | Action::Detach => YELLOW,
-        Action::Replace | Action::Prune => RED,
-    };
-    let place = step
-        .origin
-        .as_ref()
-        .map(|origin| format!(" {origin}"))
-        .unwrap_or_default();
-    let word = match step.standing {
-        Standing::Blocked(_) => "blocked",
-        _ => "",
-    };
-    let separator = if word.is_empty() { "" } else { " " };
-    anstream::println!(
-        "  {colour}{word}{separator}{}{colour:#} {}{DIM}{place}{DIM:#}",
-        step.action,
-        step.object
-    );
-    let reason = match &step.standing {
-        Standing::Blocked(why) => format!("{}; blocked: {}", step.reason, words(why)),
-        Standing::Waits(what) => format!("{}; waits for {what}", step.reason),
-        Standing::Reported => format!(
-            "{}; left as it is, since the `drift` of the unit is not `revert`",
-            step.reason
-        ),
-        Standing::Ready => step.reason.clone(),
-    };
-    anstream::println!("    {DIM}{}{DIM:#}", reason.trim_start_matches("; "));
-    for field in step.fields.iter().filter(|field| field.actor().is_some()) {
-        anstream::println!("    {field}");
-    }
-    for line in plan::diff(step).lines().skip(2) {
-        match line.as_bytes().first() {
-            Some(b'+') => anstream::println!("    {GREEN}{line}{GREEN:#}"),
-            Some(b'-') => anstream::println!("    {RED}{line}{RED:#}"),
-            _ => anstream::println!("    {line}"),
-        }
-    }
-}
-
-fn words(why: &Blocked) -> String {
-    why.to_string()
-}
-
-fn print_json(planned: &[(EnvironmentName, PlannedEnvironment)]) {
-    let environments: Vec<_> = planned
-        .iter()
-        .map(|(name, planned)| {
-            let units: Vec<_> = planned.plans.iter().map(plan_json).collect();
-            let failed: BTreeMap<&UnitName, &String> = planned.failed.iter().collect();
-            let warnings: BTreeSet<&String> = planned.warnings.iter().collect();
-            json!({ "environment": name, "units": units, "failed": failed, "warnings": warnings })
-        })
-        .collect();
-    println!("{:#}", json!(environments));
-}
-
-fn plan_json(plan: &Plan<Checked>) -> serde_json::Value {
-    let steps: Vec<_> = plan
-        .steps
-        .iter()
-        .map(|step| {
-            let mut shown = json!(step);
-            shown["diff"] = json!(plan::diff(step));
-            shown
-        })
-        .collect();
-    json!({
-        "unit": plan.unit,
-        "revision": plan.revision,
-        "digest": plan.digest,
-        "clean": plan.clean,
-        "steps": steps,
-        "foreign": plan.foreign,
-        "notes": plan.notes,
-    })
 }

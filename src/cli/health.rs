@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::exit;
-use super::output::{Cell, DIM, Format, GREEN, PLAIN, RED, YELLOW, columns, print};
+use super::output::{Cell, DIM, Format, GREEN, PLAIN, RED, YELLOW, columns, print, print_json};
 use crate::health::{HealthLine, Status, report};
 use crate::model::{GroupKind, ObjectId};
 use crate::render::yaml;
@@ -38,7 +38,7 @@ pub fn run(args: &HealthArgs) -> anyhow::Result<u8> {
     let (name, text) = read(&args.file)?;
     let lines = lines(&name, &text)?;
     match args.output {
-        Format::Json => print(&format!("{:#}\n", serde_json::to_value(&lines)?))?,
+        Format::Json => print_json(&lines)?,
         Format::Text if lines.is_empty() => print("no objects\n")?,
         Format::Text => print(&table(&lines))?,
     }
@@ -107,10 +107,13 @@ fn table(lines: &[HealthLine]) -> String {
 }
 
 fn row(line: &HealthLine) -> [Cell; 3] {
-    let object = ObjectId::new(
-        GroupKind::new(&line.group, &line.kind),
-        Some(line.namespace.clone()).filter(|namespace| !namespace.is_empty()),
-        line.name.clone(),
+    let namespace = Some(line.namespace.as_str()).filter(|namespace| !namespace.is_empty());
+    let object = GroupKind::new(&line.group, &line.kind)
+        .and_then(|kind| ObjectId::parse(kind, namespace, &line.name));
+    // It comes from a file, and need not be one that a server would take.
+    let object = object.map_or_else(
+        |_| format!("{} {}", line.kind, line.name),
+        |id| id.to_string(),
     );
     let colour = match line.health {
         Status::Current => GREEN,
@@ -119,7 +122,7 @@ fn row(line: &HealthLine) -> [Cell; 3] {
         Status::NotFound | Status::Unknown => DIM,
     };
     [
-        (PLAIN, object.to_string()),
+        (PLAIN, object),
         (colour, line.health.to_string()),
         (PLAIN, line.message.clone()),
     ]

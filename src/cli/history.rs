@@ -1,15 +1,20 @@
 //! `agent history`: what happened, when, by whom and from which source commit.
 
+use std::collections::BTreeSet;
+
 use anyhow::bail;
 use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::exit;
-use super::output::{Cell, DIM, Format, GREEN, PLAIN, RED, YELLOW, columns, print, progress, warn};
+use super::output::{
+    Cell, DIM, Format, GREEN, PLAIN, RED, Style, YELLOW, columns, print, print_json, progress, warn,
+};
 use super::records::{RecordArgs, Records};
 use super::since::Since;
-use crate::model::{EnvironmentName, Revision};
+use crate::config;
+use crate::model::{EnvironmentName, Revision, UnitName};
 use crate::record::lines::{Changed, ChangedField};
 use crate::record::{
     Event, Facts, FileChange, ObjectFiles, ObjectPattern, RecordView, Recorded, Selection,
@@ -104,7 +109,7 @@ pub async fn run(args: HistoryArgs) -> anyhow::Result<u8> {
     match format {
         Format::Json => {
             let all: Vec<Shown<'_>> = told.iter().map(Told::shown).collect();
-            print(&format!("{:#}\n", serde_json::to_value(all)?))?;
+            print_json(&all)?;
         }
         Format::Text => print(&table(&told, more, detail))?,
     }
@@ -240,9 +245,20 @@ fn unknown(args: &HistoryArgs, records: &Records) -> anyhow::Result<()> {
         .collect();
     let names = names.join(", ");
     match &args.what {
-        Some(Selection::Unit(unit)) => bail!(
-            "the record of {names} tells of no unit {unit}; for an object write Kind/namespace/name"
-        ),
+        Some(Selection::Unit(unit)) => {
+            let mut units = BTreeSet::new();
+            for view in &records.views {
+                let status = view.status()?;
+                units.extend(
+                    status
+                        .into_iter()
+                        .flat_map(|status| status.units.into_keys()),
+                );
+            }
+            let hint = config::did_you_mean(unit.as_str(), units.iter().map(UnitName::as_str));
+            let hint = hint.unwrap_or_else(|| "for an object write Kind/namespace/name".to_owned());
+            bail!("the record of {names} tells of no unit {unit}; {hint}")
+        }
         Some(Selection::Object(object)) => bail!(
             "the record of {names} tells of no {object}; is it in another namespace, or without one?"
         ),
@@ -320,7 +336,7 @@ fn field(field: &ChangedField) -> String {
     }
 }
 
-fn colour(entry: &Recorded) -> anstyle::Style {
+fn colour(entry: &Recorded) -> Style {
     match entry.event() {
         Some(Event::Failed | Event::Blocked | Event::Stuck | Event::Refused) => RED,
         Some(Event::Drift | Event::Drifted | Event::Foreign | Event::Contended | Event::Hold) => {

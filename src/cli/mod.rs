@@ -3,11 +3,16 @@
 mod access;
 mod adopt;
 mod completions;
+mod data_dir;
 mod diff;
+mod elsewhere;
 mod health;
 mod history;
+mod labelled;
+mod lineage;
 mod output;
 mod pull_request;
+mod reached;
 mod record;
 mod records;
 mod render;
@@ -18,7 +23,9 @@ mod serve;
 mod serving;
 mod since;
 mod status;
+mod style;
 mod telemetry;
+mod telling;
 mod tree;
 mod validate;
 mod verify;
@@ -87,13 +94,18 @@ pub mod exit {
 }
 
 impl Cli {
+    /// Whether the command itself looks after the signals that ask for its end.
+    pub fn ends_in_order(&self) -> bool {
+        matches!(self.command, Command::Run(_))
+    }
+
     /// Runs the command.
     ///
     /// # Errors
     /// Whatever kept it from being carried out; the caller prints it.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let code = match self.command {
-            Command::Run(args) => run::run(*args).await?,
+            Command::Run(args) => Box::pin(run::run(*args)).await?,
             Command::Diff(args) => diff::run(*args).await?,
             Command::Status(args) => status::run(args).await?,
             Command::History(args) => history::run(args).await?,

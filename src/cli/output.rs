@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -9,6 +10,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::ValueEnum;
 use indicatif::ProgressBar;
+use serde::Serialize;
+
+use super::style;
+pub use super::style::{BOLD, DIM, GREEN, PLAIN, RED, Style, YELLOW};
+use crate::model::{cut_lines, json_text, shown};
+use crate::source::{self, Checkout};
 
 /// How a command prints what it found: for people, or for programs. The variants have
 /// no docs, since those would become help that makes every `--help` three times as long.
@@ -23,26 +30,22 @@ pub enum Format {
 /// already says is left out.
 pub fn report_error(error: &anyhow::Error) {
     let mut said = error.to_string();
-    anstream::eprintln!("{}error:{} {said}", RED.render(), RED.render_reset());
+    tell(&format!("{RED}error:{RED:#} {said}"));
     for cause in error.chain().skip(1) {
         let text = cause.to_string();
         if !said.contains(&text) {
-            anstream::eprintln!("  because {text}");
+            tell(&format!("  because {text}"));
             said = text;
         }
     }
+    if error.chain().any(source::is_absence) && is_partial() {
+        tell("  this is a partial clone: `git fetch --refetch --no-filter` brings what it lacks");
+    }
 }
 
-/// Something is wrong, or goes away.
-pub const RED: anstyle::Style = anstyle::AnsiColor::Red.on_default();
-/// Something is well, or comes.
-pub const GREEN: anstyle::Style = anstyle::AnsiColor::Green.on_default();
-/// Something wants to be looked at.
-pub const YELLOW: anstyle::Style = anstyle::AnsiColor::Yellow.on_default();
-/// What stands beside the matter.
-pub const DIM: anstyle::Style = anstyle::Style::new().dimmed();
-/// A heading.
-pub const BOLD: anstyle::Style = anstyle::Style::new().bold();
+fn is_partial() -> bool {
+    Checkout::discover(Path::new(".")).is_some_and(|checkout| checkout.is_partial())
+}
 
 /// Something that takes its time: shown on a terminal once it takes over a second,
 /// until this is dropped.
@@ -87,13 +90,11 @@ impl Drop for Progress {
     }
 }
 
-/// Nothing special.
-pub const PLAIN: anstyle::Style = anstyle::Style::new();
-
-/// Prints to standard output, styles only on a terminal. A reader that has seen enough
-/// (`| head`) is no error.
+/// Prints to standard output, styles only on a terminal. What nobody would see is written
+/// out. A reader that has seen enough (`| head`) is no error.
 pub fn print(text: &str) -> anyhow::Result<()> {
     let mut out = anstream::stdout().lock();
+    let text = style::rendered(text);
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(error).context("the output can't be written")
@@ -102,22 +103,34 @@ pub fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// Prints for programs, keys in the order of the alphabet.
+pub fn print_json<T: Serialize>(value: &T) -> anyhow::Result<()> {
+    print(&(json_text(&serde_json::to_value(value)?) + "\n"))
+}
+
+/// Tells a line on standard error. If nobody can read it any more, nobody misses it.
+pub fn tell(text: &str) {
+    let text = style::rendered(&cut_lines(text));
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
+
 /// Warns on standard error.
 pub fn warn(text: &str) {
-    anstream::eprintln!("{YELLOW}warning:{YELLOW:#} {text}");
+    tell(&format!("{YELLOW}warning:{YELLOW:#} {text}"));
 }
 
 /// Tells on standard error what was done.
 pub fn note(text: &str) {
-    anstream::eprintln!("{DIM}{text}{DIM:#}");
+    tell(&format!("{DIM}{text}{DIM:#}"));
 }
 
 /// What stands in a table, and how it looks.
-pub type Cell = (anstyle::Style, String);
+pub type Cell = (Style, String);
 
 /// Rows under a heading, in columns two blanks apart. The last column may have several
 /// lines.
 pub fn columns<const N: usize>(heading: [&str; N], rows: &[[Cell; N]]) -> String {
+    let rows: Vec<[Cell; N]> = rows.iter().map(seen).collect();
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].1.chars().count());
         cells.chain([heading[column].len()]).max().unwrap_or(0) + 2
@@ -125,7 +138,7 @@ pub fn columns<const N: usize>(heading: [&str; N], rows: &[[Cell; N]]) -> String
     let widths: Vec<usize> = (0..N).map(width).collect();
     let mut text = String::new();
     let heading = heading.map(|name| (DIM, name.to_owned()));
-    for row in std::iter::once(&heading).chain(rows) {
+    for row in std::iter::once(&heading).chain(&rows) {
         let mut line = String::new();
         for ((style, cell), width) in row.iter().zip(&widths).take(N - 1) {
             let blanks = width.saturating_sub(cell.chars().count());
@@ -145,6 +158,12 @@ pub fn columns<const N: usize>(heading: [&str; N], rows: &[[Cell; N]]) -> String
         text.push('\n');
     }
     text
+}
+
+/// Cells as they will be printed, so that their width is known.
+fn seen<const N: usize>(row: &[Cell; N]) -> [Cell; N] {
+    row.clone()
+        .map(|(style, cell)| (style, cut_lines(&shown(&cell))))
 }
 
 /// How long before `now` something was, in its largest unit: `3m ago`.

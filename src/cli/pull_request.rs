@@ -13,9 +13,10 @@ use super::output;
 use super::records::PlaceArgs;
 use crate::config;
 use crate::forge::{Forge, Kept, PullRequest, keep_comment};
-use crate::kube::{self, Cluster};
-use crate::model::{Digest, DigestKey, EnvironmentName, UnitName};
+use crate::kube::{self, Cluster, ListKey};
+use crate::model::{DigestKey, EnvironmentName, Namespace};
 use crate::reconcile::{PlannedEnvironment, Tools};
+use crate::record::status::Last;
 use crate::record::{BranchPattern, RecordView};
 use crate::review::{self, Hindrance, Known, Occasion, Planner, Prospect, foresee};
 use crate::runtime::random;
@@ -44,7 +45,7 @@ pub struct PullRequestArgs {
 pub struct Wanted<'a> {
     pub environments: &'a [EnvironmentName],
     pub cluster: &'a Arc<Cluster>,
-    pub namespace: &'a str,
+    pub namespace: &'a Namespace,
     pub tools: Tools,
     pub record: &'a PlaceArgs,
 }
@@ -77,7 +78,7 @@ impl PullRequestArgs {
         let merge = merge(&*forge, &remote, &pull, scratch.path()).await?;
         let names = match &merge {
             Merge::Clean(merged) => names(wanted.environments, &*merged.tree),
-            Merge::Conflict(_) => wanted.environments.to_vec(),
+            Merge::Conflict(_) | Merge::TooLarge(_) => wanted.environments.to_vec(),
         };
         let records = scratch.path().join("record.git");
         let elsewhere = wanted.record.elsewhere(&self.repository)?;
@@ -91,11 +92,13 @@ impl PullRequestArgs {
             (name, known)
         };
         let mut environments: BTreeMap<_, _> = names.into_iter().map(known).collect();
+        let (key, list_key) = keys(wanted.cluster, wanted.namespace).await;
         let planner = Planner {
             cluster: Arc::clone(wanted.cluster),
             namespace: wanted.namespace.to_owned(),
             tools: wanted.tools,
-            key: key(wanted.cluster, wanted.namespace).await,
+            key,
+            list_key,
         }
         .for_pull(&pull);
         let prospect = foresee(&planner, &merge, &mut environments).await;
@@ -168,14 +171,13 @@ fn names(wanted: &[EnvironmentName], tree: &dyn crate::model::Tree) -> Vec<Envir
     }
 }
 
-/// What the record says that each unit declared when it was last synced; without it,
-/// drift is taken for a change.
+/// What the record says; without it, drift is taken for a change.
 fn recorded(
     remote: &Remote,
     environment: &EnvironmentName,
     names: &BranchPattern,
     scratch: &Path,
-) -> BTreeMap<UnitName, Digest> {
+) -> Last {
     let view = RecordView::of_remote(remote, environment, names, scratch);
     let status = view.and_then(|view| view.map(|view| view.status()).transpose());
     let status = status.unwrap_or_else(|error| {
@@ -183,16 +185,15 @@ fn recorded(
         None
     });
     let status = status.flatten();
-    status.map(|status| status.desired()).unwrap_or_default()
+    status.map(|status| status.last()).unwrap_or_default()
 }
 
 /// The daemon's key where it may be read, so that both write the same.
-async fn key(cluster: &Cluster, namespace: &str) -> DigestKey {
-    let known = kube::known_digest_key(cluster, namespace).await;
-    known
-        .ok()
-        .flatten()
-        .unwrap_or_else(|| DigestKey::new(random::bytes()))
+async fn keys(cluster: &Cluster, namespace: &Namespace) -> (DigestKey, ListKey) {
+    match kube::known_digest_key(cluster, namespace).await {
+        Ok(Some(key)) => (key.clone(), ListKey::Ours(key)),
+        Ok(None) | Err(_) => (DigestKey::new(random::bytes()), ListKey::Unknown),
+    }
 }
 
 fn looked(text: String, prospect: Prospect) -> Looked {

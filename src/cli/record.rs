@@ -60,7 +60,7 @@ pub async fn run(command: RecordCommand) -> anyhow::Result<u8> {
 }
 
 fn rebuild(args: RebuildArgs) -> anyhow::Result<String> {
-    let Some(checkout) = Checkout::discover(Path::new(".")) else {
+    let Some(checkout) = Checkout::find(Path::new("."))? else {
         bail!(
             "the current directory is in no checkout of a Git repository; go to a checkout of the environment repository"
         );

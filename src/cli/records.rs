@@ -1,7 +1,7 @@
 //! The records that a command reads: those of a checkout, freshened from its origin, or
 //! those of a repository elsewhere, which may hold nothing but records.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -10,7 +10,8 @@ use tempfile::TempDir;
 
 use super::access::RepositoryArgs;
 use super::output::warn;
-use crate::model::{Digest, EnvironmentName, UnitName};
+use crate::model::{EnvironmentName, shell_quoted};
+use crate::record::status::Last;
 use crate::record::{self, BranchPattern, RecordView};
 use crate::source::{Checkout, Remote};
 
@@ -92,35 +93,35 @@ impl PlaceArgs {
 }
 
 impl PlaceArgs {
-    /// What each unit of an environment declared when it was last synced, by a record of its
-    /// own repository or the one that the checkout around `root` has. Without one, nothing.
-    pub async fn last_declared(
+    /// What a plan has to know of an environment's record, by one of its own repository or
+    /// the one that the checkout around `root` has. Without one, nothing.
+    pub async fn last(
         &self,
         access: &RepositoryArgs,
         root: &Path,
         environment: &EnvironmentName,
-    ) -> BTreeMap<UnitName, Digest> {
+    ) -> Last {
         let (place, access) = (self.clone(), access.clone());
         let (root, name) = (root.to_owned(), environment.clone());
-        let read = tokio::task::spawn_blocking(move || place.read_declared(&access, &root, &name));
+        let read = tokio::task::spawn_blocking(move || place.read_last(&access, &root, &name));
         match read.await {
             Ok(Ok(found)) => found.unwrap_or_default(),
             Ok(Err(error)) => {
                 warn(&format!(
                     "without the record, drift is taken for a change: {error:#}"
                 ));
-                BTreeMap::new()
+                Last::default()
             }
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         }
     }
 
-    fn read_declared(
+    fn read_last(
         &self,
         access: &RepositoryArgs,
         root: &Path,
         environment: &EnvironmentName,
-    ) -> anyhow::Result<Option<BTreeMap<UnitName, Digest>>> {
+    ) -> anyhow::Result<Option<Last>> {
         let wanted = std::slice::from_ref(environment);
         let status = if let Some(records) = self.open_elsewhere(access, wanted)? {
             let view = records.views.first();
@@ -132,7 +133,7 @@ impl PlaceArgs {
             });
             view.and_then(|view| view.status().ok()?)
         };
-        Ok(status.map(|status| status.desired()))
+        Ok(status.map(|status| status.last()))
     }
 }
 
@@ -150,7 +151,7 @@ impl RecordArgs {
             let remote = self.repository.remote(address)?;
             return of_remote(&remote, &self.environment, &self.place.names, "--repo");
         }
-        let Some(checkout) = Checkout::discover(Path::new(".")) else {
+        let Some(checkout) = Checkout::find(Path::new("."))? else {
             bail!(
                 "the current directory is in no checkout of a Git repository; \
                  go to a checkout of the environment repository, or name the repository with --repo"
@@ -269,7 +270,11 @@ impl Place<'_> {
     /// What to do where the wanted record is not there.
     fn advice(&self, names: &BranchPattern) -> String {
         let branches = names.to_string().replace("{environment}", "*");
-        let fetch = self.stale.map(|why| format!(" ({why}; `git fetch origin '+refs/heads/{branches}:refs/remotes/origin/{branches}'` brings it, where you can reach it)"));
+        let refs = format!("+refs/heads/{branches}:refs/remotes/origin/{branches}");
+        let refs = shell_quoted(&refs);
+        let fetch = self.stale.map(|why| {
+            format!(" ({why}; `git fetch origin {refs}` brings it, where you can reach it)")
+        });
         fetch.unwrap_or_default()
     }
 }

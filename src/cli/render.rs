@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::access::ToolArgs;
 use super::exit;
-use super::output::{Format, print, progress, warn};
+use super::output::{Format, print, print_json, progress, warn};
 use super::tree::TreeArgs;
 use crate::config::Problems;
 use crate::model::yaml;
@@ -65,7 +65,7 @@ pub async fn run(args: RenderArgs) -> anyhow::Result<u8> {
         let environment = match environment {
             Ok(environment) => environment,
             Err(wrong) => {
-                problems.extend(wrong);
+                problems.append(wrong);
                 continue;
             }
         };
@@ -73,7 +73,7 @@ pub async fn run(args: RenderArgs) -> anyhow::Result<u8> {
             &tree.tree,
             environment,
             &tools,
-            Labels::Plain,
+            Labels::Plain { namespace: None },
             None,
             &mut RenderCache::default(),
         )
@@ -101,7 +101,7 @@ pub async fn run(args: RenderArgs) -> anyhow::Result<u8> {
     match args.output {
         Format::Json => {
             let bodies: Vec<Value> = objects.iter().map(|object| body(object, &key)).collect();
-            print(&format!("{:#}\n", Value::Array(bodies)))?;
+            print_json(&bodies)?;
         }
         Format::Text => print(&documents(&objects, &key))?,
     }
@@ -121,7 +121,7 @@ fn collect(
             continue;
         }
         match &unit.desired {
-            Err(errors) => problems.extend(errors.problems.clone()),
+            Err(errors) => problems.append(errors.problems.clone()),
             Ok(rendered) => {
                 rendered
                     .warnings

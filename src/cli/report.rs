@@ -5,7 +5,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::exit;
-use super::output::{Cell, Format, PLAIN, RED, YELLOW, ago, columns, print, progress};
+use super::output::{Cell, Format, PLAIN, RED, YELLOW, ago, columns, print, print_json, progress};
 use super::records::RecordArgs;
 use super::since::Since;
 use crate::record::RecordView;
@@ -56,7 +56,7 @@ pub async fn run(args: ReportArgs) -> anyhow::Result<u8> {
     let reports = tokio::task::spawn_blocking(move || read(&args)).await??;
     drop(shown);
     match format {
-        Format::Json => print(&format!("{:#}\n", serde_json::to_value(&reports)?))?,
+        Format::Json => print_json(&reports)?,
         Format::Text => print(&text(&reports, clock::now()))?,
     }
     Ok(exit::SAME)

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,9 +11,11 @@ use anyhow::Context as _;
 use clap::Args;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::access::{ClusterArgs, ForgeArgs, RepositoryArgs, ToolArgs};
+use super::data_dir;
 use super::exit;
 use super::records::PlaceArgs;
 use super::serve::Start;
@@ -20,11 +23,12 @@ use super::telemetry;
 use super::verify::{SigningArgs, VerifyArgs};
 use super::webhook::{Listeners, WebhookArgs};
 use crate::forge::webhook::endpoint;
-use crate::kube;
+use crate::kube::{self, LONGEST_LEASE};
 use crate::model::EnvironmentName;
 use crate::runtime::admin::{self, Readiness};
 use crate::runtime::metrics::Metrics;
-use crate::runtime::{clock, exec, shutdown};
+use crate::runtime::shutdown::{self, Stop};
+use crate::runtime::{clock, exec};
 use crate::source::{Follow, Follower, SourceState};
 
 /// Examples are part of the help.
@@ -35,6 +39,9 @@ const EXAMPLES: &str = "Examples:
 With --once the exit code tells: 0 synced and healthy, 1 not, 2 an error.
 
 What stands after `env:` can be set in the environment instead of the flag.";
+
+/// How long the listeners may take to close.
+const CLOSING: Duration = Duration::from_millis(500);
 
 /// Renewed after two thirds of it, and given up after five sixths.
 const SHORTEST_LEASE: Duration = Duration::from_secs(6);
@@ -60,7 +67,7 @@ pub struct RunArgs {
     /// How often to ask the repository for news
     #[arg(long, env = "AGENT_POLL_INTERVAL", value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
     pub(super) poll_interval: Duration,
-    /// How often every object is compared again with what is known of it, which asks the API server for nothing; 0s for never
+    /// How often every object is compared again with what is known of it, which asks the API server only, once an hour, about values that it gave itself; 0s for never
     #[arg(long, env = "AGENT_COMPARE_INTERVAL", value_name = "DURATION", default_value = "10m", value_parser = humantime::parse_duration)]
     pub(super) compare_interval: Duration,
     /// How often each kind is listed anew, should an event have been lost; 0s for never
@@ -74,12 +81,15 @@ pub struct RunArgs {
     /// Where to serve /livez, /readyz and /metrics, such as 127.0.0.1:8080
     #[arg(long, env = "AGENT_ADMIN_ADDR", value_name = "ADDRESS")]
     pub(super) admin_addr: Option<SocketAddr>,
-    /// What tells this agent from others that serve the same environment; must be the same after a restart [default: the host's name and the data directory]
+    /// What this agent is called where it holds a Lease; what is added tells processes of one name apart [default: the host's name]
     #[arg(long, env = "AGENT_IDENTITY", value_name = "NAME")]
     pub(super) identity: Option<String>,
     /// For how long an environment goes unserved when the agent that serves it dies while another stands by
     #[arg(long, env = "AGENT_LEASE_DURATION", value_name = "DURATION", default_value = "60s", value_parser = lease_duration)]
     pub(super) lease_duration: Duration,
+    /// Go on in another cluster than the one that the record is of, as when a lost one is replaced; for one start
+    #[arg(long, env = "AGENT_NEW_CLUSTER")]
+    pub(super) new_cluster: bool,
     /// Do one round: until every unit is as declared, or can't be brought there
     #[arg(long, env = "AGENT_ONCE")]
     pub(super) once: bool,
@@ -103,22 +113,18 @@ pub struct RunArgs {
 }
 
 pub async fn run(args: RunArgs) -> anyhow::Result<u8> {
-    telemetry::start();
+    telemetry::start().context("the log cannot be written")?;
     warn_of_gaps();
-    let data_dir = match &args.data_dir {
-        Some(directory) => directory.clone(),
-        None => default_data_dir()?,
-    };
-    std::fs::create_dir_all(&data_dir).with_context(|| {
-        format!(
-            "the data directory {} cannot be made; choose another with --data-dir",
-            data_dir.display()
-        )
-    })?;
+    let data_dir = data_dir::prepare(args.data_dir.as_deref())?;
     let (policy, signing_key) = (args.verify.policy()?, args.signing.key()?);
     let mut background = JoinSet::new();
     let stop = shutdown::on_signal(&mut background)?;
-    let cluster = Arc::new(kube::connect(&args.cluster.access()).await?);
+    let access = args.cluster.access();
+    let cluster = tokio::select! {
+        cluster = kube::connect(&access) => Arc::new(cluster?),
+        // A plugin that gives credentials may take its time; nothing is begun yet.
+        () = stop.asked() => return Ok(exit::SAME),
+    };
     let remote = args.repository.remote(&args.repo)?;
     let forge = args.forge.connect(&remote)?;
     let served = forge.as_ref().map(|forge| forge.kind().to_string());
@@ -139,15 +145,17 @@ pub async fn run(args: RunArgs) -> anyhow::Result<u8> {
             (!opened).then(|| "the environments are being opened".to_owned())
         }
     });
+    readiness.require({
+        let stop = stop.clone();
+        move || stop.is_asked().then(|| "it is being stopped".to_owned())
+    });
+    // Listeners outlive the environments: whoever watches sees how they end.
+    let closing = CancellationToken::new();
     if let Some(address) = args.admin_addr {
         let age = age_of(follower.state());
-        background.spawn(admin::serve(
-            address,
-            readiness.clone(),
-            metrics.clone(),
-            age,
-            stop.clone(),
-        ));
+        let (ready, counted) = (readiness.clone(), metrics.clone());
+        let serving = admin::serve(address, ready, counted, age, closing.clone());
+        background.spawn(serving.await?);
     }
     // The sender that stays here keeps the channel open where no webhook is taken.
     let (pull_requests, hint) = watch::channel(0);
@@ -160,7 +168,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<u8> {
         .webhook
         .endpoint(&remote.url, &args.branch, listeners)?
     {
-        background.spawn(endpoint::serve(endpoint, stop.clone()));
+        background.spawn(endpoint::serve(endpoint, closing.clone()).await?);
     }
     let start = Start {
         args: &args,
@@ -177,14 +185,37 @@ pub async fn run(args: RunArgs) -> anyhow::Result<u8> {
         windows: watch::Sender::default(),
         opened,
     };
-    // An essential task that ends takes the process along: the outside restarts it.
-    tokio::select! {
-        result = start.environments(&stop) => result,
-        Some(ended) = background.join_next() => {
-            ended??;
-            Ok(exit::SAME)
-        }
-    }
+    let ended = alongside(&mut background, &stop, start.environments(&stop)).await;
+    closing.cancel();
+    close(background).await;
+    ended
+}
+
+/// Runs the environments to their end. A task beside them that ends before takes them
+/// along, in order: the outside starts the process again.
+async fn alongside(
+    background: &mut JoinSet<anyhow::Result<()>>,
+    stop: &Stop,
+    environments: impl Future<Output = anyhow::Result<u8>>,
+) -> anyhow::Result<u8> {
+    let mut environments = pin!(environments);
+    let ended = tokio::select! {
+        // Cancel-safe: what has ended stays in the set.
+        result = &mut environments => return result,
+        Some(ended) = background.join_next() => ended,
+    };
+    stop.ask();
+    let result = environments.await;
+    ended??;
+    result
+}
+
+/// Gives the listeners a moment for the answers under way. The task that listens to
+/// signals stays to the end.
+async fn close(mut background: JoinSet<anyhow::Result<()>>) {
+    let closed = async { while background.len() > 1 && background.join_next().await.is_some() {} };
+    // What is not answered by then was too slow.
+    let _ = tokio::time::timeout(CLOSING, closed).await;
 }
 
 /// Said at the start, as every render would have to say it otherwise.
@@ -229,14 +260,11 @@ fn lease_duration(text: &str) -> Result<Duration, String> {
             "it must be at least {shortest}, or a slow API server would end it"
         ));
     }
+    if duration > LONGEST_LEASE {
+        let longest = humantime::format_duration(LONGEST_LEASE);
+        return Err(format!(
+            "it may be at most {longest}: no agent believes a Lease for longer"
+        ));
+    }
     Ok(duration)
-}
-
-fn default_data_dir() -> anyhow::Result<PathBuf> {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    let base = cache
-        .or_else(home)
-        .context("there is no home directory to keep data in; give --data-dir")?;
-    Ok(base.join("gitops-agent").join("data"))
 }

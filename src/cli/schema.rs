@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::exit;
-use super::output::print;
+use super::output::print_json;
 use crate::config::{SchemaOf, schema};
 
 const EXAMPLES: &str = "Examples:
@@ -34,6 +34,6 @@ pub fn run(args: &SchemaArgs) -> anyhow::Result<u8> {
         Of::Agent => SchemaOf::AgentYaml,
         Of::Unit => SchemaOf::UnitYaml,
     };
-    print(&format!("{:#}\n", schema(of).as_value()))?;
+    print_json(schema(of).as_value())?;
     Ok(exit::SAME)
 }

@@ -13,25 +13,38 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+use super::data_dir::Holder;
 use super::exit;
+use super::lineage::another_cluster;
 use super::run::RunArgs;
-use super::serving::{Serving, holder, term};
+use super::serving::{Serving, term};
 use crate::forge::Forge;
-use crate::kube::{self, Cluster, Lease, Term};
+use crate::kube::{Cluster, Heard, Lease, Term};
 use crate::model::{DigestKey, EnvironmentName};
 use crate::reconcile::{
-    Ending, Environment, Journal, JournalOptions, Options, Proposing, RunMode, Window,
+    Ending, Environment, Followed, Journal, JournalOptions, Met, Options, Proposing, RunMode,
+    Window,
 };
 use crate::record::SigningKey;
-use crate::review::{Memory, Planner, Previewer, Proposer, ProposerMemory, Teller};
 use crate::runtime::admin::Readiness;
-use crate::runtime::backoff::grown;
 use crate::runtime::metrics::Metrics;
+use crate::runtime::shutdown::Stop;
 use crate::source::verify::{Policy, Verifier};
 use crate::source::{Follower, Remote};
 
-/// How long to wait for a cluster that cannot be used yet.
-const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
+/// How long it may take to let a Lease go: while the process goes on, and at its end, where
+/// an API server that does not answer has had its chance before.
+const RELEASE: Duration = Duration::from_secs(5);
+const LAST: Duration = Duration::from_millis(800);
+
+/// What is known of the cluster that all environments are in.
+#[derive(Clone)]
+struct Ours {
+    /// For digests of Secrets' values.
+    key: DigestKey,
+    /// Which one it is; `None` where that may not be read.
+    cluster: Option<String>,
+}
 
 /// What the environments' tasks are started from.
 pub struct Start<'a> {
@@ -56,18 +69,42 @@ pub struct Start<'a> {
 }
 
 impl Start<'_> {
-    /// Runs one task for each environment; one that can't go on does not stop another.
-    pub async fn environments(&self, stop: &CancellationToken) -> anyhow::Result<u8> {
-        let key = self.digest_key(stop).await?;
+    /// Runs one task for each environment. Where one can't go on, the others are ended in
+    /// order, and the outside starts the process again.
+    pub async fn environments(&self, stop: &Stop) -> anyhow::Result<u8> {
+        let uid = self.cluster_uid(stop).await?;
+        let elsewhere = tokio::select! {
+            // Nothing has begun.
+            () = stop.asked() => return Ok(exit::SAME),
+            elsewhere = self.elsewhere(uid.as_deref()) => elsewhere?,
+        };
+        // It is made where it is not there: not where nothing is to be written.
+        let key = if elsewhere.len() < self.args.environment.len() {
+            Some(self.digest_key(stop).await?)
+        } else {
+            None
+        };
         let mut served = FuturesUnordered::new();
         for name in &self.args.environment {
             let serving = Serving::announced(name, &self.readiness);
-            let key = key.clone();
-            served.push(async move { (name, self.serve(name, key, serving, stop).await) });
+            let ours = key.clone().map(|key| Ours {
+                key,
+                cluster: uid.clone(),
+            });
+            let why = elsewhere.get(name).cloned();
+            served.push(async move {
+                let never = CancellationToken::new();
+                let ending = match (why, ours) {
+                    (Some(why), _) => self.mistaken(&never, name, why, &serving, stop).await,
+                    (None, Some(ours)) => self.serve(name, ours, serving, stop).await,
+                    (None, None) => Ok(Ending::Stopped),
+                };
+                (name, ending)
+            });
         }
         self.opened.store(true, Ordering::Relaxed);
-        let mut telling = self.preview(key, stop);
-        let mut code = exit::SAME;
+        let mut telling = key.map_or_else(JoinSet::new, |key| self.preview(key, stop));
+        let (mut code, mut failed) = (exit::SAME, None);
         loop {
             // Both arms are cancel-safe: each set keeps what has ended.
             let ended = tokio::select! {
@@ -79,105 +116,71 @@ impl Start<'_> {
                 }
             };
             let Some((name, ending)) = ended else { break };
-            match ending? {
-                Ending::Stopped => info!(environment = %name, "stopped"),
-                Ending::Synced => info!(environment = %name, "as declared"),
-                Ending::Unsettled(wrong) => {
-                    code = exit::DIFFERENT;
-                    for line in wrong {
-                        error!(environment = %name, "{line}");
-                    }
-                }
-            }
-        }
-        Ok(code)
-    }
-
-    /// The forge, if there is one to tell what happens. What ends by itself has nobody to
-    /// keep it up to date.
-    fn told(&self) -> Option<&Arc<dyn Forge>> {
-        self.forge.as_ref().filter(|_| !self.args.once)
-    }
-
-    /// The task that previews pull requests for the environments that are ours.
-    fn preview(&self, key: DigestKey, stop: &CancellationToken) -> JoinSet<()> {
-        let mut tasks = JoinSet::new();
-        let Some(forge) = self.told() else {
-            return tasks;
-        };
-        if let Some(interval) = unless_zero(self.args.pull_request_interval) {
-            let previewer = Previewer {
-                forge: Arc::clone(forge),
-                remote: self.remote.clone(),
-                mirror: self.follower.mirror_path().to_owned(),
-                branch: self.args.branch.clone(),
-                source: self.follower.state(),
-                windows: self.windows.subscribe(),
-                planner: Planner {
-                    cluster: Arc::clone(&self.cluster),
-                    namespace: self.args.cluster.namespace.clone(),
-                    tools: self.args.tools.tools(),
-                    key,
-                },
-                interval,
-                hint: self.pull_requests.clone(),
-                stop: stop.clone(),
-                memory: Memory::default(),
-            };
-            tasks.spawn(previewer.run());
-        }
-        tasks
-    }
-
-    /// The key is kept in the cluster, and tried for until it is had.
-    async fn digest_key(&self, stop: &CancellationToken) -> anyhow::Result<DigestKey> {
-        let mut failures = 0;
-        loop {
-            match kube::digest_key(&self.cluster, &self.args.cluster.namespace).await {
-                Ok(key) => return Ok(key),
-                Err(error)
-                    if matches!(error.retry(), kube::Retry::After(_)) && !stop.is_cancelled() =>
-                {
-                    error!(%error, "the cluster cannot be used yet, trying again");
-                    let wait = grown(AGAIN, failures);
-                    failures += 1;
-                    tokio::select! {
-                        () = tokio::time::sleep(wait) => {}
-                        () = stop.cancelled() => anyhow::bail!("stopped before the cluster could be reached"),
-                    }
-                }
+            let ending = match ending {
+                Ok(ending) => ending,
                 Err(error) => {
-                    return Err(error).context("the key for digests of Secrets cannot be had");
+                    stop.ask();
+                    failed = failed.or(Some(error));
+                    continue;
                 }
+            };
+            let (worse, wrong) = match ending {
+                Ending::Stopped => {
+                    info!(environment = %name, "stopped");
+                    continue;
+                }
+                Ending::Synced => {
+                    info!(environment = %name, "as declared");
+                    continue;
+                }
+                Ending::Unsettled(wrong) => (exit::DIFFERENT, wrong),
+                Ending::Unusable(wrong) => (exit::ERROR, wrong),
+            };
+            code = code.max(worse);
+            for line in wrong {
+                error!(environment = %name, "{line}");
             }
         }
+        failed.map_or(Ok(code), Err)
     }
 
     /// Runs an environment whenever its Lease is ours.
     async fn serve(
         &self,
         name: &EnvironmentName,
-        key: DigestKey,
+        ours: Ours,
         serving: watch::Sender<Serving>,
-        stop: &CancellationToken,
+        stop: &Stop,
     ) -> anyhow::Result<Ending> {
         let (namespace, duration) = (&self.args.cluster.namespace, self.args.lease_duration);
-        let identity = self.args.identity.clone();
-        let holder = identity.unwrap_or_else(|| holder(&self.data_dir));
-        let lease = Lease::new(&self.cluster, namespace, name, holder, duration);
+        let holder = Holder::of(&self.data_dir, name, self.args.identity.as_deref());
+        let lease = Lease::new(
+            &self.cluster,
+            namespace,
+            name,
+            holder.name.clone(),
+            duration,
+        );
         loop {
-            let told = |other: &str| {
-                serving.send_replace(Serving::StandingBy);
-                info!(environment = %name, "standing by: {other} serves it");
+            let told = |heard: Heard<'_>| match heard {
+                Heard::Holder(other) => {
+                    serving.send_replace(Serving::StandingBy);
+                    info!(environment = %name, "standing by: {other} serves it");
+                }
+                Heard::Barred(why) => {
+                    serving.send_replace(Serving::LockedOut(why.to_owned()));
+                    error!(environment = %name, "it is not served: {why}");
+                }
             };
             let term = tokio::select! {
                 // Cancel-safe: what was taken in between expires.
-                () = stop.cancelled() => return Ok(Ending::Stopped),
+                () = stop.asked() => return Ok(Ending::Stopped),
                 term = term(&lease, self.mode(), duration, told) => term?,
             };
-            let ending = self.within(&term, name, key.clone(), &serving, stop).await;
-            let lost = term.lost().is_cancelled() && !stop.is_cancelled();
-            term.release().await;
+            let ending = self.within(&term, name, ours.clone(), &serving, stop).await;
+            let lost = term.lost().is_cancelled() && !stop.is_asked();
+            term.release(if stop.is_asked() { LAST } else { RELEASE })
+                .await;
             match ending? {
                 Ending::Stopped if lost => serving.send_replace(Serving::Opening),
                 ending => return Ok(ending),
@@ -190,13 +193,30 @@ impl Start<'_> {
         &self,
         term: &Term,
         name: &EnvironmentName,
-        key: DigestKey,
+        ours: Ours,
         serving: &watch::Sender<Serving>,
-        stop: &CancellationToken,
+        stop: &Stop,
     ) -> anyhow::Result<Ending> {
-        let environment = self.environment(name, key, stop).await?;
-        serving.send_replace(Serving::Ours(environment.context()));
-        let over = stop.child_token();
+        let journal = tokio::select! {
+            // One that is being opened has begun nothing.
+            () = stop.asked() => return Ok(Ending::Stopped),
+            journal = self.journal(name, stop) => journal?,
+        };
+        let recorded = journal.status().ties.cluster.as_ref();
+        let other = recorded.zip(ours.cluster.as_ref());
+        let other = other.filter(|(recorded, here)| recorded != here);
+        let told = other.map(|(recorded, here)| another_cluster(name, recorded, here));
+        if let Some(why) = told.clone().filter(|_| !self.args.new_cluster) {
+            journal.close(stop).await;
+            return self.mistaken(term.lost(), name, why, serving, stop).await;
+        }
+        let met = match told {
+            Some(_) => Met::Anew,
+            None => Met::Before,
+        };
+        let environment = self.environment(name, ours, met, journal, (term, stop));
+        serving.send_replace(Serving::Ours(environment.context(), environment.trouble()));
+        let over = stop.token();
         let window = environment.window();
         let _telling = self.tell(&window, &over)?;
         self.windows.send_modify(|all| all.push(window));
@@ -215,41 +235,31 @@ impl Start<'_> {
         ended.context("the environment has no task")??
     }
 
-    /// The tasks that tell a forge of an environment.
-    fn tell(&self, window: &Window, over: &CancellationToken) -> anyhow::Result<JoinSet<()>> {
-        let mut tasks = JoinSet::new();
-        let Some(forge) = self.told() else {
-            return Ok(tasks);
-        };
-        let branch = self.args.branch.clone();
-        let record = self.args.forge.of_record(&self.remote, &self.record()?);
-        let teller = Teller::new(Arc::clone(forge), window.clone(), branch, record);
-        tasks.spawn(teller.run(over.clone()));
-        let proposer = self.proposer(forge, window.clone());
-        tasks.spawn(proposer.run(over.clone()));
-        Ok(tasks)
+    /// Waits for somebody to say what is meant: what is recorded is of another cluster.
+    async fn mistaken(
+        &self,
+        lost: &CancellationToken,
+        name: &EnvironmentName,
+        why: String,
+        serving: &watch::Sender<Serving>,
+        stop: &Stop,
+    ) -> anyhow::Result<Ending> {
+        if self.args.once {
+            return Ok(Ending::Unusable(vec![why]));
+        }
+        error!(environment = %name, "{why}");
+        serving.send_replace(Serving::Mistaken(why));
+        tokio::select! {
+            // Both are cancel-safe: a token holds nothing.
+            () = stop.asked() => {}
+            () = lost.cancelled() => {}
+        }
+        Ok(Ending::Stopped)
     }
 
     fn verifier(&self, name: &EnvironmentName) -> Verifier {
         let mirror = self.follower.mirror_path();
         Verifier::new(self.policy.clone(), name, &self.data_dir, mirror)
-    }
-
-    fn proposer(&self, forge: &Arc<dyn Forge>, window: Window) -> Proposer {
-        let interval = unless_zero(self.args.pull_request_interval);
-        Proposer {
-            forge: Arc::clone(forge),
-            remote: self.remote.clone(),
-            mirror: self.follower.mirror_path().to_owned(),
-            branch: self.args.branch.clone(),
-            source: self.follower.state(),
-            window,
-            signing_key: self.signing_key.clone(),
-            tools: self.args.tools.tools(),
-            interval: interval.unwrap_or(Duration::from_mins(1)),
-            hint: self.pull_requests.clone(),
-            memory: ProposerMemory::default(),
-        }
     }
 
     fn mode(&self) -> RunMode {
@@ -263,11 +273,7 @@ impl Start<'_> {
     /// Opens the record. One of which nothing is known, neither here nor from its remote,
     /// is opened anew once there is a revision to enforce: else what it tells already
     /// would be told again.
-    async fn journal(
-        &self,
-        name: &EnvironmentName,
-        stop: &CancellationToken,
-    ) -> anyhow::Result<Journal> {
+    async fn journal(&self, name: &EnvironmentName, stop: &Stop) -> anyhow::Result<Journal> {
         let mut source = self.follower.state();
         loop {
             let waits = source.borrow_and_update().head.is_none();
@@ -275,16 +281,16 @@ impl Start<'_> {
             if !journal.is_unread() || !waits || self.args.once {
                 return Ok(journal);
             }
-            tokio::select! {
-                changed = source.changed() => changed.context("the task that follows the repository has ended")?,
-                () = stop.cancelled() => return Ok(journal),
-            }
-            tokio::task::spawn_blocking(|| journal.close()).await?;
+            source
+                .changed()
+                .await
+                .context("the task that follows the repository has ended")?;
+            journal.close(stop).await;
         }
     }
 
     /// Where the record goes.
-    fn record(&self) -> anyhow::Result<Remote> {
+    pub(super) fn record(&self) -> anyhow::Result<Remote> {
         let elsewhere = self.args.record.elsewhere(&self.args.repository)?;
         Ok(elsewhere.unwrap_or_else(|| self.remote.clone()))
     }
@@ -311,18 +317,26 @@ impl Start<'_> {
         journal.await?
     }
 
-    async fn environment(
+    fn environment(
         &self,
         name: &EnvironmentName,
-        key: DigestKey,
-        stop: &CancellationToken,
-    ) -> anyhow::Result<Environment> {
+        ours: Ours,
+        met: Met,
+        journal: Journal,
+        (term, stop): (&Term, &Stop),
+    ) -> Environment {
         let options = Options {
             environment: name.clone(),
             cluster: Arc::clone(&self.cluster),
             namespace: self.args.cluster.namespace.clone(),
-            key,
+            key: ours.key,
+            cluster_uid: ours.cluster,
+            met,
             repository: self.follower.mirror_path().to_owned(),
+            followed: Followed {
+                repository: self.remote.url.to_string(),
+                branch: self.args.branch.clone(),
+            },
             source: self.follower.state(),
             waker: self.follower.waker(),
             verifier: self.verifier(name),
@@ -335,12 +349,14 @@ impl Start<'_> {
             mode: self.mode(),
             compare: unless_zero(self.args.compare_interval),
             relist: unless_zero(self.args.relist_interval),
+            barred: term.barred(),
+            stop: stop.clone(),
         };
-        Ok(Environment::new(options, self.journal(name, stop).await?))
+        Environment::new(options, journal)
     }
 }
 
 /// Beyond a year is a year: no clock overflows, and nobody sees the difference.
-fn unless_zero(interval: Duration) -> Option<Duration> {
+pub(super) fn unless_zero(interval: Duration) -> Option<Duration> {
     (!interval.is_zero()).then(|| interval.min(Duration::from_hours(24 * 365)))
 }

@@ -1,5 +1,5 @@
 //! `agent status`: what the record says of each unit. It needs neither the cluster nor
-//! a connection to the daemon.
+//! a connection to the daemon. With `-v` the cluster is asked for what is left alone.
 
 use std::fmt::Write as _;
 
@@ -8,20 +8,25 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::access::ClusterArgs;
 use super::exit;
+use super::labelled::left_alone;
 use super::output::{
-    BOLD, Cell, DIM, Format, GREEN, PLAIN, RED, YELLOW, ago, columns, print, progress, warn,
+    BOLD, Cell, DIM, Format, GREEN, PLAIN, RED, YELLOW, ago, columns, print, print_json, progress,
+    warn,
 };
 use super::records::RecordArgs;
+use crate::kube;
 use crate::model::{Revision, UnitName};
 use crate::record::RecordView;
-use crate::record::status::{State, StatusFile, UnitStatus};
+use crate::record::status::{RefusedRevision, State, StatusFile, UnitStatus};
 use crate::runtime::clock;
 
 const EXAMPLES: &str = "Examples:
   agent status                             in a checkout of the repository
   agent status --environment production
   agent status --repo https://git.example.com/team/deploy -o json
+  agent status -v                          with objects that only carry a label
 
 The agent keeps its record on the branch live/ENVIRONMENT of the repository. In
 a checkout, that is fetched from origin first; where origin can't be reached,
@@ -36,8 +41,13 @@ pub struct StatusArgs {
     /// How to print it; json: status.yaml of each environment, with its last entry
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
+    /// Ask the cluster too for what carries the label of a unit and is left alone
+    #[arg(short, long)]
+    verbose: bool,
     #[command(flatten)]
     records: RecordArgs,
+    #[command(flatten)]
+    cluster: ClusterArgs,
 }
 
 /// An environment's record.
@@ -46,6 +56,9 @@ struct Recorded {
     #[serde(flatten)]
     status: StatusFile,
     record: Entry,
+    /// What the cluster has that looks like a unit's and is not; `None` where not asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_alone: Option<Vec<String>>,
 }
 
 /// The record's last entry.
@@ -61,10 +74,22 @@ struct Entry {
 pub async fn run(args: StatusArgs) -> anyhow::Result<u8> {
     let shown = progress("reading the record");
     let format = args.output;
-    let recorded = tokio::task::spawn_blocking(move || read(&args)).await??;
+    let cluster = if args.verbose {
+        Some(kube::connect(&args.cluster.access()).await?)
+    } else {
+        None
+    };
+    let namespace = args.cluster.namespace.clone();
+    let mut recorded = tokio::task::spawn_blocking(move || read(&args)).await??;
+    if let Some(cluster) = cluster {
+        for one in &mut recorded {
+            let environment = &one.status.environment;
+            one.left_alone = Some(left_alone(&cluster, &namespace, environment).await?);
+        }
+    }
     drop(shown);
     match format {
-        Format::Json => print(&format!("{:#}\n", serde_json::to_value(&recorded)?))?,
+        Format::Json => print_json(&recorded)?,
         Format::Text => show(&recorded)?,
     }
     Ok(
@@ -101,6 +126,7 @@ fn recorded(view: &RecordView, stale: Option<String>) -> anyhow::Result<Recorded
             time: view.time()?,
             stale,
         },
+        left_alone: None,
     })
 }
 
@@ -134,6 +160,12 @@ fn environment(recorded: &Recorded, now: Timestamp) -> String {
     if let Some(error) = &status.error {
         let _ = writeln!(text, "{RED}error:{RED:#} {error}");
     }
+    if let Some(warning) = &status.warning {
+        let _ = writeln!(text, "{YELLOW}warning:{YELLOW:#} {warning}");
+    }
+    if let Some(refused) = &status.refused {
+        text.push_str(&stays(refused, status.revision.as_ref(), now));
+    }
     if status.units.is_empty() {
         text.push_str("no units\n");
         return text;
@@ -147,7 +179,21 @@ fn environment(recorded: &Recorded, now: Timestamp) -> String {
         ["UNIT", "STATE", "HEALTH", "REVISION", "SINCE", "MESSAGE"],
         &rows,
     ));
+    for line in recorded.left_alone.iter().flatten() {
+        let _ = writeln!(text, "{DIM}left alone:{DIM:#} {line}");
+    }
     text
+}
+
+/// Whose commit is not followed, since when, and what is enforced meanwhile.
+fn stays(refused: &RefusedRevision, enforced: Option<&Revision>, now: Timestamp) -> String {
+    let stays = match enforced {
+        Some(enforced) => format!("{} stays enforced", enforced.short()),
+        None => "nothing is enforced".to_owned(),
+    };
+    let (revision, author) = (refused.revision.short(), &refused.author);
+    let (subject, since) = (&refused.subject, ago(refused.since, now));
+    format!("{stays}: commit {revision} by {author} ({subject}) can't be followed, seen {since}\n")
 }
 
 fn row(name: &UnitName, unit: &UnitStatus, now: Timestamp) -> [Cell; 6] {

@@ -99,7 +99,7 @@ impl TreeArgs {
     }
 
     fn open_revision(&self, start: &Path, text: &str) -> anyhow::Result<WorkingTree> {
-        let Some(checkout) = Checkout::discover(start) else {
+        let Some(checkout) = Checkout::find(start)? else {
             bail!(
                 "{} is in no checkout of a Git repository, so it has no revision `{text}`",
                 start.display()

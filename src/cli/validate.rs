@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use super::access::ToolArgs;
 use super::exit;
-use super::output::{Format, GREEN, RED, YELLOW, print, progress};
+use super::output::{Format, GREEN, RED, YELLOW, print, print_json, progress};
 use super::tree::{TreeArgs, WorkingTree};
 use crate::config::{Environment, Problem, Problems};
-use crate::model::{Desired, EnvironmentName, ObjectId, UnitName};
+use crate::model::{Desired, EnvironmentName, Namespace, ObjectId, UnitName};
 use crate::plan::{Dependencies, DependencyError, dependencies};
 use crate::reconcile::{Declared, Labels, RenderCache, declare};
 
@@ -22,7 +22,8 @@ const EXAMPLES: &str = "Examples:
   agent validate ./manifests               a directory as the only unit
 
 Checked are agent.yaml and every unit.yaml, the rendering of every unit, objects
-that two units declare, and dependencies on nothing or in a circle. Every
+that two units declare or the agent keeps for itself, and dependencies on
+nothing or in a circle. Every
 problem is told at once, each as FILE:LINE:COLUMN: MESSAGE.
 
 Exit codes: 0 valid, perhaps with warnings; 2 not valid.";
@@ -43,6 +44,14 @@ pub struct ValidateArgs {
     /// How to print it; json: [{severity, path, line, column, message, hint}]
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
+    /// Namespace where the agent keeps its inventories, which no unit may declare
+    #[arg(
+        long,
+        env = "AGENT_NAMESPACE",
+        value_name = "NAMESPACE",
+        default_value = "gitops-agent"
+    )]
+    namespace: Namespace,
     #[command(flatten)]
     tools: ToolArgs,
 }
@@ -67,12 +76,15 @@ pub async fn run(args: ValidateArgs) -> anyhow::Result<u8> {
     let wrong = incomplete.map(|(_, incomplete)| (incomplete.to_validate(), Whole::No));
     for (environment, whole) in sound.into_iter().map(|it| (it, Whole::Yes)).chain(wrong) {
         let cache = &mut RenderCache::default();
-        let declared = declare(&tree.tree, environment, &tools, Labels::Plain, None, cache).await;
+        let labels = Labels::Plain {
+            namespace: Some(&args.namespace),
+        };
+        let declared = declare(&tree.tree, environment, &tools, labels, None, cache).await;
         findings.take(environment, &declared, whole);
     }
     drop(shown);
     match args.output {
-        Format::Json => print(&format!("{:#}\n", findings.json()))?,
+        Format::Json => print_json(&findings.json())?,
         Format::Text => print(&findings.text())?,
     }
     Ok(if findings.problems.is_empty() {
@@ -94,7 +106,7 @@ fn configured<'a>(
     for environment in tree.environments(wanted) {
         match environment {
             Ok(environment) => sound.push(environment),
-            Err(problems) => findings.problems.extend(problems),
+            Err(problems) => findings.problems.append(problems),
         }
     }
     (sound, findings)
@@ -119,19 +131,19 @@ impl Findings {
         for (name, unit) in &declared.units {
             match &unit.desired {
                 Ok(rendered) => {
-                    self.warnings.extend(rendered.warnings.clone());
+                    self.warnings.append(rendered.warnings.clone());
                     self.objects += rendered.objects.len();
                     all.extend(rendered.objects.clone());
                     claims.extend(rendered.objects.keys().map(|id| (id.clone(), name)));
                 }
                 Err(errors) => {
                     whole = Whole::No;
-                    self.problems.extend(errors.problems.clone());
+                    self.problems.append(errors.problems.clone());
                 }
             }
         }
         let problems = dependency_problems(environment, &all, &claims, whole);
-        self.problems.extend(problems);
+        self.problems.append(problems);
     }
 
     fn text(&self) -> String {

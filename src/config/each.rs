@@ -1,7 +1,7 @@
 //! Paths and patterns of directories. `*` stands for one level, or for a part of its
 //! name; as in a shell, it doesn't match names that begin with a dot.
 
-use crate::model::{EntryKind, Tree, TreeError};
+use crate::model::{EntryKind, Exceeded, Measure, Tree, TreeError, UnitBudget};
 
 /// A directory that matches, and what the first `*` stands for in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,13 +45,29 @@ pub fn check(pattern: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// Why it can't be told which directories match.
+#[derive(Debug, thiserror::Error)]
+pub enum Unmatched {
+    /// The tree can't be read.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// There are too many to look at: links that lead to where they are make as many of a
+    /// few as there are stars.
+    #[error(transparent)]
+    Exceeded(#[from] Exceeded),
+}
+
 /// The directories that match a checked pattern, sorted.
-pub fn matches(tree: &dyn Tree, pattern: &str) -> Result<Vec<Match>, TreeError> {
+pub fn matches(
+    tree: &dyn Tree,
+    pattern: &str,
+    budget: &mut UnitBudget,
+) -> Result<Vec<Match>, Unmatched> {
     let mut found = vec![(String::new(), None)];
     for segment in pattern.split('/') {
         let mut deeper = Vec::new();
         for (directory, name) in found {
-            step(tree, &directory, name, segment, &mut deeper)?;
+            step(tree, &directory, name, segment, budget, &mut deeper)?;
         }
         found = deeper;
     }
@@ -68,16 +84,20 @@ fn step(
     directory: &str,
     name: Option<String>,
     segment: &str,
+    budget: &mut UnitBudget,
     deeper: &mut Vec<(String, Option<String>)>,
-) -> Result<(), TreeError> {
+) -> Result<(), Unmatched> {
     let Some((before, after)) = segment.split_once('*') else {
         let path = join(directory, segment);
+        budget.draw(Measure::Paths, 1)?;
         if tree.kind(&path)? == Some(EntryKind::Directory) {
             deeper.push((path, name));
         }
         return Ok(());
     };
-    for (entry, kind) in tree.list(directory)? {
+    let entries = tree.list(directory)?;
+    budget.draw(Measure::Paths, entries.len() as u64)?;
+    for (entry, kind) in entries {
         let hidden = entry.starts_with('.') && before.is_empty();
         if let Some(star) = between(&entry, before, after)
             && kind == EntryKind::Directory

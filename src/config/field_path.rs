@@ -6,6 +6,8 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::problem::did_you_mean;
+
 /// The path of a field, or of many where it has a `*`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct FieldPath {
@@ -77,6 +79,19 @@ impl FieldPath {
         self.steps
             .iter()
             .try_fold(object, |value, step| step.resolve(value))
+    }
+
+    /// The field that may have been meant, where the first step that an object lacks is
+    /// misspelt.
+    pub fn did_you_mean(&self, object: &Value) -> Option<String> {
+        let found = self.pointer(object);
+        let missing = self.steps.len().checked_sub(found.rest)?;
+        let (Step::Name(name), Value::Object(there)) =
+            (self.steps.get(missing)?, object.pointer(&found.text)?)
+        else {
+            return None;
+        };
+        did_you_mean(name, there.keys().map(String::as_str))
     }
 
     /// The JSON pointer to that field in an object, as far down as it is there: `rest` is

@@ -3,7 +3,7 @@
 use super::each::join;
 use super::problem::nearest;
 use super::unit::UnitType;
-use crate::model::{EntryKind, Tree, TreeError};
+use crate::model::{EntryKind, Measure, Tree, TreeError, UnitBudget};
 
 /// The names under which kustomize looks for its file.
 const KUSTOMIZATION: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
@@ -15,16 +15,28 @@ pub struct Wrong {
 }
 
 /// The type of a directory: the one that is said, else what its files tell.
-pub fn kind_of(tree: &dyn Tree, path: &str, said: Option<UnitType>) -> Result<UnitType, Wrong> {
+pub fn kind_of(
+    tree: &dyn Tree,
+    path: &str,
+    said: Option<UnitType>,
+    budget: &mut UnitBudget,
+) -> Result<UnitType, Wrong> {
     match tree.kind(path) {
         Ok(Some(EntryKind::Directory)) => {}
         Ok(Some(EntryKind::File)) => {
             return Err(wrong(format!("`{path}` is a file, not a directory")));
         }
         Ok(None) | Err(TreeError::NotFound { .. }) => return Err(missing(tree, path)),
+        Err(TreeError::Submodule { .. }) => return Ok(unlisted(said)),
         Err(error) => return Err(wrong(error.to_string())),
     }
-    let entries = tree.list(path).map_err(|error| wrong(error.to_string()))?;
+    let entries = match tree.list(path) {
+        Ok(entries) => entries,
+        Err(TreeError::Misnamed { .. }) => return Ok(unlisted(said)),
+        Err(error) => return Err(wrong(error.to_string())),
+    };
+    let drawn = budget.draw(Measure::Paths, entries.len() as u64);
+    drawn.map_err(|error| wrong(format!("`{path}`: {error}")))?;
     let files = || entries.iter().filter(|(_, kind)| *kind == EntryKind::File);
     let has = |name: &str| files().any(|(file, _)| file == name);
     let kustomization = KUSTOMIZATION.iter().any(|name| has(name));
@@ -40,6 +52,12 @@ pub fn kind_of(tree: &dyn Tree, path: &str, said: Option<UnitType>) -> Result<Un
         }
         None => Ok(UnitType::Manifests),
     }
+}
+
+/// That of a directory which can't be listed whatever is tried. Its unit fails by that where
+/// it is rendered, as by a broken file, and the others go on.
+fn unlisted(said: Option<UnitType>) -> UnitType {
+    said.unwrap_or(UnitType::Manifests)
 }
 
 /// Lower case only, as `tofu` has it.

@@ -115,6 +115,9 @@ impl LastRead {
     }
 }
 
+/// How deep values may be nested: more than twice what any field needs.
+const MOST_NESTED: usize = 24;
+
 /// Reads a file of one YAML document (or none, which is `Null`). A field that stands
 /// twice is kept twice, for [`super::decode`] to name both places.
 pub fn parse(path: &str, bytes: &[u8]) -> Result<Node, Problem> {
@@ -125,6 +128,8 @@ pub fn parse(path: &str, bytes: &[u8]) -> Result<Node, Problem> {
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         merge_keys: MergeKeyPolicy::AsOrdinary,
         with_snippet: false,
+        // Each level takes stack, and a thread has two megabytes.
+        budget: serde_saphyr::budget! { max_depth: MOST_NESTED },
     };
     let parsed: Result<Spanned<Value>, _> = serde_saphyr::from_str_with_options(text, options);
     parsed.map(Node::from).map_err(|error| syntax(path, &error))

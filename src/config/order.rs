@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The most cycles that are told: there may be as many as references, each as long as all.
+const TOLD: usize = 20;
+
 /// Each cycle once, beginning with its first name in alphabetical order: `[a, b]` for
 /// a that comes after b that comes after a. References to nothing are passed over.
 /// Without recursion, since the depth is the user's.
@@ -9,21 +12,28 @@ pub fn cycles<'a>(after: &BTreeMap<&'a str, Vec<&'a str>>) -> BTreeSet<Vec<&'a s
     let mut found = BTreeSet::new();
     let mut done = BTreeSet::new();
     for start in after.keys() {
+        if found.len() == TOLD {
+            break;
+        }
         let mut path: Vec<(&str, usize)> = vec![(start, 0)];
-        while let Some((name, next)) = path.pop() {
+        let mut place = BTreeMap::from([(*start, 0)]);
+        while found.len() < TOLD
+            && let Some((name, next)) = path.pop()
+        {
             let reference = after.get(name).and_then(|names| names.get(next));
             let Some(reference) = reference.filter(|_| !done.contains(name)) else {
                 done.insert(name);
+                place.remove(name);
                 continue;
             };
             path.push((name, next + 1));
-            match path.iter().position(|(name, _)| name == reference) {
-                Some(first) => {
-                    found.insert(rotated(
-                        path[first..].iter().map(|(name, _)| *name).collect(),
-                    ));
-                }
-                None => path.push((reference, 0)),
+            if let Some(&first) = place.get(reference) {
+                found.insert(rotated(
+                    path[first..].iter().map(|(name, _)| *name).collect(),
+                ));
+            } else {
+                place.insert(reference, path.len());
+                path.push((reference, 0));
             }
         }
     }

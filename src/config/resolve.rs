@@ -10,7 +10,7 @@ use super::problem::{Problem, Problems, did_you_mean};
 use super::unit::{Config, Environment};
 use super::units::{about, units};
 use super::written::AgentFile;
-use crate::model::{EntryKind, EnvironmentName, Tree, TreeError};
+use crate::model::{Budget, EntryKind, EnvironmentName, Tree, TreeError, UnitBudget};
 
 /// A repository's environments. Each stands for itself: one that is wrong doesn't
 /// stop another.
@@ -68,7 +68,7 @@ impl Resolved {
     pub fn problems(&self) -> Problems {
         let wrong = self.environments.values().filter_map(|e| e.as_ref().err());
         let mut all = self.problems.clone();
-        all.extend(wrong.cloned().flatten());
+        wrong.cloned().for_each(|wrong| all.append(wrong));
         all
     }
 
@@ -104,7 +104,10 @@ impl Resolved {
             .keys()
             .map(EnvironmentName::as_str)
             .collect();
-        let listed = || format!("there are {}", known.join(", "));
+        let listed = || match known[..] {
+            [] => "there is none".to_owned(),
+            _ => format!("there are {}", known.join(", ")),
+        };
         let hint = did_you_mean(name.as_str(), known.iter().copied());
         Problem::in_file(AGENT_FILE, format!("has no environment `{name}`"))
             .hint(hint.unwrap_or_else(listed))
@@ -137,11 +140,18 @@ pub fn resolve_after(tree: &dyn Tree, last: &mut LastRead) -> Resolved {
         previews: file.previews,
         ..Resolved::default()
     };
+    let (mut budget, mut spent) = (Budget::default(), None);
     for entry in file.environments {
         match entry.name.value.parse::<EnvironmentName>() {
             Ok(name) => {
-                let (units, mut problems) = units(tree, entry, &file.defaults);
-                problems.extend(common.clone());
+                let mut own = UnitBudget::of_configuration();
+                let (units, mut problems) = match &spent {
+                    None => units(tree, entry, &file.defaults, &mut own),
+                    Some(_) => (BTreeMap::new(), Problems::default()),
+                };
+                spent = spent.or(budget.take(&own.spent()).err());
+                problems.extend(spent.map(|spent| Problem::in_file(AGENT_FILE, spent.to_string())));
+                problems.append(common.clone());
                 resolved.insert(Environment { name, units }, problems);
             }
             Err(error) => decoder.wrong(&entry.name, error.to_string(), None),

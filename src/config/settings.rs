@@ -9,6 +9,7 @@ use super::decode::{Decoder, Fields};
 use super::ignore::{self, IgnoreEntry};
 use super::node::{At, Node, Value};
 use super::unit::{ConflictPolicy, DriftPolicy, ForeignPolicy, IgnoreRule, MaxPrune, UnitType};
+use crate::model::{NameError, Namespace};
 
 /// Settings of a unit.
 #[derive(Debug, Clone, Default, JsonSchema)]
@@ -18,8 +19,8 @@ pub struct Settings {
     /// a kustomization, any other one manifests.
     pub r#type: Option<At<UnitType>>,
     /// The namespace of objects that name none.
-    #[schemars(extend("examples" = ["shop"]))]
-    pub namespace: Option<String>,
+    #[schemars(with = "Option<String>", extend("examples" = ["shop"]))]
+    pub namespace: Option<Namespace>,
     /// Whether objects that left the repository are deleted from the cluster.
     #[schemars(extend("default" = true))]
     pub prune: Option<bool>,
@@ -182,13 +183,15 @@ fn unit_type(node: &Node, decoder: &mut Decoder<'_>) -> Option<At<UnitType>> {
         .map(|kind| node.with(kind))
 }
 
-fn namespace(node: &Node, decoder: &mut Decoder<'_>) -> Option<String> {
+fn namespace(node: &Node, decoder: &mut Decoder<'_>) -> Option<Namespace> {
     let text = decoder.text(node)?;
-    // The rule for a namespace is the one for our own names.
-    if let Err(error) = text.value.parse::<crate::model::UnitName>() {
-        decoder.wrong(&text, error.to_string(), None);
+    match text.value.parse() {
+        Ok(namespace) => Some(namespace),
+        Err(error) => {
+            decoder.wrong(&text, NameError::to_string(&error), None);
+            None
+        }
     }
-    Some(text.value)
 }
 
 fn max_prune(node: &Node, decoder: &mut Decoder<'_>) -> Option<MaxPruneEntry> {

@@ -7,7 +7,7 @@ use super::each;
 use super::kind::kind_of;
 use super::problem::{Problem, Problems};
 use super::unit::{Config, Environment, Unit};
-use crate::model::{EnvironmentName, Origin, Tree, UnitName};
+use crate::model::{EnvironmentName, Origin, Tree, UnitBudget, UnitName};
 
 /// The name of that environment.
 const LOCAL: &str = "local";
@@ -18,7 +18,7 @@ impl Config {
     pub fn single(tree: &dyn Tree, path: &str, directory: &str) -> Result<Self, Problems> {
         let about = |message: String| Problem::in_file(directory, message);
         let path = each::normal(path).map_err(|why| about(why.to_owned()))?;
-        let kind = kind_of(tree, &path, None)
+        let kind = kind_of(tree, &path, None, &mut UnitBudget::of_configuration())
             .map_err(|wrong| about(wrong.message).maybe_hint(wrong.hint))?;
         let origin = Origin {
             path: directory.to_owned(),

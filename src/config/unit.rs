@@ -2,13 +2,14 @@
 //! every setting decided.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::field_path::{FieldPath, matches};
-use crate::model::{EnvironmentName, ObjectId, Origin, UnitName};
+use crate::model::{EnvironmentName, Namespace, ObjectId, Origin, UnitName};
 
 /// The environments of a repository in which nothing is wrong.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,7 +43,7 @@ pub struct Unit {
     /// What is done with the directory.
     pub kind: UnitType,
     /// For objects that name no namespace.
-    pub namespace: Option<String>,
+    pub namespace: Option<Namespace>,
     /// The units of the same environment that come first.
     pub after: Vec<UnitName>,
     /// Whether an object that left the repository is deleted.
@@ -166,7 +167,7 @@ impl IgnoreRule {
 
 /// How many objects of a unit may be pruned at once without approval. Only a prune
 /// over both limits is held back, so a limit of 0 leaves the other one to decide.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MaxPrune {
     /// A number of objects.
     pub count: u32,
@@ -175,6 +176,23 @@ pub struct MaxPrune {
 }
 
 impl MaxPrune {
+    /// Whether this allows more than what holds where nothing is said. What such a unit
+    /// deletes is its own affair: somebody has said so in its settings, and it does not
+    /// count for its environment as long as the unit stays.
+    fn is_looser_than_usual(self) -> bool {
+        let usual = Self::default();
+        self != usual && self.count >= usual.count && self.percent >= usual.percent
+    }
+
+    /// What neither of two allows more of than the other.
+    #[must_use]
+    pub fn stricter(self, other: Self) -> Self {
+        Self {
+            count: self.count.min(other.count),
+            percent: self.percent.min(other.percent),
+        }
+    }
+
     /// Whether pruning `pruned` of a unit's `total` objects needs approval.
     pub fn exceeded_by(self, pruned: usize, total: usize) -> bool {
         let over = |limit: u32| u64::try_from(pruned).unwrap_or(u64::MAX) > u64::from(limit);
@@ -196,6 +214,26 @@ impl Default for MaxPrune {
 pub const DEFAULT_HEALTH_TIMEOUT: Duration = Duration::from_mins(5);
 
 impl Unit {
+    /// Whether it is its own affair how much of it is deleted, and does not count for its
+    /// environment as long as it stays.
+    pub fn prunes_for_itself(&self) -> bool {
+        self.max_prune.is_looser_than_usual()
+    }
+
+    /// The unit where this limit is still in force: one commit can't both raise what may be
+    /// deleted and delete it.
+    #[must_use]
+    pub fn held_to(self: &Arc<Self>, in_force: MaxPrune) -> Arc<Self> {
+        let max_prune = self.max_prune.stricter(in_force);
+        if max_prune == self.max_prune {
+            return Arc::clone(self);
+        }
+        Arc::new(Self {
+            max_prune,
+            ..Self::clone(self)
+        })
+    }
+
     /// A directory as a unit with every setting at its default.
     pub fn new(name: UnitName, path: String, kind: UnitType, origin: Origin) -> Self {
         Self {

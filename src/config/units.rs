@@ -11,7 +11,7 @@ use super::settings::Settings;
 use super::unit::{DEFAULT_HEALTH_TIMEOUT, MaxPrune, Unit};
 use super::written::{EnvironmentEntry, UnitEntry, UnitFile};
 use super::{AGENT_FILE, UNIT_FILE, each, order};
-use crate::model::{EntryKind, Origin, Tree, TreeError, UnitName};
+use crate::model::{EntryKind, Measure, Origin, Tree, TreeError, UnitBudget, UnitName};
 
 /// A unit before anything is known about its directory.
 struct Declared {
@@ -41,26 +41,34 @@ pub fn units(
     tree: &dyn Tree,
     mut entry: EnvironmentEntry,
     defaults: &Settings,
+    budget: &mut UnitBudget,
 ) -> (BTreeMap<UnitName, Unit>, Problems) {
     let mut decoder = Decoder::new(AGENT_FILE);
     decoder.problems = std::mem::take(&mut entry.problems);
     let mut declared = Vec::new();
     for unit in entry.units {
-        declare(tree, unit, defaults, &mut declared, &mut decoder);
+        declare(tree, unit, defaults, budget, &mut declared, &mut decoder);
     }
     check_references(&declared, &mut decoder);
     let paths = declared
         .iter()
         .map(|unit| unit.path.value.clone())
         .collect();
-    let units = distinct(tree, declared, &mut decoder);
-    (excluding(units, &paths), decoder.problems)
+    let units = distinct(tree, declared, budget, &mut decoder);
+    // Whoever was told of it, units may be missing.
+    if let Err(error) = budget.check() {
+        let problem = Problem::in_file(AGENT_FILE, error.to_string());
+        decoder.problems.push(problem.hint(error.hint()));
+    }
+    let units = excluding(units, &paths, &mut decoder);
+    (units, decoder.problems)
 }
 
 fn declare(
     tree: &dyn Tree,
     entry: UnitEntry,
     defaults: &Settings,
+    budget: &mut UnitBudget,
     declared: &mut Vec<Declared>,
     decoder: &mut Decoder<'_>,
 ) {
@@ -80,16 +88,21 @@ fn declare(
             Err(why) => decoder.wrong(path, format!("`path` {why}"), None),
         }
     } else if let Some(pattern) = &entry.each {
-        for found in expand(tree, pattern, decoder) {
+        for found in expand(tree, pattern, budget, decoder) {
             let (name, path) = (pattern.with(found.name), pattern.with(found.path));
             let mut unit = base(name, path, Found::ByPattern);
-            override_by_file(tree, &mut unit, decoder);
+            override_by_file(tree, &mut unit, budget, decoder);
             declared.push(unit);
         }
     }
 }
 
-fn expand(tree: &dyn Tree, pattern: &At<String>, decoder: &mut Decoder<'_>) -> Vec<each::Match> {
+fn expand(
+    tree: &dyn Tree,
+    pattern: &At<String>,
+    budget: &mut UnitBudget,
+    decoder: &mut Decoder<'_>,
+) -> Vec<each::Match> {
     let checked = each::normal(&pattern.value).and_then(|normal| {
         each::check(&normal)?;
         Ok(normal)
@@ -101,7 +114,7 @@ fn expand(tree: &dyn Tree, pattern: &At<String>, decoder: &mut Decoder<'_>) -> V
             return Vec::new();
         }
     };
-    match each::matches(tree, &normal) {
+    match each::matches(tree, &normal, budget) {
         Ok(matches) if matches.is_empty() => {
             let hint = "remove it, or add the directory".to_owned();
             let message = format!("no directory matches `{}`", pattern.value);
@@ -117,21 +130,25 @@ fn expand(tree: &dyn Tree, pattern: &At<String>, decoder: &mut Decoder<'_>) -> V
 }
 
 /// Lets the `unit.yaml` in a directory have its say.
-fn override_by_file(tree: &dyn Tree, unit: &mut Declared, decoder: &mut Decoder<'_>) {
+fn override_by_file(
+    tree: &dyn Tree,
+    unit: &mut Declared,
+    budget: &mut UnitBudget,
+    decoder: &mut Decoder<'_>,
+) {
+    if let Err(TreeError::Submodule { .. }) = tree.kind(&unit.path.value) {
+        // The unit fails by it where it is rendered.
+        return;
+    }
     let path = each::join(&unit.path.value, UNIT_FILE);
-    let bytes = match tree.kind(&path) {
-        Ok(None | Some(EntryKind::Directory)) => return,
-        Ok(Some(EntryKind::File)) => tree.read(&path),
-        Err(error) => Err(error),
+    let Some(parsed) = read_file(tree, &path, budget).transpose() else {
+        return;
     };
-    let parsed = bytes
-        .map_err(|error| Problem::in_file(&path, about(&error)))
-        .and_then(|bytes| node::parse(&path, &bytes));
     match parsed {
         Ok(node) => {
             let mut own = Decoder::new(&path);
             let file = UnitFile::decode(&node, &mut own);
-            decoder.problems.extend(own.problems);
+            decoder.problems.append(own.problems);
             unit.settings = file.settings.over(&unit.settings);
             if let Some(after) = file.after {
                 unit.after = after;
@@ -140,6 +157,23 @@ fn override_by_file(tree: &dyn Tree, unit: &mut Declared, decoder: &mut Decoder<
         }
         Err(problem) => decoder.problems.push(problem),
     }
+}
+
+/// What a file says; `None` where there is none.
+fn read_file(
+    tree: &dyn Tree,
+    path: &str,
+    budget: &mut UnitBudget,
+) -> Result<Option<node::Node>, Problem> {
+    let wrong = |error: &TreeError| Problem::in_file(path, about(error));
+    match tree.kind(path).map_err(|error| wrong(&error))? {
+        None | Some(EntryKind::Directory) => return Ok(None),
+        Some(EntryKind::File) => {}
+    }
+    let bytes = tree.read(path).map_err(|error| wrong(&error))?;
+    let drawn = budget.draw(Measure::Bytes, bytes.len() as u64);
+    drawn.map_err(|error| Problem::in_file(path, error.to_string()).hint(error.hint()))?;
+    node::parse(path, &bytes).map(Some)
 }
 
 fn check_references(declared: &[Declared], decoder: &mut Decoder<'_>) {
@@ -153,12 +187,13 @@ fn check_references(declared: &[Declared], decoder: &mut Decoder<'_>) {
             let name = reference.value.as_str();
             after.entry(&unit.name.value).or_default().push(name);
             if !names.contains(name) {
-                let message = format!(
-                    "`after` names `{name}`, and there is no such unit in this environment"
-                );
-                let hint = did_you_mean(name, names.iter().copied());
-                let problem = reference.problem(&unit.after_in, message).maybe_hint(hint);
-                decoder.problems.push(problem);
+                decoder.problems.push_with(|| {
+                    let message = format!(
+                        "`after` names `{name}`, and there is no such unit in this environment"
+                    );
+                    let hint = did_you_mean(name, names.iter().copied());
+                    reference.problem(&unit.after_in, message).maybe_hint(hint)
+                });
             }
         }
     }
@@ -188,12 +223,13 @@ fn cycle_problem(cycle: &[&str], declared: &[Declared]) -> Option<Problem> {
 fn distinct(
     tree: &dyn Tree,
     declared: Vec<Declared>,
+    budget: &mut UnitBudget,
     decoder: &mut Decoder<'_>,
 ) -> BTreeMap<UnitName, Unit> {
     let mut units: BTreeMap<UnitName, Unit> = BTreeMap::new();
     for unit in declared {
         let place = unit.name.clone();
-        let Some(unit) = finished(tree, unit, decoder) else {
+        let Some(unit) = finished(tree, unit, budget, decoder) else {
             continue;
         };
         if let Some(first) = units.get(&unit.name) {
@@ -212,11 +248,19 @@ fn distinct(
     units
 }
 
-fn finished(tree: &dyn Tree, unit: Declared, decoder: &mut Decoder<'_>) -> Option<Unit> {
+fn finished(
+    tree: &dyn Tree,
+    unit: Declared,
+    budget: &mut UnitBudget,
+    decoder: &mut Decoder<'_>,
+) -> Option<Unit> {
+    if budget.check().is_err() {
+        return None;
+    }
     let wanted = unit.settings.r#type.as_ref().map(|kind| kind.value);
-    let kind = kind_of(tree, &unit.path.value, wanted)
+    let kind = kind_of(tree, &unit.path.value, wanted, budget)
         .map_err(|wrong| decoder.wrong(&unit.path, wrong.message, wrong.hint));
-    let misread = unit.found == Found::ByName && stray_unit_file(tree, &unit.path.value);
+    let misread = unit.found == Found::ByName && stray_unit_file(tree, &unit.path.value, budget);
     if misread {
         let message = format!("{UNIT_FILE} in `{}` is not read", shown(&unit.path.value));
         let hint = "it is read in directories that `each` matches; write its fields here";
@@ -261,27 +305,25 @@ fn settle(mut unit: Unit, settings: Settings) -> Unit {
 }
 
 /// A `unit.yaml` that its author must think is read, since it is no manifest.
-fn stray_unit_file(tree: &dyn Tree, directory: &str) -> bool {
+fn stray_unit_file(tree: &dyn Tree, directory: &str, budget: &mut UnitBudget) -> bool {
     let path = each::join(directory, UNIT_FILE);
-    let Ok(Some(EntryKind::File)) = tree.kind(&path) else {
-        return false;
-    };
-    let parsed = tree
-        .read(&path)
-        .ok()
-        .and_then(|bytes| node::parse(&path, &bytes).ok());
-    match parsed.map(|node| node.value) {
-        Some(node::Value::Map(fields)) => !fields.iter().any(|(key, _)| key.value == "kind"),
+    match read_file(tree, &path, budget).map(|node| node.map(|node| node.value)) {
+        Ok(Some(node::Value::Map(fields))) => !fields.iter().any(|(key, _)| key.value == "kind"),
         _ => false,
     }
 }
+
+/// The most directories of other units that are kept out of units.
+const MAX_NESTED: usize = 10_000;
 
 /// Keeps what is another unit's, or ours, out of each unit. `paths` are those of all
 /// units, the ones in which something is wrong included.
 fn excluding(
     mut units: BTreeMap<UnitName, Unit>,
     paths: &BTreeSet<String>,
+    decoder: &mut Decoder<'_>,
 ) -> BTreeMap<UnitName, Unit> {
+    let mut left = MAX_NESTED;
     for unit in units.values_mut() {
         let inside = if unit.path.is_empty() {
             unit.exclude.push(AGENT_FILE.to_owned());
@@ -291,8 +333,16 @@ fn excluding(
         };
         let nested = paths.range(inside.clone()..);
         let nested = nested.take_while(|path| path.starts_with(&inside));
-        unit.exclude
-            .extend(nested.filter(|path| **path != unit.path).cloned());
+        let nested = nested.filter(|path| **path != unit.path);
+        let before = unit.exclude.len();
+        unit.exclude.extend(nested.take(left + 1).cloned());
+        let count = unit.exclude.len() - before;
+        if count > left {
+            let message = format!("units have more than {MAX_NESTED} other units inside of them");
+            decoder.problems.push(Problem::in_file(AGENT_FILE, message));
+            break;
+        }
+        left -= count;
     }
     units
 }

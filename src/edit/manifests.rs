@@ -23,7 +23,7 @@ pub(super) fn edit(
         place,
     } = find(tree, manifest)?;
     let document = &documents[place.document].value;
-    let edited = write(&text, &place, document, &manifest.body, after);
+    let edited = write(&text, &place, document, &manifest.body(), after);
     let mut tree = tree.clone();
     tree.write(path, edited.map_err(|error| unwritable(path, &error))?);
     Ok(tree)

@@ -10,7 +10,7 @@ use super::tree::EditedTree;
 use super::yaml;
 use crate::config::{Unit, UnitType};
 use crate::fields::set_by_people;
-use crate::model::{Live, ObjectId, Tree, holds_secret};
+use crate::model::{Live, ObjectId, Tree, shows_secret};
 
 /// Why an object gets no file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,7 +44,7 @@ pub fn adopt_object(
     id: &ObjectId,
     live: &Live,
 ) -> Result<(EditedTree, String), NotAdopted> {
-    if holds_secret(id) && !unit.allow_plain_secrets {
+    if shows_secret(id, &live.body) && !unit.allow_plain_secrets {
         return Err(NotAdopted::Secret(id.clone()));
     }
     if let Some(owner) = owner(live) {
@@ -53,12 +53,13 @@ pub fn adopt_object(
     }
     let body = set_by_people(live).ok_or_else(|| NotAdopted::Nobodys(id.clone()))?;
     let mut edited = EditedTree::new(Arc::clone(tree));
+    let own = unit.namespace.clone().map(String::from);
     let (directory, namespace) = match unit.kind {
-        UnitType::Manifests => (unit.path.clone(), unit.namespace.clone()),
+        UnitType::Manifests => (unit.path.clone(), own),
         UnitType::Kustomize => {
             let layers = Layer::all(&edited, &unit.path)?;
             let (directory, namespace) = kustomize::place_of_new(&layers);
-            (directory, namespace.or(unit.namespace.clone()))
+            (directory, namespace.or(own))
         }
     };
     let name = file_name(&edited, &directory, id);

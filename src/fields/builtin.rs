@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::model::GroupKind;
+
 /// Metadata that SSA never takes from the one who applies
 /// (apimachinery/pkg/util/managedfields/internal/stripmeta.go).
 pub(super) const STRIPPED: [&str; 6] = [
@@ -40,6 +42,18 @@ const BUILTIN: [&str; 20] = [
 /// Whether Kubernetes itself serves the group.
 pub(super) fn is_builtin(group: &str) -> bool {
     BUILTIN.contains(&group)
+}
+
+/// Whether a map of a built-in kind is one whose entries have owners of their own. `data` of
+/// another kind than these is of free form (a `RawExtension`), and owned as a whole.
+pub(super) fn is_granular(kind: &GroupKind, path: &[&str]) -> bool {
+    let core = |names: &[&str]| kind.group.is_empty() && names.contains(&&*kind.kind);
+    match path {
+        ["data"] => core(&["ConfigMap", "Secret"]),
+        ["binaryData"] => core(&["ConfigMap"]),
+        ["spec"] | ["metadata", "labels" | "annotations"] => is_builtin(&kind.group),
+        _ => false,
+    }
 }
 
 /// Whether a field inside a value that is owned as a whole is one that a built-in

@@ -2,13 +2,13 @@
 
 use serde_json::{Map, Value};
 
-use super::builtin::{is_builtin, is_default};
+use super::builtin::{is_builtin, is_default, is_granular};
 use super::owners::{Entry, others_below, owner_of};
 use super::path::{Step, print};
 use super::scalar::{same, spelled_alike, zero};
 use super::set::{Element, FieldSet};
 use super::verdict::{Difference, Doubt, Kind, Verdict};
-use crate::model::{Desired, Live, holds_secret};
+use crate::model::{Desired, GroupKind, Live, holds_secret, is_secret};
 
 /// Compares what an object is to be with what it is. The verdict is never `Clean`
 /// where a server-side apply would change a value, nor `Drifted` where it would
@@ -23,6 +23,7 @@ pub fn compare(desired: &Desired, live: &Live) -> Verdict {
         found: Vec::new(),
         secret: holds_secret(&desired.id),
         builtin: is_builtin(&desired.id.kind.group),
+        kind: &desired.id.kind,
         applied: !owned.is_empty(),
     };
     if !readable {
@@ -67,6 +68,7 @@ pub(super) struct Walk<'a> {
     pub(super) path: Vec<Step<'a>>,
     pub(super) found: Vec<Difference>,
     pub(super) secret: bool,
+    kind: &'a GroupKind,
     /// Whether Kubernetes itself serves the kind.
     builtin: bool,
     /// Whether we have applied it before.
@@ -80,21 +82,14 @@ impl<'a> Walk<'a> {
         self.builtin && self.applied
     }
 
-    /// A map that no built-in kind owns as a whole.
+    /// A map that the kind, if it is a built-in one, never owns as a whole.
     fn is_granular(&self) -> bool {
         let names = self.path.iter().map(|step| match step {
             Step::Field(name) => *name,
             _ => "",
         });
         let path: Vec<&str> = names.collect();
-        let granular = [
-            &["spec"][..],
-            &["data"],
-            &["binaryData"],
-            &["metadata", "labels"],
-            &["metadata", "annotations"],
-        ];
-        self.builtin && granular.contains(&path.as_slice())
+        is_granular(self.kind, &path)
     }
 
     pub(super) fn visit(
@@ -271,7 +266,8 @@ impl<'a> Walk<'a> {
 
     /// A value as it may be shown.
     pub(super) fn shown(&self, value: &Value) -> Value {
-        let hidden = self.secret
+        let secret = self.secret || is_secret(&self.live.body);
+        let hidden = secret
             && self.path.iter().any(|step| {
                 matches!(
                     step,

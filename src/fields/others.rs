@@ -11,7 +11,7 @@ use super::owners::Entry;
 use super::path::{Step, print};
 use super::place::{Place, Token};
 use super::set::Element;
-use crate::model::{Desired, FIELD_MANAGER, Live, Manager, ObjectId, holds_secret};
+use crate::model::{Desired, FIELD_MANAGER, Live, Manager, ObjectId, shows_secret};
 
 /// What others have to do with an object of ours. Mostly nothing: then it holds no
 /// allocation.
@@ -84,6 +84,7 @@ pub(super) struct Walk<'a> {
     /// What it was given, where it says so.
     given: Option<Value>,
     object: &'a ObjectId,
+    secret: bool,
     /// Of a deployer, fields of ours and those that nobody would miss are to be its no
     /// more.
     role: Role,
@@ -107,6 +108,7 @@ impl<'a> Walk<'a> {
             tokens: Vec::new(),
             given: given.flatten(),
             object: &desired.id,
+            secret: shows_secret(&desired.id, &live.body),
             role: role(entry),
             removed,
         }
@@ -234,6 +236,8 @@ impl<'a> Walk<'a> {
         let names: Vec<&str> = self.path.iter().filter_map(Element::name).collect();
         match names[..] {
             ["metadata", "finalizers" | "ownerReferences", ..] => true,
+            // An update can't change them: a namespace has a subresource for that.
+            ["spec", "finalizers", ..] => self.object.kind.is("", "Namespace"),
             [.., "metadata", "labels" | "annotations", name] => is_mark(name),
             _ => false,
         }
@@ -257,7 +261,7 @@ impl<'a> Walk<'a> {
     /// Of a Secret only labels are shown: tools keep copies of the whole in annotations.
     fn shown(&self, value: &Value) -> Value {
         let label = matches!(&self.path[..], [_, labels, _] if labels.name() == Some("labels"));
-        if holds_secret(self.object) && !label {
+        if self.secret && !label {
             Value::from("[redacted]")
         } else {
             value.clone()

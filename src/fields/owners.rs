@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value};
 
-use super::managers::{Role, role};
 use super::path::Step;
 use super::scalar::same;
 use super::set::{FieldSet, FieldSetError};
@@ -47,18 +46,15 @@ pub fn owned(live: &Live, manager: &str) -> FieldSet {
     set
 }
 
-/// The one who wrote to the object last, after us, and is no controller: whom a
-/// removal since then must come from, which leaves no trace of its own.
-pub fn last_writer(live: &Live) -> Option<Manager> {
-    let ours = Entry::all(live)
-        .filter(|entry| role(*entry) == Role::Ours)
-        .map(|entry| entry.text("time"))
-        .max();
-    Entry::all(live)
-        .filter(|entry| matches!(role(*entry), Role::Deployer | Role::Somebody))
-        .filter(|entry| Some(entry.text("time")) > ours)
-        .map(Entry::manager)
-        .max_by(|a, b| a.time.cmp(&b.time))
+/// Whether our own apply has put this label on the object. A label that anybody else set
+/// to another value, or copied from elsewhere with all else, is not.
+pub fn labelled_by_us(live: &Live, label: &str) -> bool {
+    let field = format!("f:{label}");
+    let labels = |entry: Entry<'_>| {
+        let metadata = entry.raw()?.get("f:metadata")?;
+        Some(metadata.get("f:labels")?.get(&field).is_some())
+    };
+    Entry::all(live).any(|entry| entry.is_ours() && labels(entry) == Some(true))
 }
 
 /// An entry of managedFields, unread.

@@ -150,8 +150,8 @@ mod tests {
     use crate::model::{GroupKind, ObjectId, Origin};
 
     fn desired(body: &Value) -> Desired {
-        let kind = GroupKind::new("apps", "Deployment");
-        let id = ObjectId::new(kind, Some("shop".to_owned()), "web");
+        let kind = GroupKind::known("apps", "Deployment");
+        let id = ObjectId::parse(kind, Some("shop"), "web").expect("a name");
         let origin = Origin {
             path: "a.yaml".to_owned(),
             line: 1,

@@ -13,6 +13,18 @@ pub enum Verdict {
     Maybe(Vec<Difference>),
     /// It would change the object for certain, if only who owns a field.
     Drifted(Vec<Difference>),
+    /// It would not make these as desired: the API server, or an admission, gives values of
+    /// its own to what is applied. No comparison says so, only an answer.
+    Overruled(Vec<Difference>, Hold),
+}
+
+/// How an admission holds to the value that it gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hold {
+    /// It is the same at each write.
+    Steady,
+    /// It is another at each write.
+    Changing,
 }
 
 impl Verdict {
@@ -20,8 +32,36 @@ impl Verdict {
     pub fn differences(&self) -> &[Difference] {
         match self {
             Self::Clean => &[],
-            Self::Maybe(found) | Self::Drifted(found) => found,
+            Self::Maybe(found) | Self::Drifted(found) | Self::Overruled(found, _) => found,
         }
+    }
+}
+
+impl Difference {
+    /// Whether live has another value than the one that is declared, which is neither
+    /// another spelling of it nor what the server fills in where nothing is said.
+    pub fn is_another_value(&self) -> bool {
+        match &self.kind {
+            Kind::Changed { desired, .. } => {
+                let unsaid = match desired {
+                    Value::Null => true,
+                    Value::String(text) => text.is_empty(),
+                    Value::Array(items) => items.is_empty(),
+                    Value::Object(map) => map.is_empty(),
+                    Value::Bool(_) | Value::Number(_) => false,
+                };
+                !unsaid && self.doubt != Some(Doubt::Spelling)
+            }
+            Kind::Missing { .. } => self.doubt != Some(Doubt::Zero),
+            Kind::NotOwned | Kind::Extra { .. } | Kind::Reordered | Kind::Unclear => false,
+        }
+    }
+
+    /// Whether it is one that only the server's own answer to our apply can have made: we
+    /// own the field, and nobody else does.
+    pub fn is_answered(&self) -> bool {
+        let ours = matches!(self.doubt, Some(Doubt::Rewritten | Doubt::Zero));
+        self.owner.is_none() && ours && self.is_another_value()
     }
 }
 

@@ -6,6 +6,8 @@ use http::{HeaderMap, Method, StatusCode};
 use reqwest::{Request, Response};
 use serde_json::Value;
 
+use crate::model::{cut, shown_line};
+
 /// How much of what a forge says about a failure is shown, in characters.
 const SHOWN: usize = 300;
 
@@ -72,9 +74,8 @@ pub(super) fn message(headers: &HeaderMap, body: &[u8]) -> String {
     if let Some(location) = location(headers) {
         said = format!("{said}; it is at {location}");
     }
-    let plain = |c: char| if c.is_control() { ' ' } else { c };
-    let text: String = said.chars().take(SHOWN).map(plain).collect();
-    match text.trim().trim_start_matches("; ") {
+    let text = shown_line(&cut(&said, SHOWN));
+    match text.trim_start_matches("; ") {
         "" => "it does not say why".to_owned(),
         text => text.to_owned(),
     }

@@ -19,6 +19,7 @@ use super::types::{
 use super::{Answer, Forge};
 use crate::model::Revision;
 use crate::runtime::lock::lock;
+use crate::runtime::net::Tls;
 
 /// How long it is believed whether somebody is a member.
 const BELIEVED: Duration = Duration::from_mins(10);
@@ -85,9 +86,13 @@ struct Permission {
 }
 
 impl Gitea {
-    pub(super) fn new(address: &ForgeAddress, token: ForgeToken) -> Result<Self, ForgeError> {
+    pub(super) fn new(
+        address: &ForgeAddress,
+        token: ForgeToken,
+        tls: &Tls,
+    ) -> Result<Self, ForgeError> {
         Ok(Self {
-            http: Http::new(address, token, &[])?,
+            http: Http::new(address, (token, tls), &[])?,
             address: address.clone(),
             repo: format!("/repos/{}", address.repository),
             standings: Mutex::default(),

@@ -17,6 +17,7 @@ use super::types::{
 };
 use super::{Answer, Forge};
 use crate::model::Revision;
+use crate::runtime::net::Tls;
 
 /// GitHub's limit on the text of an issue or a comment, less some for a marker.
 const COMMENT: usize = 65_000;
@@ -44,9 +45,13 @@ enum Own {
 }
 
 impl GitHub {
-    pub(super) fn new(address: &ForgeAddress, token: ForgeToken) -> Result<Self, ForgeError> {
+    pub(super) fn new(
+        address: &ForgeAddress,
+        token: ForgeToken,
+        tls: &Tls,
+    ) -> Result<Self, ForgeError> {
         Ok(Self {
-            http: Http::new(address, token, &HEADERS)?,
+            http: Http::new(address, (token, tls), &HEADERS)?,
             address: address.clone(),
             repo: format!("/repos/{}", address.repository),
         })

@@ -14,6 +14,7 @@ use super::types::{
 };
 use super::{Answer, Forge};
 use crate::model::Revision;
+use crate::runtime::net::Tls;
 
 /// GitLab takes a million characters; nobody reads so many.
 const COMMENT: usize = 200_000;
@@ -85,10 +86,14 @@ struct Deployed {
 }
 
 impl GitLab {
-    pub(super) fn new(address: &ForgeAddress, token: ForgeToken) -> Result<Self, ForgeError> {
+    pub(super) fn new(
+        address: &ForgeAddress,
+        token: ForgeToken,
+        tls: &Tls,
+    ) -> Result<Self, ForgeError> {
         let id = address.repository.replace('/', "%2F");
         Ok(Self {
-            http: Http::new(address, token, &[])?,
+            http: Http::new(address, (token, tls), &[])?,
             project: format!("/projects/{id}"),
         })
     }

@@ -9,7 +9,6 @@ use std::time::Duration;
 use http::header::{ACCEPT, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
-use reqwest::redirect::Policy;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -21,6 +20,7 @@ use super::token::ForgeToken;
 use crate::model::root_cause;
 use crate::runtime::clock;
 use crate::runtime::lock::lock;
+use crate::runtime::net::{self, Tls};
 
 /// No answer of an API takes longer.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -66,21 +66,24 @@ struct Page {
 impl Http {
     pub(super) fn new(
         address: &ForgeAddress,
-        token: ForgeToken,
+        (token, tls): (ForgeToken, &Tls),
         headers: &'static [(HeaderName, HeaderValue)],
     ) -> Result<Self, ForgeError> {
         let host = address.host();
-        let client = reqwest::Client::builder()
+        let unreachable = |reason: String| ForgeError::Unreachable {
+            host: host.clone(),
+            reason,
+        };
+        let proxies = net::proxies().map_err(|error| unreachable(error.to_string()))?;
+        let tls = tls
+            .configuration()
+            .map_err(|error| unreachable(error.to_string()))?;
+        // Redirects that stay here are followed below.
+        let client = net::client(proxies, tls)
             .user_agent(concat!("gitops-agent/", env!("CARGO_PKG_VERSION")))
             .timeout(TIMEOUT)
-            .connect_timeout(TIMEOUT / 3)
-            // Those that stay here are followed below.
-            .redirect(Policy::none())
             .build()
-            .map_err(|error| ForgeError::Unreachable {
-                host: host.clone(),
-                reason: root_cause(&error),
-            })?;
+            .map_err(|error| unreachable(root_cause(&error)))?;
         Ok(Self {
             client,
             api: address.api(),

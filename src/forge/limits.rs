@@ -9,6 +9,8 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 
+use crate::runtime::net::retry_after;
+
 /// What is waited where the forge says that it is too much and not for how long; GitHub
 /// asks for at least this.
 const UNSAID: Duration = Duration::from_mins(1);
@@ -46,14 +48,8 @@ pub(super) fn pause_in_words(
     limited.then(|| now + UNSAID)
 }
 
-/// Seconds, or a date.
 fn after(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
-    let text = text(headers, "retry-after")?;
-    if let Ok(seconds) = text.parse::<u32>() {
-        return now.checked_add(Duration::from_secs(seconds.into())).ok();
-    }
-    let date = jiff::fmt::rfc2822::parse(text).ok()?;
-    Some(date.timestamp())
+    now.checked_add(retry_after(headers, now)?).ok()
 }
 
 fn remaining(headers: &HeaderMap) -> Option<u64> {

@@ -35,6 +35,7 @@ pub use types::{
 };
 
 use crate::model::Revision;
+use crate::runtime::net::Tls;
 
 /// What a request comes to.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, ForgeError>>;
@@ -99,11 +100,15 @@ pub trait Forge: Send + Sync {
 /// A client for a repository. Sends nothing yet.
 ///
 /// # Errors
-/// When no TLS can be had.
-pub fn connect(address: &ForgeAddress, token: ForgeToken) -> Result<Arc<dyn Forge>, ForgeError> {
+/// When no TLS can be had, or a proxy's address can't be read.
+pub fn connect(
+    address: &ForgeAddress,
+    token: ForgeToken,
+    tls: &Tls,
+) -> Result<Arc<dyn Forge>, ForgeError> {
     Ok(match address.kind {
-        ForgeKind::Gitea => Arc::new(gitea::Gitea::new(address, token)?),
-        ForgeKind::GitHub => Arc::new(github::GitHub::new(address, token)?),
-        ForgeKind::GitLab => Arc::new(gitlab::GitLab::new(address, token)?),
+        ForgeKind::Gitea => Arc::new(gitea::Gitea::new(address, token, tls)?),
+        ForgeKind::GitHub => Arc::new(github::GitHub::new(address, token, tls)?),
+        ForgeKind::GitLab => Arc::new(gitlab::GitLab::new(address, token, tls)?),
     })
 }

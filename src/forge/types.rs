@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{EnvironmentName, Revision};
+use crate::model::{EnvironmentName, Revision, cut, shown};
 
 /// The longest description of a status that every forge takes, in characters (GitHub's).
 const DESCRIPTION: usize = 140;
@@ -169,10 +169,6 @@ pub(super) fn newest<S>(found: Vec<S>, of: impl Fn(&S) -> (u64, String)) -> Vec<
 
 /// The first line of a text, cut to what a description may have.
 fn one_line(text: &str) -> String {
-    let line = text.lines().next().unwrap_or_default();
-    if line.chars().count() <= DESCRIPTION {
-        return line.to_owned();
-    }
-    let kept: String = line.chars().take(DESCRIPTION - 1).collect();
-    format!("{}…", kept.trim_end())
+    let line = shown(text.lines().next().unwrap_or_default());
+    cut(&line, DESCRIPTION).into_owned()
 }

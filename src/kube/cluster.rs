@@ -3,37 +3,29 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::Client;
 use kube::core::params::{
     DeleteParams, GetParams, ListParams, Patch, PatchParams, PostParams, Preconditions,
-    PropagationPolicy,
+    PropagationPolicy, WatchParams,
 };
-use kube::core::{DynamicObject, Request, Resource as _};
-use kube::{Client, Config};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
+use super::access::Access;
+use super::answer;
 use super::discovery::{Discovery, Resource};
 use super::error::ApiError;
+use super::lines::Lines;
+use super::login;
+use super::pages::Pages;
+use super::path::{path, segment, version_of};
 use super::turns::Queue;
 use super::wire::Wire;
 use crate::model::{
-    Desired, FIELD_MANAGER, GroupKind, Live, ObjectId, holds_secret, secret_values,
+    Desired, FIELD_MANAGER, GroupKind, Live, Namespace, ObjectId, PART_OF, holds_secret,
+    json_as_yaml, secret_values,
 };
-
-/// How long a connection may be silent. A watch gets a bookmark each minute, so one that
-/// hangs is noticed.
-const SILENCE: Duration = Duration::from_secs(150);
-/// How many objects one page of a list holds, as in client-go.
-const PAGE: u32 = 500;
-
-/// Which cluster to talk to.
-#[derive(Debug, Clone, Default)]
-pub struct Access {
-    /// The context of the kubeconfig; the current one if `None`.
-    pub context: Option<String>,
-}
 
 /// Whether an apply is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,13 +64,12 @@ pub struct Cluster {
 }
 
 /// Connects by KUBECONFIG (or `~/.kube/config`), else as the pod that we run in.
-/// Nothing is sent yet.
+/// Nothing is sent yet, but a program that gives credentials is run.
 ///
 /// # Errors
 /// A text that says which configuration was tried and what is wrong with it.
 pub async fn connect(access: &Access) -> Result<Cluster, ApiError> {
-    let config = configuration(access).await?;
-    let wire = Arc::new(Wire::new(Client::try_from(config)?));
+    let wire = Arc::new(Wire::new(&login::client(access).await?));
     Ok(Cluster {
         discovery: Arc::new(Discovery::new(Arc::clone(&wire))),
         wire,
@@ -87,44 +78,15 @@ pub async fn connect(access: &Access) -> Result<Cluster, ApiError> {
     })
 }
 
-async fn configuration(access: &Access) -> Result<Config, ApiError> {
-    let options = KubeConfigOptions {
-        context: access.context.clone(),
-        ..KubeConfigOptions::default()
-    };
-    let config = match Kubeconfig::read() {
-        Ok(file) => Config::from_custom_kubeconfig(file, &options).await,
-        Err(_) if access.context.is_none() && std::env::var_os("KUBECONFIG").is_none() => {
-            return Config::incluster().map(tuned).map_err(|_| {
-                ApiError::Rejected(
-                    "no cluster to talk to: KUBECONFIG is not set, there is no ~/.kube/config, and this is not a pod"
-                        .to_owned(),
-                )
-            });
-        }
-        Err(error) => Err(error),
-    };
-    config
-        .map(tuned)
-        .map_err(|error| ApiError::Rejected(format!("the kubeconfig cannot be used: {error}")))
-}
-
-fn tuned(mut config: Config) -> Config {
-    config.connect_timeout = Some(Duration::from_secs(10));
-    config.read_timeout = Some(SILENCE);
-    // Ours knows of all requests; the client's would repeat each by itself.
-    config.default_retry = false;
-    config.headers.push((
-        http::header::USER_AGENT,
-        http::HeaderValue::from_static(concat!("gitops-agent/", env!("CARGO_PKG_VERSION"))),
-    ));
-    config
-}
-
 impl Cluster {
     /// The client, for watches.
     pub fn client(&self) -> Client {
         self.wire.client()
+    }
+
+    /// What is wrong with this machine's clock beside the server's, if anything is.
+    pub fn clock_trouble(&self) -> Option<String> {
+        self.wire.clocks().trouble()
     }
 
     /// The same cluster, for requests that are not sent any more once this is cancelled:
@@ -140,6 +102,15 @@ impl Cluster {
     pub fn urgently(&self) -> Self {
         Self {
             queue: Queue::First,
+            ..self.clone()
+        }
+    }
+
+    /// The same cluster, for requests that are sent at once, and not again, whatever the
+    /// server asks of the others.
+    pub fn unheld(&self) -> Self {
+        Self {
+            queue: Queue::Unheld,
             ..self.clone()
         }
     }
@@ -181,19 +152,23 @@ impl Cluster {
         let mut params = PatchParams::apply(FIELD_MANAGER);
         params.dry_run = mode == ApplyMode::DryRun;
         params.force = conflicts == Conflicts::Take;
-        let body: &RawValue =
-            serde_json::from_slice(desired.json.bytes()).expect("it was written from a value");
+        let text = std::str::from_utf8(desired.json.bytes()).expect("JSON is text");
+        let text = json_as_yaml(text);
+        let body: &RawValue = serde_json::from_str(&text).expect("it was written from a value");
         let request = || {
-            path(&resource, desired.id.namespace.as_deref()).patch(
-                &desired.id.name,
+            path(&resource, desired.id.namespace.as_ref()).patch(
+                &segment(&desired.id.name),
                 &params,
                 &Patch::Apply(body),
             )
         };
-        self.ask(request).await.map(Live::new).map_err(|error| {
-            if holds_secret(&desired.id) {
-                return error.without(&secret_values(&desired.body()));
-            }
+        let error = match self.written(&desired.id, request).await {
+            Ok(live) => return Ok(live),
+            Err(error) => error,
+        };
+        Err(if holds_secret(&desired.id) {
+            error.of_secret(&secret_values(&desired.body()))
+        } else {
             error
         })
     }
@@ -207,21 +182,32 @@ impl Cluster {
             ..PatchParams::default()
         };
         let request = || {
-            path(&resource, id.namespace.as_deref()).patch(&id.name, &params, &Patch::Merge(patch))
+            path(&resource, id.namespace.as_ref()).patch(
+                &segment(&id.name),
+                &params,
+                &Patch::Merge(patch),
+            )
         };
-        self.ask(request).await.map(Live::new)
+        self.written(id, request).await
     }
 
-    /// A JSON patch (RFC 6902) under our field manager.
-    pub async fn patch(&self, id: &ObjectId, operations: &Value) -> Result<Live, ApiError> {
-        let resource = self.resource(&id.kind, None).await?;
+    /// A JSON patch (RFC 6902) under our field manager, of the object in a version: each has
+    /// paths of its own.
+    pub async fn patch(
+        &self,
+        id: &ObjectId,
+        api_version: &str,
+        operations: &Value,
+    ) -> Result<Live, ApiError> {
+        let version = Some(version_of(api_version));
+        let resource = self.resource(&id.kind, version).await?;
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
         };
         let request = || {
-            let mut request = path(&resource, id.namespace.as_deref()).patch(
-                &id.name,
+            let mut request = path(&resource, id.namespace.as_ref()).patch(
+                &segment(&id.name),
                 &params,
                 &Patch::Merge(operations),
             )?;
@@ -232,7 +218,7 @@ impl Cluster {
             );
             Ok(request)
         };
-        self.ask(request).await.map(Live::new)
+        self.written(id, request).await
     }
 
     /// The object, or `None` where the server says that it does not exist.
@@ -241,48 +227,76 @@ impl Cluster {
         id: &ObjectId,
         api_version: Option<&str>,
     ) -> Result<Option<Live>, ApiError> {
-        let resource = self.resource(&id.kind, api_version.map(version_of)).await?;
-        let request =
-            || path(&resource, id.namespace.as_deref()).get(&id.name, &GetParams::default());
+        let version = api_version.filter(|it| !it.is_empty()).map(version_of);
+        let resource = self.resource(&id.kind, version).await?;
+        let request = || {
+            path(&resource, id.namespace.as_ref()).get(&segment(&id.name), &GetParams::default())
+        };
         match self.ask(request).await {
-            Ok(body) => Ok(Some(Live::new(body))),
+            Ok(body) => answer::of(id, body).map(Some),
             Err(ApiError::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// All objects of a kind, in one namespace or in all, page by page.
+    /// The objects of a kind, in one namespace or in all, page by page; all of them, or an
+    /// error.
     pub async fn list(
         &self,
         resource: &Resource,
-        namespace: Option<&str>,
+        namespace: Option<&Namespace>,
         labels: Option<&str>,
-    ) -> Result<Vec<Live>, ApiError> {
-        let mut params = ListParams {
-            limit: Some(PAGE),
-            ..ListParams::default()
-        };
-        params.label_selector = labels.map(str::to_owned);
-        let mut found = Vec::new();
-        loop {
-            let request = || path(resource, namespace).list(&params);
-            let mut page: Value = self.ask(request).await?;
-            if let Some(Value::Array(items)) = page.get_mut("items").map(Value::take) {
-                found.extend(
-                    items
-                        .into_iter()
-                        .map(|item| Live::new(typed(item, resource))),
-                );
-            }
-            params.continue_token = page
-                .pointer("/metadata/continue")
-                .and_then(Value::as_str)
-                .filter(|t| !t.is_empty())
-                .map(str::to_owned);
-            if params.continue_token.is_none() {
-                return Ok(found);
+        mut take: impl FnMut(ObjectId, Live),
+    ) -> Result<(), ApiError> {
+        let mut pages = Pages::new(labels);
+        while let Some(params) = pages.next() {
+            let page = self.page(resource, namespace, params).await;
+            for item in pages.read(page)? {
+                let (id, live) = answer::item(item, resource, namespace)?;
+                take(id, live);
             }
         }
+        Ok(())
+    }
+
+    /// One page of a list.
+    pub(super) async fn page(
+        &self,
+        resource: &Resource,
+        namespace: Option<&Namespace>,
+        params: &ListParams,
+    ) -> Result<Value, ApiError> {
+        self.ask(|| path(resource, namespace).list(params)).await
+    }
+
+    /// The newest resourceVersion of the store that a kind is in: had by the smallest list
+    /// there is.
+    pub(super) async fn newest(
+        &self,
+        resource: &Resource,
+        namespace: Option<&Namespace>,
+    ) -> Result<String, ApiError> {
+        let params = ListParams::default().limit(1);
+        let mut pages = Pages::new(None);
+        pages.read(self.page(resource, namespace, &params).await)?;
+        Ok(pages.version().to_owned())
+    }
+
+    /// Watches the objects that carry an ApplySet's label, from a resourceVersion on; for
+    /// `None` all of them are told first.
+    pub(super) async fn watch(
+        &self,
+        resource: &Resource,
+        namespace: Option<&Namespace>,
+        at: Option<&str>,
+        lasts: Duration,
+    ) -> Result<Lines, ApiError> {
+        let mut params = WatchParams::default()
+            .labels(PART_OF)
+            .timeout(u32::try_from(lasts.as_secs()).unwrap_or(u32::MAX));
+        params.send_initial_events = at.is_none();
+        let request = path(resource, namespace).watch(&params, at.unwrap_or_default());
+        self.wire.watch(request).await
     }
 
     /// Deletes exactly the object that was seen: same uid and resourceVersion.
@@ -297,16 +311,13 @@ impl Cluster {
             }),
             ..DeleteParams::default()
         };
-        let request = || path(&resource, id.namespace.as_deref()).delete(&id.name, &params);
-        match self.ask(request).await {
+        let request = || path(&resource, id.namespace.as_ref()).delete(&segment(&id.name), &params);
+        match self.write(id, request).await {
             // A Status, or for some kinds (Service, ServiceAccount) the object as it was.
             Ok(body) => {
-                let live = Live::new(body);
-                Ok(if live.terminating() {
-                    Deletion::Accepted(Box::new(live))
-                } else {
-                    Deletion::Gone
-                })
+                let live = answer::of_deleted(id, seen.uid(), body)?;
+                let under_way = live.filter(Live::terminating);
+                Ok(under_way.map_or(Deletion::Gone, |live| Deletion::Accepted(Box::new(live))))
             }
             Err(ApiError::NotFound(_)) => Ok(Deletion::Gone),
             Err(error) => Err(error),
@@ -317,15 +328,49 @@ impl Cluster {
     pub async fn create_or_get(&self, id: &ObjectId, body: &Value) -> Result<Live, ApiError> {
         let resource = self.resource(&id.kind, None).await?;
         let request = || {
-            path(&resource, id.namespace.as_deref())
+            path(&resource, id.namespace.as_ref())
                 .create(&PostParams::default(), body.to_string().into_bytes())
         };
-        match self.ask(request).await {
-            Ok(body) => Ok(Live::new(body)),
+        match self.written(id, request).await {
+            Ok(live) => Ok(live),
             Err(ApiError::Conflict(message)) => {
                 self.get(id, None).await?.ok_or(ApiError::Conflict(message))
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the server is there: whether it says anything at all within a time, which
+    /// this takes in any case.
+    pub async fn answers(&self, limit: Duration) -> bool {
+        let client = self.client();
+        let asked = tokio::time::timeout(limit, client.apiserver_version());
+        let (answer, ()) = tokio::join!(asked, tokio::time::sleep(limit));
+        matches!(answer, Ok(Ok(_) | Err(kube::Error::Api(_))))
+    }
+
+    /// The object that was written, and no other.
+    async fn written(&self, id: &ObjectId, request: impl Fn() -> Built) -> Result<Live, ApiError> {
+        answer::of(id, self.write(id, request).await?)
+    }
+
+    async fn write(&self, id: &ObjectId, request: impl Fn() -> Built) -> Result<Value, ApiError> {
+        match self.ask(request).await {
+            Err(ApiError::Faulted(message)) => Err(self.fault(id, message).await),
+            answer => answer,
+        }
+    }
+
+    /// Whose fault it is that a write failed with 500. The server says so of what it can't
+    /// convert or decode, and when it is in trouble itself; but then it can't read either.
+    async fn fault(&self, id: &ObjectId, message: String) -> ApiError {
+        // The agent's own Lease is nothing that it couldn't make sense of.
+        if self.queue == Queue::Unheld {
+            return ApiError::Unavailable(message);
+        }
+        match self.get(id, None).await {
+            Ok(_) => ApiError::Faulted(message),
+            Err(_) => ApiError::Unavailable(message),
         }
     }
 
@@ -337,28 +382,3 @@ impl Cluster {
 }
 
 type Built = Result<http::Request<Vec<u8>>, kube::core::request::Error>;
-
-/// The version part of an `apiVersion`.
-pub fn version_of(api_version: &str) -> &str {
-    api_version
-        .rsplit_once('/')
-        .map_or(api_version, |(_, version)| version)
-}
-
-/// An item of a typed list has no `apiVersion` and `kind` of its own.
-fn typed(mut item: Value, resource: &Resource) -> Value {
-    if let Value::Object(object) = &mut item {
-        object
-            .entry("apiVersion")
-            .or_insert_with(|| Value::String(resource.api.api_version.clone()));
-        object
-            .entry("kind")
-            .or_insert_with(|| Value::String(resource.api.kind.clone()));
-    }
-    item
-}
-
-fn path(resource: &Resource, namespace: Option<&str>) -> Request {
-    let namespace = namespace.filter(|_| resource.namespaced);
-    Request::new(DynamicObject::url_path(&resource.api, namespace))
-}

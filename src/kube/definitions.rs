@@ -13,39 +13,47 @@ use kube::runtime::watcher;
 use tracing::debug;
 
 use super::cluster::Cluster;
-use super::error::ApiError;
+use super::error::{ApiError, from_status};
+use super::failures::{AWAY, Failures, NEEDLESS};
 use super::view::Shared;
-use super::watch::{AWAY, Failures, NEEDLESS, NEVER, cause, config};
+use super::watch::NEVER;
+use crate::runtime::random;
 
 /// A definition is told before what it defines is served: how long discovery may lag, the
 /// first time that it is looked at again, doubled each time, and the last.
 const LAG: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(16));
 
-/// Has everybody look again whenever a CRD changes.
+/// How long one request to watch lasts, in seconds: from this to 6 minutes more.
+const WATCH: u32 = 24 * 60;
+
+type Definition = PartialObjectMeta<CustomResourceDefinition>;
+
+/// Has everybody look again whenever a CRD changes by which a kind that is missing may come.
 pub(super) async fn follow(cluster: Arc<Cluster>, shared: Arc<Shared>) {
-    let api: Api<PartialObjectMeta<CustomResourceDefinition>> = Api::all(cluster.client());
+    let api: Api<Definition> = Api::all(cluster.client());
     let mut events = watcher(api, config()).boxed();
     let mut failures = Failures::default();
     let mut lag = None;
     loop {
-        let wait = lag.unwrap_or(NEVER);
+        let wait = lag.as_ref().map_or(NEVER, |(_, wait)| *wait);
         // Cancel-safe: the stream keeps what it is at.
         let Ok(event) = tokio::time::timeout(wait, events.try_next()).await else {
-            lag = Some(wait * 2).filter(|wait| *wait <= LAG.1);
+            lag =
+                lag.and_then(|(group, wait): (String, Duration)| later(&cluster, group, wait * 2));
             cluster.discovery().expect();
             shared.recover();
             continue;
         };
         match event {
+            // Told before each attempt to list.
             Ok(Some(watcher::Event::Init)) => {}
-            Ok(Some(watcher::Event::InitApply(_))) => failures = Failures::default(),
-            Ok(Some(_)) => {
+            Ok(Some(event)) => {
                 failures = Failures::default();
-                if cluster.discovery().take_missed() {
-                    lag = Some(LAG.0);
+                if let Some(group) = group(&event).filter(|it| cluster.discovery().lacks(it)) {
+                    lag = later(&cluster, group.to_owned(), LAG.0);
+                    cluster.discovery().expect();
+                    shared.recover();
                 }
-                cluster.discovery().expect();
-                shared.recover();
             }
             Ok(None) => return,
             Err(error) => {
@@ -57,6 +65,42 @@ pub(super) async fn follow(cluster: Arc<Cluster>, shared: Arc<Shared>) {
                 };
                 tokio::time::sleep(failures.wait(&error, waits)).await;
             }
+        }
+    }
+}
+
+/// When it is looked again, as long as a kind of the group is missing.
+fn later(cluster: &Cluster, group: String, wait: Duration) -> Option<(String, Duration)> {
+    let goes_on = wait <= LAG.1 && cluster.discovery().lacks(&group);
+    goes_on.then_some((group, wait))
+}
+
+/// The group whose definition an event is of: a CRD's name is `<plural>.<group>`.
+fn group(event: &watcher::Event<Definition>) -> Option<&str> {
+    match event {
+        watcher::Event::Apply(definition) | watcher::Event::InitApply(definition) => {
+            let (_, group) = definition.metadata.name.as_deref()?.split_once('.')?;
+            Some(group)
+        }
+        // What goes brings no kind.
+        watcher::Event::Delete(_) | watcher::Event::Init | watcher::Event::InitDone => None,
+    }
+}
+
+/// A watch that lasts long, and ends at another time than others.
+fn config() -> watcher::Config {
+    let more = random::up_to(Duration::from_mins(6)).as_secs();
+    watcher::Config::default().timeout(WATCH + u32::try_from(more).unwrap_or(0))
+}
+
+fn cause(error: watcher::Error) -> ApiError {
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => error.into(),
+        watcher::Error::WatchError(status) => from_status(&status),
+        watcher::Error::NoResourceVersion => {
+            ApiError::Rejected("the kind cannot be watched".to_owned())
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Which kinds the API server serves, under which path.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use kube::core::ApiResource;
 use kube::discovery::{Discovery as Found, Scope};
 use tokio::sync::RwLock;
 
-use super::error::ApiError;
+use super::error::{ApiError, Unserved};
 use super::wire::Wire;
 use crate::model::GroupKind;
 use crate::runtime::backoff::grown;
@@ -30,24 +30,55 @@ pub struct Resource {
 /// The versions of a kind, the server's preferred one first.
 type Table = BTreeMap<GroupKind, Vec<Resource>>;
 
-/// How long a kind that is missing is not asked for again, doubled each time: first, and
-/// at most.
-const MISSING: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
+/// How long the server is not asked again for kinds that are missing, doubled each time:
+/// first, and at most.
+const MISSING: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
 /// The discovery cache: asked anew only when a kind is missing from it.
 pub struct Discovery {
     wire: Arc<Wire>,
     table: RwLock<Option<Table>>,
-    missing: Mutex<BTreeMap<GroupKind, Missing>>,
-    missed: AtomicBool,
+    missing: Mutex<Missing>,
     /// Whether the server has turned out not to stream lists.
     pages: AtomicBool,
 }
 
-/// A kind that the server did not serve when it was asked last.
+/// A kind, and the version that it is asked for in.
+type Asked = (GroupKind, Option<String>);
+
+/// What the server did not serve when it was asked last. One answer is of all kinds, so
+/// whoever asks, all are asked for.
+#[derive(Default)]
 struct Missing {
+    kinds: BTreeSet<Asked>,
+    /// How often in a row one of them was still missing.
     times: u32,
-    again: Instant,
+    /// When the server was asked last.
+    asked: Option<Instant>,
+}
+
+impl Missing {
+    /// Whether the last answer holds for a kind. One that nobody has asked for before may
+    /// have come since.
+    fn holds_for(&self, asked: &Asked, now: Instant) -> bool {
+        let wait = if self.kinds.contains(asked) {
+            grown(MISSING, self.times)
+        } else {
+            MISSING.0
+        };
+        self.asked.is_some_and(|at| now < at + wait)
+    }
+
+    /// Takes in an answer, to whoever asked for a kind.
+    fn answered(&mut self, asked: Asked, served: impl Fn(&Asked) -> bool, now: Instant) {
+        self.kinds.retain(|kind| !served(kind));
+        self.asked = Some(now);
+        self.times = if served(&asked) || self.kinds.insert(asked) {
+            0
+        } else {
+            self.times + 1
+        };
+    }
 }
 
 impl Discovery {
@@ -57,7 +88,6 @@ impl Discovery {
             wire,
             table: RwLock::new(None),
             missing: Mutex::default(),
-            missed: AtomicBool::new(false),
             pages: AtomicBool::new(false),
         }
     }
@@ -71,25 +101,30 @@ impl Discovery {
         version: Option<&str>,
     ) -> Result<Resource, ApiError> {
         if let Some(table) = &*self.table.read().await
-            && let Some(found) = pick(table, kind, version)
+            && let Ok(found) = pick(table, kind, version)
         {
             return Ok(found);
         }
+        let asked = (kind.clone(), version.map(str::to_owned));
         let mut slot = self.table.write().await;
         // Whoever had to wait here may find it read by now.
         if let Some(table) = &*slot {
-            if let Some(found) = pick(table, kind, version) {
-                return Ok(found);
+            let found = pick(table, kind, version);
+            if found.is_ok() {
+                return found;
             }
-            if self.is_missing(kind) {
-                return Err(ApiError::NoSuchKind(kind.clone()));
+            let mut missing = lock(&self.missing);
+            if missing.holds_for(&asked, Instant::now()) {
+                missing.kinds.insert(asked);
+                return found;
             }
         }
         let table = self.wire.paced(read_table).await?;
         let found = pick(&table, kind, version);
+        let served = |(kind, version): &Asked| pick(&table, kind, version.as_deref()).is_ok();
+        lock(&self.missing).answered(asked, served, Instant::now());
         *slot = Some(table);
-        self.found(kind, found.is_some());
-        found.ok_or_else(|| ApiError::NoSuchKind(kind.clone()))
+        found
     }
 
     /// The kinds of any group that go by a name, in whatever case.
@@ -108,14 +143,15 @@ impl Discovery {
         *self.table.write().await = None;
     }
 
-    /// CRDs have changed: what was missing may be there.
+    /// What was missing may be there: the server is asked again when it is needed next.
     pub fn expect(&self) {
-        lock(&self.missing).clear();
+        lock(&self.missing).asked = None;
     }
 
-    /// Whether a kind was missing since this was asked last.
-    pub fn take_missed(&self) -> bool {
-        self.missed.swap(false, Ordering::Relaxed)
+    /// Whether a kind of a group was missing when it was asked for last.
+    pub fn lacks(&self, group: &str) -> bool {
+        let missing = lock(&self.missing);
+        missing.kinds.iter().any(|(kind, _)| kind.group == *group)
     }
 
     /// Whether lists come in pages rather than as the beginning of a watch.
@@ -127,38 +163,26 @@ impl Discovery {
     pub fn set_pages(&self) {
         self.pages.store(true, Ordering::Relaxed);
     }
-
-    fn is_missing(&self, kind: &GroupKind) -> bool {
-        lock(&self.missing)
-            .get(kind)
-            .is_some_and(|missing| Instant::now() < missing.again)
-    }
-
-    fn found(&self, kind: &GroupKind, found: bool) {
-        let mut all = lock(&self.missing);
-        if found {
-            all.remove(kind);
-            return;
-        }
-        self.missed.store(true, Ordering::Relaxed);
-        let now = Instant::now();
-        let missing = all.entry(kind.clone()).or_insert(Missing {
-            times: 0,
-            again: now,
-        });
-        missing.again = now + grown(MISSING, missing.times);
-        missing.times += 1;
-    }
 }
 
-fn pick(table: &Table, kind: &GroupKind, version: Option<&str>) -> Option<Resource> {
-    let versions = table.get(kind)?;
-    match version {
-        Some(version) => versions
-            .iter()
-            .find(|resource| resource.api.version == version)
-            .cloned(),
-        None => versions.first().cloned(),
+/// # Errors
+/// [`ApiError::NoSuchKind`], or [`ApiError::NoSuchVersion`] where it is served otherwise.
+fn pick(table: &Table, kind: &GroupKind, version: Option<&str>) -> Result<Resource, ApiError> {
+    let versions = table.get(kind).map_or(&[][..], Vec::as_slice);
+    let mut fitting = versions
+        .iter()
+        .filter(|resource| version.is_none_or(|version| resource.api.version == version));
+    match (fitting.next(), version) {
+        (Some(found), _) => Ok(found.clone()),
+        (None, Some(version)) if !versions.is_empty() => {
+            let unserved = Unserved {
+                kind: kind.clone(),
+                version: version.to_owned(),
+                served: versions.iter().map(|it| it.api.version.clone()).collect(),
+            };
+            Err(ApiError::NoSuchVersion(Box::new(unserved)))
+        }
+        (None, _) => Err(ApiError::NoSuchKind(kind.clone())),
     }
 }
 
@@ -183,10 +207,40 @@ async fn read_table(client: Client) -> Result<Table, ApiError> {
                     watchable,
                     api,
                 };
-                let kind = GroupKind::new(group.name(), resource.api.kind.clone());
-                table.entry(kind).or_default().push(resource);
+                // What nobody can declare, nobody looks for.
+                if let Ok(kind) = GroupKind::new(group.name(), &resource.api.kind) {
+                    table.entry(kind).or_default().push(resource);
+                }
             }
         }
     }
     Ok(table)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_answer_is_of_all_kinds_that_are_missing() {
+        let kind = |name| (GroupKind::known("example.com", name), None);
+        let (one, two, three) = (kind("One"), kind("Two"), kind("Three"));
+        let start = Instant::now();
+        let after = |milliseconds| start + Duration::from_millis(milliseconds);
+        let mut missing = Missing::default();
+        assert!(!missing.holds_for(&one, start));
+        missing.answered(one.clone(), |_| false, start);
+        // Whoever asks at the same time is answered by that.
+        assert!(missing.holds_for(&two, after(400)));
+        missing.kinds.insert(two.clone());
+        assert!(!missing.holds_for(&one, after(600)));
+        missing.answered(one.clone(), |_| false, after(600));
+        assert!(missing.holds_for(&two, after(1500)));
+        // One that nobody has asked for is looked for; the pause begins anew.
+        assert!(!missing.holds_for(&three, after(1500)));
+        missing.answered(three, |_| false, after(1500));
+        assert!(!missing.holds_for(&one, after(2100)));
+        missing.answered(one.clone(), |asked| *asked == one, after(2100));
+        assert!(missing.kinds.contains(&two) && !missing.kinds.contains(&one));
+    }
 }

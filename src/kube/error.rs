@@ -1,10 +1,16 @@
 //! What the API server said, sorted by what can be done about it.
 
+use std::fmt;
 use std::time::Duration;
 
-use kube::core::Status;
+use kube::core::{Status, Version};
 
+use super::admission::Admitter;
+use super::bounds::is_too_large;
+use super::heed::heeded;
+use super::immutable::says_immutable;
 use crate::model::{GroupKind, root_cause};
+use crate::runtime::net::certificate_problem;
 
 /// When it makes sense to try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +19,36 @@ pub enum Retry {
     After(Option<Duration>),
     /// When the object, a right or a policy changes; now and then to find out.
     WhenInputsChange,
+}
+
+/// A version of a kind that is not served, though others are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unserved {
+    /// The kind.
+    pub kind: GroupKind,
+    /// The version that was asked for.
+    pub version: String,
+    /// The versions that are served.
+    pub served: Vec<String>,
+}
+
+/// `autoscaling/v2beta2 of HorizontalPodAutoscaler is no longer served; the cluster has v2`
+impl fmt::Display for Unserved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let GroupKind { group, kind } = &self.kind;
+        if !group.is_empty() {
+            write!(f, "{group}/")?;
+        }
+        let asked = Version::parse(&self.version);
+        let mut served = self.served.iter();
+        let older = served.all(|served| asked.priority() < Version::parse(served).priority());
+        let longer = if older { "no longer" } else { "not" };
+        let (version, served) = (&self.version, self.served.join(", "));
+        write!(
+            f,
+            "{version} of {kind} is {longer} served; the cluster has {served}"
+        )
+    }
 }
 
 /// A request to the API server that failed.
@@ -44,12 +80,15 @@ pub enum ApiError {
     /// The API server does not serve this kind.
     #[error("the cluster has no kind {0}; is its CustomResourceDefinition installed?")]
     NoSuchKind(GroupKind),
+    /// The API server serves this kind, but not in this version.
+    #[error("{0}")]
+    NoSuchVersion(Box<Unserved>),
     /// 429: too many requests.
     #[error("the API server is busy: {message}")]
     Throttled {
         /// The server's words.
         message: String,
-        /// When to try again, as it said.
+        /// When to try again, as it said; heeded as far as [`ApiError::retry`] says.
         after: Option<Duration>,
     },
     /// 410: what a watch had seen last is too long ago.
@@ -58,6 +97,20 @@ pub enum ApiError {
     /// It was not sent: by the time of its turn it was not wanted any more.
     #[error("it was not sent, since it is not wanted any more")]
     Withdrawn,
+    /// The answer is of something else than what was asked for.
+    #[error("the API server was asked for {asked} and answered with {told}")]
+    Misanswered {
+        /// What was asked for.
+        asked: String,
+        /// What came back.
+        told: String,
+    },
+    /// The answer, or one line of it, is larger than what is taken in.
+    #[error("the API server's answer cannot be taken in: {0}")]
+    TooLarge(String),
+    /// 500 for this object alone, while the server answers for it otherwise.
+    #[error("the API server fails on this object: {0}")]
+    Faulted(String),
     /// The server can't be reached, or failed.
     #[error("the API server is not available: {0}")]
     Unavailable(String),
@@ -70,48 +123,34 @@ impl ApiError {
     /// When to try again.
     pub fn retry(&self) -> Retry {
         match self {
-            Self::Throttled { after, .. } => Retry::After(*after),
+            Self::Throttled { after, .. } => Retry::After(after.map(heeded)),
             Self::Unavailable(_)
             | Self::Conflict(_)
             | Self::NotFound(_)
             | Self::NoSuchKind(_)
             | Self::Expired(_)
+            | Self::Misanswered { .. }
+            | Self::TooLarge(_)
+            | Self::Unauthorized(_)
             | Self::Withdrawn => Retry::After(None),
-            Self::Unauthorized(_)
-            | Self::Forbidden(_)
+            Self::Forbidden(_)
             | Self::Denied(_)
             | Self::Invalid { .. }
+            | Self::Faulted(_)
+            | Self::NoSuchVersion(_)
             | Self::Rejected(_) => Retry::WhenInputsChange,
         }
     }
 }
 
 impl ApiError {
-    /// With every occurrence of these texts blacked out: an API server may quote the value
-    /// that it does not like.
-    pub fn without(mut self, secrets: &[String]) -> Self {
-        let message = match &mut self {
-            Self::NoSuchKind(_) | Self::Withdrawn => return self,
-            Self::Unauthorized(message)
-            | Self::Forbidden(message)
-            | Self::Denied(message)
-            | Self::Invalid { message, .. }
-            | Self::Conflict(message)
-            | Self::NotFound(message)
-            | Self::Expired(message)
-            | Self::Throttled { message, .. }
-            | Self::Unavailable(message)
-            | Self::Rejected(message) => message,
-        };
-        for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
-            *message = message.replace(secret.as_str(), "[redacted]");
-        }
-        self
-    }
-
-    /// Whether it passes by itself: the server is away or busy.
+    /// Whether it passes by itself and says nothing of what was asked: the server is away or
+    /// busy, or our credentials have to be renewed.
     pub fn passes(&self) -> bool {
-        matches!(self, Self::Throttled { .. } | Self::Unavailable(_))
+        matches!(
+            self,
+            Self::Throttled { .. } | Self::Unavailable(_) | Self::Unauthorized(_)
+        )
     }
 }
 
@@ -121,18 +160,23 @@ impl From<kube::Error> for ApiError {
             kube::Error::Api(status) => from_status(&status),
             kube::Error::BuildRequest(error) => Self::Rejected(error.to_string()),
             kube::Error::Auth(error) => Self::Unauthorized(error.to_string()),
-            other => Self::Unavailable(root_cause(&other)),
+            other if is_too_large(&other) => Self::TooLarge(root_cause(&other)),
+            other => Self::Unavailable(match certificate_problem(&other) {
+                Some(problem) => problem.to_string(),
+                None => root_cause(&other),
+            }),
         }
     }
 }
 
-/// Sorts a Status by its code; admission answers with 403 and 400 too, and is told
-/// apart by its words (`admission webhook "…" denied the request`).
+/// Sorts a Status by its code; admission answers with whatever code its policy or webhook
+/// likes, and is told apart by its words.
 pub fn from_status(status: &Status) -> ApiError {
     let message = status.message.trim().to_owned();
+    let admitter = Admitter::of(&message);
     match status.code {
         401 => ApiError::Unauthorized(message),
-        400 | 403 if message.contains("denied the request") => ApiError::Denied(message),
+        400.. if admitter.is_some_and(|it| it.denied()) => ApiError::Denied(message),
         403 if message.contains("exceeded quota") || message.contains("is forbidden: violates") => {
             ApiError::Denied(message)
         }
@@ -162,30 +206,32 @@ pub fn from_status(status: &Status) -> ApiError {
     }
 }
 
-/// Whether a field that can't be changed is all that the server objects to: with any
-/// other objection, the object would be refused as a new one as well.
-fn says_immutable(status: &Status) -> bool {
-    let causes = status.details.iter().flat_map(|details| &details.causes);
-    let mut causes = causes.map(|cause| cause.message.as_str()).peekable();
-    if causes.peek().is_none() {
-        return names_immutable(&status.message);
-    }
-    causes.all(names_immutable)
-}
-
-/// The words of Kubernetes' validation: most kinds, StatefulSet, Service, `RoleBinding`.
-fn names_immutable(text: &str) -> bool {
-    [
-        "is immutable",
-        "updates to statefulset spec for fields other than",
-        "may not change once set",
-        "cannot change roleRef",
-    ]
-    .iter()
-    .any(|words| text.contains(words))
-}
-
 fn retry_after(status: &Status) -> Option<Duration> {
     let seconds = u64::from(status.details.as_ref()?.retry_after_seconds);
     (seconds > 0).then(|| Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_that_is_gone_is_told_from_one_that_never_was() {
+        let told = |group: &str, kind: &str, version: &str, served: &str| {
+            let unserved = Unserved {
+                kind: GroupKind::new(group, kind).expect("names"),
+                version: version.to_owned(),
+                served: vec![served.to_owned()],
+            };
+            unserved.to_string()
+        };
+        assert_eq!(
+            told("autoscaling", "HorizontalPodAutoscaler", "v2beta2", "v2"),
+            "autoscaling/v2beta2 of HorizontalPodAutoscaler is no longer served; the cluster has v2"
+        );
+        assert_eq!(
+            told("", "ConfigMap", "v2", "v1"),
+            "v2 of ConfigMap is not served; the cluster has v1"
+        );
+    }
 }

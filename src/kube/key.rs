@@ -7,21 +7,23 @@ use serde_json::{Value, json};
 
 use super::cluster::Cluster;
 use super::error::ApiError;
-use crate::model::{DigestKey, GroupKind, Live, ObjectId};
+use crate::model::{DigestKey, GroupKind, Live, Name, Namespace, ObjectId};
 use crate::runtime::random;
 
 /// The Secret in the agent's namespace that holds the key.
-const SECRET: &str = "gitops-agent-digest-key";
+pub(super) const SECRET: &str = "gitops-agent-digest-key";
+pub(super) const KIND: GroupKind = GroupKind::known("", "Secret");
+const HOME: GroupKind = GroupKind::known("", "Namespace");
 
 /// The agent's key, made at its first start. The namespace is made as well where it is
 /// missing, which happens only outside a cluster: a Pod's exists, and may be all that it
 /// has rights in.
-pub async fn digest_key(cluster: &Cluster, namespace: &str) -> Result<DigestKey, ApiError> {
+pub async fn digest_key(cluster: &Cluster, namespace: &Namespace) -> Result<DigestKey, ApiError> {
     if let Some(key) = known_digest_key(cluster, namespace).await? {
         return Ok(key);
     }
     let id = id(namespace);
-    let home = ObjectId::new(GroupKind::new("", "Namespace"), None, namespace.to_owned());
+    let home = ObjectId::new(HOME, None, namespace.clone().into());
     let missing = match cluster.get(&home, None).await {
         Ok(home) => home.is_none(),
         Err(ApiError::Forbidden(_)) => false,
@@ -44,18 +46,14 @@ pub async fn digest_key(cluster: &Cluster, namespace: &str) -> Result<DigestKey,
 /// The agent's key, if it has one already.
 pub async fn known_digest_key(
     cluster: &Cluster,
-    namespace: &str,
+    namespace: &Namespace,
 ) -> Result<Option<DigestKey>, ApiError> {
     let secret = cluster.get(&id(namespace), None).await?;
     secret.as_ref().map(read).transpose()
 }
 
-fn id(namespace: &str) -> ObjectId {
-    ObjectId::new(
-        GroupKind::new("", "Secret"),
-        Some(namespace.to_owned()),
-        SECRET.to_owned(),
-    )
+pub(super) fn id(namespace: &Namespace) -> ObjectId {
+    ObjectId::new(KIND, Some(namespace.clone()), Name::known(SECRET))
 }
 
 fn read(secret: &Live) -> Result<DigestKey, ApiError> {

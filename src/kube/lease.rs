@@ -14,18 +14,28 @@ use kube::Api;
 use kube::core::WatchEvent;
 use kube::core::params::WatchParams;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
+use super::barred::barred;
 use super::cluster::Cluster;
 use super::error::{ApiError, Retry, from_status};
-use crate::model::{EnvironmentName, GroupKind, Live, ObjectId};
+use crate::model::{EnvironmentName, GroupKind, Live, Name, Namespace, ObjectId};
 use crate::runtime::{clock, random};
 
+/// What the names of Leases begin with.
+pub(super) const PREFIX: &str = "gitops-agent-";
+pub(super) const KIND: GroupKind = GroupKind::known("coordination.k8s.io", "Lease");
+/// How long to wait where the cluster's admission refuses it: every environment asks so.
+const BARRED: Duration = Duration::from_secs(5);
 /// How long to wait after a failure.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How long a Lease is believed that was not seen to change, whatever it says of itself:
+/// whoever may write it could have an environment go unserved for as long as it likes.
+pub const LONGEST_LEASE: Duration = Duration::from_mins(1);
 /// How long one request to watch lasts, in seconds: less than the client's own silence.
 const WATCH: u32 = 120;
 
@@ -42,8 +52,18 @@ pub struct Lease {
 pub struct Term {
     lease: Lease,
     lost: CancellationToken,
+    barred: watch::Receiver<Option<String>>,
     /// Ends with the term.
     upkeep: JoinSet<()>,
+}
+
+/// Why a Lease is not ours yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard<'a> {
+    /// This other one holds it.
+    Holder(&'a str),
+    /// The cluster's admission refuses it: in words.
+    Barred(&'a str),
 }
 
 /// The Lease as it was seen to be since then.
@@ -54,40 +74,45 @@ struct Seen {
 
 impl Lease {
     /// The Lease of an environment, in the namespace of the inventories. `holder` tells
-    /// this agent from others, and is the same after a restart. An agent that dies leaves
-    /// the environment unserved for `duration`.
+    /// this process from all others: a Lease that it holds is ours already. An agent that
+    /// dies leaves the environment unserved for `duration`.
     pub fn new(
         cluster: &Cluster,
-        namespace: &str,
+        namespace: &Namespace,
         environment: &EnvironmentName,
         holder: String,
         duration: Duration,
     ) -> Self {
-        let kind = GroupKind::new("coordination.k8s.io", "Lease");
-        let name = format!("gitops-agent-{environment}");
         Self {
-            // A first sync of thousands of objects must not keep it from being renewed.
-            cluster: cluster.urgently(),
-            id: ObjectId::new(kind, Some(namespace.to_owned()), name),
+            // Neither a first sync of thousands of objects nor a server that asks others to
+            // wait must keep it from being renewed.
+            cluster: cluster.unheld(),
+            id: id(namespace, environment),
             holder,
             duration,
         }
     }
 
-    /// Waits until the Lease is ours. `told` hears who holds it, at each sign of
-    /// life that the holder gives.
+    /// Waits until the Lease is ours. `told` hears why it is not: who holds it, at each sign
+    /// of life that the holder gives, or what refuses it, each time that it does.
     ///
     /// # Errors
     /// Where the API server does not let us; whatever passes by itself is waited for.
-    pub async fn acquire(&self, mut told: impl FnMut(&str)) -> Result<Term, ApiError> {
+    pub async fn acquire(&self, mut told: impl FnMut(Heard<'_>)) -> Result<Term, ApiError> {
         let mut seen: Option<Seen> = None;
         loop {
             match self.attempt(&mut seen, &mut told).await {
                 Ok(live) => return Ok(self.begin(live)),
                 // Somebody was faster, or it was deleted.
                 Err(ApiError::Conflict(_) | ApiError::NotFound(_)) => {}
-                Err(error) if error.retry() == Retry::WhenInputsChange => return Err(error),
-                Err(error) => debug!(lease = %self.id, %error, "trying again"),
+                Err(error) => match barred(&self.cluster, &self.id, &error).await {
+                    Some(why) => {
+                        told(Heard::Barred(&why));
+                        tokio::time::sleep(BARRED).await;
+                    }
+                    None if error.retry() == Retry::WhenInputsChange => return Err(error),
+                    None => debug!(lease = %self.id, %error, "trying again"),
+                },
             }
             tokio::time::sleep(AGAIN / 2 + random::up_to(AGAIN / 2)).await;
         }
@@ -96,7 +121,7 @@ impl Lease {
     async fn attempt(
         &self,
         seen: &mut Option<Seen>,
-        told: &mut impl FnMut(&str),
+        told: &mut impl FnMut(Heard<'_>),
     ) -> Result<Live, ApiError> {
         look(seen, self.read().await?);
         loop {
@@ -106,7 +131,7 @@ impl Lease {
             let Some(expires) = self.expires(live, *since) else {
                 return self.take(live).await;
             };
-            told(holder(live).unwrap_or_default());
+            told(Heard::Holder(holder(live).unwrap_or_default()));
             let from = live.resource_version().to_owned();
             let Ok(changed) = timeout_at(expires, self.changed(&from)).await else {
                 return self.take(live).await;
@@ -118,9 +143,7 @@ impl Lease {
     /// Until when somebody else has it; `None` if nobody has.
     fn expires(&self, live: &Live, since: Instant) -> Option<Instant> {
         holder(live).filter(|holder| *holder != self.holder)?;
-        let seconds = live.body.pointer("/spec/leaseDurationSeconds");
-        let lasts = seconds.and_then(Value::as_u64).map(Duration::from_secs);
-        let expires = since + lasts.unwrap_or(self.duration);
+        let expires = since + lasts(live).unwrap_or(self.duration);
         (Instant::now() < expires).then_some(expires)
     }
 
@@ -173,26 +196,50 @@ impl Lease {
         self.cluster.merge(&self.id, &patch).await
     }
 
+    /// Makes it nobody's. A renewal of ours that was cut off may still come in between.
+    async fn give(&self) -> Result<(), ApiError> {
+        loop {
+            let Some(live) = self.cluster.get(&self.id, None).await? else {
+                return Ok(());
+            };
+            if holder(&live) != Some(&self.holder) {
+                return Ok(());
+            }
+            let none = json!({"holderIdentity": null, "renewTime": null});
+            match self.write(&live, none).await {
+                Err(ApiError::Conflict(_)) => {}
+                other => return other.map(drop),
+            }
+        }
+    }
+
     fn begin(&self, live: Live) -> Term {
         let lost = CancellationToken::new();
         let mut upkeep = JoinSet::new();
-        upkeep.spawn(self.clone().keep_up(live, lost.clone()));
+        let (sender, barred) = watch::channel(None);
+        upkeep.spawn(self.clone().keep_up(live, lost.clone(), sender));
         Term {
             lease: self.clone(),
             lost,
+            barred,
             upkeep,
         }
     }
 
     /// Renews it after two thirds of its duration; gives it up where that did not work
     /// after five sixths, before others may take it.
-    async fn keep_up(self, mut live: Live, lost: CancellationToken) {
+    async fn keep_up(
+        self,
+        mut live: Live,
+        lost: CancellationToken,
+        barred: watch::Sender<Option<String>>,
+    ) {
         let mut renewed = Instant::now();
         loop {
             tokio::time::sleep_until(renewed + self.duration * 2 / 3).await;
             let deadline = renewed + self.duration * 5 / 6;
             let began = Instant::now();
-            match timeout_at(deadline, self.renew(&live)).await {
+            match timeout_at(deadline, self.renew(&live, &barred)).await {
                 Ok(Ok(now)) => (live, renewed) = (now, began),
                 Ok(Err(error)) => {
                     warn!(lease = %self.id, %error, "the lease is lost");
@@ -210,11 +257,18 @@ impl Lease {
     ///
     /// # Errors
     /// When it is not ours any more.
-    async fn renew(&self, live: &Live) -> Result<Live, ApiError> {
+    async fn renew(
+        &self,
+        live: &Live,
+        told: &watch::Sender<Option<String>>,
+    ) -> Result<Live, ApiError> {
         let mut live = live.clone();
         loop {
             match self.take(&live).await {
-                Ok(live) => return Ok(live),
+                Ok(live) => {
+                    told.send_if_modified(|why| why.take().is_some());
+                    return Ok(live);
+                }
                 Err(ApiError::Conflict(_) | ApiError::NotFound(_)) => {
                     if let Ok(now) = self.read().await {
                         let other = holder(&now).filter(|holder| *holder != self.holder);
@@ -224,40 +278,65 @@ impl Lease {
                         live = now;
                     }
                 }
-                Err(error) => debug!(lease = %self.id, %error, "not renewed yet"),
+                Err(error) => {
+                    if let Some(why) = barred(&self.cluster, &self.id, &error).await {
+                        self.tell(told, why);
+                        tokio::time::sleep(BARRED).await;
+                    } else {
+                        debug!(lease = %self.id, %error, "not renewed yet");
+                    }
+                }
             }
             tokio::time::sleep(AGAIN / 2 + random::up_to(AGAIN / 2)).await;
         }
     }
 }
 
+impl Lease {
+    fn tell(&self, told: &watch::Sender<Option<String>>, why: String) {
+        told.send_if_modified(|before| {
+            let news = before.as_ref() != Some(&why);
+            if news {
+                error!(lease = %self.id, "{why}");
+                *before = Some(why);
+            }
+            news
+        });
+    }
+}
+
 impl Term {
+    /// What keeps the Lease from being renewed, where the cluster's admission does.
+    pub fn barred(&self) -> watch::Receiver<Option<String>> {
+        self.barred.clone()
+    }
+
     /// Cancelled once the Lease is not ours any more.
     pub fn lost(&self) -> &CancellationToken {
         &self.lost
     }
 
-    /// Lets others have it at once.
-    pub async fn release(mut self) {
+    /// Lets others have it at once, unless that takes too long.
+    pub async fn release(mut self, patience: Duration) {
         self.upkeep.shutdown().await;
         if self.lost.is_cancelled() {
             return;
         }
         let lease = &self.lease;
-        let given = async {
-            match lease.cluster.get(&lease.id, None).await? {
-                Some(live) if holder(&live) == Some(&lease.holder) => {
-                    let none = json!({"holderIdentity": null, "renewTime": null});
-                    lease.write(&live, none).await.map(drop)
-                }
-                _ => Ok(()),
-            }
+        let why = match timeout(patience, lease.give()).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {}", humantime::format_duration(patience)),
         };
-        let deadline = Instant::now() + Duration::from_secs(5);
-        if let Ok(Err(error)) = timeout_at(deadline, given).await {
-            warn!(lease = %lease.id, %error, "the lease could not be let go; others wait until it has expired");
-        }
+        warn!(lease = %lease.id, why, "the lease could not be let go; others wait until it has expired");
     }
+}
+
+/// Which object is the Lease of an environment.
+pub(super) fn id(namespace: &Namespace, environment: &EnvironmentName) -> ObjectId {
+    let name = format!("{PREFIX}{environment}");
+    let name: Name = name.parse().expect("a label ends it, so it is a name");
+    ObjectId::new(KIND, Some(namespace.clone()), name)
 }
 
 /// A Lease that has changed is a sign of life.
@@ -289,6 +368,12 @@ async fn next(
     Ok(None)
 }
 
+/// For how long it is believed.
+fn lasts(live: &Live) -> Option<Duration> {
+    let seconds = live.body.pointer("/spec/leaseDurationSeconds")?.as_u64()?;
+    Some(Duration::from_secs(seconds).min(LONGEST_LEASE))
+}
+
 fn holder(live: &Live) -> Option<&str> {
     let holder = live.body.pointer("/spec/holderIdentity")?.as_str()?;
     (!holder.is_empty()).then_some(holder)
@@ -297,4 +382,19 @@ fn holder(live: &Live) -> Option<&str> {
 /// A `MicroTime` of the Kubernetes API.
 fn micro(at: Timestamp) -> String {
     format!("{at:.6}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_is_not_believed_for_as_long_as_it_says() {
+        let lease = |seconds: Value| Live::new(json!({"spec": {"leaseDurationSeconds": seconds}}));
+        assert_eq!(lasts(&lease(json!(15))), Some(Duration::from_secs(15)));
+        for lie in [json!(3600), json!(u64::MAX)] {
+            assert_eq!(lasts(&lease(lie)), Some(LONGEST_LEASE));
+        }
+        assert_eq!(lasts(&lease(json!(-1))), None);
+    }
 }

@@ -1,14 +1,15 @@
 //! Finding objects that the live view does not have: those never applied by us, those
 //! that lost their label, and those that are gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 
 use super::cluster::Cluster;
 use super::error::ApiError;
-use crate::model::{GroupKind, Live, ObjectId};
+use super::path::version_of;
+use crate::model::{GroupKind, Live, Namespace, ObjectId};
 
 /// Up to this many objects of one kind and namespace are asked for one by one; more
 /// are had cheaper by a list.
@@ -31,15 +32,32 @@ pub async fn find(
     cluster: &Cluster,
     wanted: &BTreeMap<ObjectId, String>,
 ) -> BTreeMap<ObjectId, Finding> {
-    let mut groups: BTreeMap<Place, Vec<(&ObjectId, &str)>> = BTreeMap::new();
+    answers(cluster, together(wanted)).await
+}
+
+/// Asks the API server for each object by itself, however many there are: for those that are
+/// said to be gone where a list may have been cut short.
+pub async fn find_each(
+    cluster: &Cluster,
+    wanted: &BTreeMap<ObjectId, String>,
+) -> BTreeMap<ObjectId, Finding> {
+    let each = wanted
+        .iter()
+        .map(|(id, api_version)| Ask::One { id, api_version });
+    answers(cluster, each.collect()).await
+}
+
+/// Those of one kind and place by a list, where they are many.
+fn together(wanted: &BTreeMap<ObjectId, String>) -> Vec<Ask<'_>> {
+    let mut groups: BTreeMap<Place<'_>, Vec<(&ObjectId, &str)>> = BTreeMap::new();
     for (id, api_version) in wanted {
         groups
-            .entry((id.kind.clone(), id.namespace.clone()))
+            .entry((id.kind.clone(), id.namespace.clone(), api_version))
             .or_default()
             .push((id, api_version));
     }
     let mut requests = Vec::new();
-    for ((kind, namespace), group) in groups {
+    for ((kind, namespace, _), group) in groups {
         if group.len() > FEW {
             requests.push(Ask::Group {
                 kind,
@@ -54,6 +72,10 @@ pub async fn find(
             );
         }
     }
+    requests
+}
+
+async fn answers(cluster: &Cluster, requests: Vec<Ask<'_>>) -> BTreeMap<ObjectId, Finding> {
     let mut asked = FuturesUnordered::new();
     for request in requests {
         asked.push(request.answer(cluster));
@@ -65,8 +87,8 @@ pub async fn find(
     found
 }
 
-/// Where objects of one kind lie together.
-type Place = (GroupKind, Option<String>);
+/// Where objects of one kind lie together, and the version that they are asked for in.
+type Place<'a> = (GroupKind, Option<Namespace>, &'a str);
 
 enum Ask<'a> {
     One {
@@ -75,7 +97,7 @@ enum Ask<'a> {
     },
     Group {
         kind: GroupKind,
-        namespace: Option<String>,
+        namespace: Option<Namespace>,
         ids: Vec<(&'a ObjectId, &'a str)>,
     },
 }
@@ -96,7 +118,7 @@ impl Ask<'_> {
                 namespace,
                 ids,
             } => {
-                let listed = list(cluster, &kind, namespace.as_deref(), ids[0].1).await;
+                let listed = list(cluster, &kind, namespace.as_ref(), &ids).await;
                 ids.into_iter()
                     .map(|(id, _)| (id.clone(), pick(&listed, id)))
                     .collect()
@@ -105,27 +127,33 @@ impl Ask<'_> {
     }
 }
 
-type Listed = Result<BTreeMap<String, Live>, ApiError>;
+type Listed = Result<BTreeMap<ObjectId, Live>, ApiError>;
 
+/// Those that are there. What else lies beside them is not kept.
 async fn list(
     cluster: &Cluster,
     kind: &GroupKind,
-    namespace: Option<&str>,
-    api_version: &str,
+    namespace: Option<&Namespace>,
+    wanted: &[(&ObjectId, &str)],
 ) -> Listed {
-    let version = super::cluster::version_of(api_version);
-    let resource = cluster.resource(kind, Some(version)).await?;
-    let objects = cluster.list(&resource, namespace, None).await?;
-    Ok(objects
-        .into_iter()
-        .filter_map(|live| Some((live.id()?.name.clone(), live)))
-        .collect())
+    let version = wanted.first().map(|(_, it)| version_of(it));
+    let version = version.filter(|it| !it.is_empty());
+    let resource = cluster.resource(kind, version).await?;
+    let wanted: BTreeSet<&ObjectId> = wanted.iter().map(|(id, _)| *id).collect();
+    let mut found = BTreeMap::new();
+    let keep = |id, live| {
+        if wanted.contains(&id) {
+            found.insert(id, live);
+        }
+    };
+    cluster.list(&resource, namespace, None, keep).await?;
+    Ok(found)
 }
 
 fn pick(listed: &Listed, id: &ObjectId) -> Finding {
     match listed {
         Ok(objects) => objects
-            .get(&id.name)
+            .get(id)
             .cloned()
             .map_or(Finding::Absent, Finding::Present),
         Err(ApiError::NoSuchKind(_)) => Finding::Absent,

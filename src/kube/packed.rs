@@ -22,6 +22,11 @@ impl Packed {
         }
     }
 
+    /// How much memory it takes, besides what it is packed against.
+    pub(super) fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The JSON again.
     pub(super) fn json(&self) -> Vec<u8> {
         decompress_with_dict(&self.bytes, self.length, &self.dictionary)

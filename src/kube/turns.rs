@@ -26,6 +26,9 @@ pub(super) enum Queue {
     /// It need not, as long as few are like that: what is put back does not wait for
     /// thousands of objects that are new.
     First,
+    /// It waits for nothing, not even while the server wants to be left alone, and is sent
+    /// once: who renews a Lease a minute late has lost it.
+    Unheld,
 }
 
 /// The turns of all requests to one API server.

@@ -1,12 +1,16 @@
 //! The live view: what the watches have told so far of the objects that carry an
 //! ApplySet's label, and of nothing else in the cluster.
 //!
-//! Guarantees: an object is never older than one that was here before (by
-//! resourceVersion), nor does one that was deleted come back by the late answer to a write
-//! of ours; absence here is a hint and never proof, since an object that
-//! lost the label leaves the view too.
+//! Guarantees: what a list holds is newer than all that was here when it began, whatever its
+//! numbers, since a server that was restored from a backup counts anew from there; between
+//! lists an object is never older than one that was here before (by resourceVersion), nor
+//! does one that was deleted come back by the late answer to a write of ours; an answer to
+//! what was asked of a server that has gone back meanwhile is not taken in. Absence here is
+//! a hint and never proof, since an object that lost the label leaves the view too.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod state;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,18 +18,22 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+pub(super) use self::state::List;
+use self::state::State;
+pub use self::state::{Touched, owned};
 use super::cluster::Cluster;
 use super::definitions;
 use super::discovery::Resource;
 use super::error::ApiError;
-use super::packed::Packed;
+use super::pages::{MOST_LISTED, too_many};
 use super::watch::Follow;
 use super::watches::{Place, WatchState, Watches};
-use crate::model::{GroupKind, Live, ObjectId, PART_OF};
+use crate::model::{GroupKind, Live, Namespace, ObjectId, Owned, Uid};
 use crate::runtime::lock::lock;
 
-/// How many deletions are kept in mind: more than there are writes under way.
-const DELETIONS: usize = 256;
+/// How much memory the objects of one list may take, packed: of ten thousand of ours it is
+/// some megabytes.
+const MOST_KEPT: usize = 64 << 20;
 
 /// The live objects of the kinds in use. The watches end when it is dropped.
 pub struct LiveView {
@@ -39,28 +47,17 @@ pub struct LiveView {
 
 #[derive(Default)]
 pub(super) struct Shared {
-    pub(super) state: Mutex<State>,
+    state: Mutex<State>,
     watches: Mutex<Watches>,
     changed: watch::Sender<u64>,
+    /// How often the server has gone back.
+    restored: watch::Sender<u64>,
 }
 
-#[derive(Default)]
-pub(super) struct State {
-    pub(super) objects: BTreeMap<ObjectId, Entry>,
-    touched: BTreeSet<ObjectId>,
-    members: BTreeMap<String, BTreeSet<ObjectId>>,
-    /// What objects of a kind are packed against: one of them.
-    dictionaries: BTreeMap<GroupKind, Arc<[u8]>>,
-    /// The last objects that a watch told to be deleted, and at which resourceVersion.
-    deleted: VecDeque<(ObjectId, u64)>,
-}
-
-/// An object: parsed it would take a hundred times the memory.
-pub(super) struct Entry {
-    pub(super) resource_version: u64,
-    part_of: String,
-    packed: Packed,
-}
+/// Which history of the server something was asked for in: it begins anew when the server is
+/// restored from a backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Era(u64);
 
 impl LiveView {
     /// An empty view that watches nothing yet. Each kind is listed anew once in so long,
@@ -82,7 +79,7 @@ impl LiveView {
     pub async fn listed(
         &self,
         kinds: &BTreeMap<GroupKind, Option<String>>,
-        namespaces: &BTreeSet<String>,
+        namespaces: &BTreeSet<Namespace>,
     ) {
         for (kind, version) in kinds {
             self.ensure(Place::everywhere(kind), version.as_deref())
@@ -104,7 +101,7 @@ impl LiveView {
         }
     }
 
-    async fn started(&self, kind: &GroupKind, namespaces: &BTreeSet<String>) {
+    async fn started(&self, kind: &GroupKind, namespaces: &BTreeSet<Namespace>) {
         let mut changes = self.changes();
         while self.state(kind, namespaces) == WatchState::Starting {
             // The sender lives as long as `self`.
@@ -116,15 +113,32 @@ impl LiveView {
         if lock(&self.shared.watches).runs(&place, version) {
             return;
         }
-        match self.cluster.resource(&place.kind, version).await {
+        match self.served(&place.kind, version).await {
             Ok(resource) if place.namespace.is_some() && !resource.namespaced => {}
-            Ok(resource) => self.start(place, resource),
+            Ok(resource) => {
+                let version = Some(&*resource.api.version);
+                if !lock(&self.shared.watches).runs(&place, version) {
+                    self.start(place, resource);
+                }
+            }
             Err(error) => {
                 if matches!(error, ApiError::NoSuchKind(_)) {
                     self.await_kinds();
                 }
                 self.shared.set(&place, &WatchState::Failed(error));
             }
+        }
+    }
+
+    /// The kind in the version that is wanted, or in the server's own where it does not have
+    /// that: what else is declared of the kind is to be seen all the same.
+    async fn served(&self, kind: &GroupKind, version: Option<&str>) -> Result<Resource, ApiError> {
+        match self.cluster.resource(kind, version).await {
+            Err(ApiError::NoSuchVersion(_)) => {
+                self.await_kinds();
+                self.cluster.resource(kind, None).await
+            }
+            resource => resource,
         }
     }
 
@@ -153,7 +167,7 @@ impl LiveView {
     }
 
     /// How far the watch of a kind is, as far as these namespaces are concerned.
-    pub fn state(&self, kind: &GroupKind, namespaces: &BTreeSet<String>) -> WatchState {
+    pub fn state(&self, kind: &GroupKind, namespaces: &BTreeSet<Namespace>) -> WatchState {
         lock(&self.shared.watches).state(kind, namespaces)
     }
 
@@ -177,30 +191,82 @@ impl LiveView {
         state.objects.get(id).map(|entry| entry.resource_version)
     }
 
-    /// The ids of the objects that carry an ApplySet's label.
-    pub fn members(&self, apply_set: &str) -> BTreeSet<ObjectId> {
-        lock(&self.shared.state)
-            .members
-            .get(apply_set)
-            .cloned()
-            .unwrap_or_default()
+    /// The objects that carry an ApplySet's label because we have applied it.
+    pub fn owned(&self, apply_set: &str) -> BTreeMap<ObjectId, Owned> {
+        let state = lock(&self.shared.state);
+        let all = state.labelled(apply_set);
+        all.filter_map(|(id, owned)| Some((id.clone(), owned?.clone())))
+            .collect()
     }
 
-    /// Takes in the server's answer to a write of ours, so that the view is never
-    /// behind what we did.
-    pub fn put(&self, live: &Live) {
-        if let Some(id) = live.id() {
+    /// Those that carry it by whatever other way: they are somebody else's.
+    pub fn strangers(&self, apply_set: &str) -> BTreeSet<ObjectId> {
+        let state = lock(&self.shared.state);
+        let strangers = state.labelled(apply_set);
+        let strangers = strangers.filter(|(_, owned)| owned.is_none());
+        strangers.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Every id under which one of these objects is known. Some kinds are served by two
+    /// groups, and the same object by both.
+    pub fn called(&self, uids: &BTreeSet<Uid>) -> Vec<(ObjectId, Uid)> {
+        let state = lock(&self.shared.state);
+        let all = state.objects.iter();
+        let called = all.filter_map(|(id, entry)| {
+            let uid = uids.get(&entry.owned.as_ref()?.uid)?;
+            Some((id.clone(), uid.clone()))
+        });
+        called.collect()
+    }
+
+    /// Whether an object that the view does not have left it by an event or by our own
+    /// delete, and not for want of it in a list.
+    pub fn was_told_gone(&self, id: &ObjectId) -> bool {
+        lock(&self.shared.state).told.contains(id)
+    }
+
+    /// The present history of the server, for [`put`](Self::put) and
+    /// [`remove`](Self::remove).
+    pub fn era(&self) -> Era {
+        Era(*self.shared.restored.borrow())
+    }
+
+    /// The objects of some kinds that depend on others, each by the uid of one that owns it.
+    pub fn dependents(&self, wanted: impl Fn(&GroupKind) -> bool) -> BTreeMap<String, ObjectId> {
+        let ids: Vec<ObjectId> = {
+            let state = lock(&self.shared.state);
+            let ids = state.objects.keys().filter(|id| wanted(&id.kind));
+            ids.cloned().collect()
+        };
+        let mut dependents = BTreeMap::new();
+        for id in ids {
+            let live = self.get(&id);
+            let owners = live.iter().flat_map(Live::owners);
+            dependents.extend(owners.map(|uid| (uid.to_owned(), id.clone())));
+        }
+        dependents
+    }
+
+    /// Takes in the server's answer to a write of ours that was asked for in an era, so that
+    /// the view is never behind what we did.
+    pub fn put(&self, live: &Live, asked: Era) {
+        if let Some(id) = live.id()
+            && asked == self.era()
+        {
             lock(&self.shared.state).put_answer(&id, live);
         }
     }
 
-    /// Takes in that an object is gone, as the server told us.
-    pub fn remove(&self, id: &ObjectId) {
-        lock(&self.shared.state).remove(id);
+    /// Takes in that an object is gone, as the server told us in answer to what was asked
+    /// for in an era.
+    pub fn remove(&self, id: &ObjectId, asked: Era) {
+        if asked == self.era() {
+            lock(&self.shared.state).leave_told(id);
+        }
     }
 
     /// The objects that were touched by others since the last call.
-    pub fn take_touched(&self) -> BTreeSet<ObjectId> {
+    pub fn take_touched(&self) -> Touched {
         std::mem::take(&mut lock(&self.shared.state).touched)
     }
 
@@ -243,157 +309,80 @@ impl Shared {
         lock(&self.watches).count()
     }
 
-    pub(super) fn touch(&self, change: impl FnOnce(&mut State) -> Option<ObjectId>) {
+    /// A list begins.
+    pub(super) fn begin(&self) -> List {
+        lock(&self.state).begin()
+    }
+
+    /// Takes in an object of a list.
+    ///
+    /// # Errors
+    /// When the list is larger than what is taken in.
+    pub(super) fn listed(
+        &self,
+        list: &mut List,
+        id: ObjectId,
+        live: &Live,
+    ) -> Result<(), ApiError> {
+        self.touch(&id, |state| state.put_listed(list, &id, live));
+        list.ids.insert(id);
+        if list.ids.len() > MOST_LISTED {
+            return Err(too_many());
+        }
+        if list.size > MOST_KEPT {
+            let most = MOST_KEPT >> 20;
+            let why = format!("its objects take more than {most} MiB of memory, packed");
+            return Err(ApiError::TooLarge(why));
+        }
+        Ok(())
+    }
+
+    /// Takes in that an object went while the list was under way.
+    pub(super) fn unlisted(&self, list: &mut List, id: &ObjectId, live: &Live) {
+        list.ids.remove(id);
+        self.deleted(id, live);
+    }
+
+    /// The list has ended: what was here before and is not in it is gone.
+    pub(super) fn end(&self, place: &Place, list: &List) {
+        let gone = lock(&self.state).retain(place, list);
+        for id in gone {
+            self.touch(&id, |_| true);
+        }
+    }
+
+    /// Takes in that a watch told an object to be there.
+    pub(super) fn changed(&self, id: &ObjectId, live: &Live) {
+        self.touch(id, |state| state.put(id, live));
+    }
+
+    /// Takes in that a watch told an object to be gone.
+    pub(super) fn deleted(&self, id: &ObjectId, live: &Live) {
+        let version = live.resource_version().parse().unwrap_or(u64::MAX);
+        self.touch(id, |state| state.delete(id, version));
+    }
+
+    /// The server has gone back: nothing that was heard before says what is now.
+    pub(super) fn go_back(&self) {
+        lock(&self.state).go_back();
+        self.restored.send_modify(|count| *count += 1);
+    }
+
+    /// Told when the server has gone back.
+    pub(super) fn restored(&self) -> watch::Receiver<u64> {
+        self.restored.subscribe()
+    }
+
+    fn touch(&self, id: &ObjectId, change: impl FnOnce(&mut State) -> bool) {
         let mut state = lock(&self.state);
-        if let Some(id) = change(&mut state) {
-            state.touched.insert(id);
-            drop(state);
-            self.changed.send_modify(|count| *count += 1);
+        let before = state.apply_set(id);
+        if !change(&mut state) {
+            return;
         }
-    }
-}
-
-impl State {
-    /// Takes in the answer to a write, unless the watch has told the object's end before
-    /// the answer got here: nothing would ever tell it again.
-    fn put_answer(&mut self, id: &ObjectId, live: &Live) {
-        let version = live.resource_version().parse().unwrap_or(0);
-        let outlived = |(gone, at): &(ObjectId, u64)| gone == id && *at >= version;
-        let is_over = live.terminating() || self.deleted.iter().any(outlived);
-        if self.objects.contains_key(id) || !is_over {
-            self.put(id, live);
-        }
-    }
-
-    /// Takes in that a watch told an object to be deleted. Returns whether this was news.
-    pub(super) fn delete(&mut self, id: &ObjectId, version: u64) -> bool {
-        let known = self.objects.get(id);
-        if known.is_some_and(|entry| entry.resource_version > version) {
-            return false;
-        }
-        if self.deleted.len() == DELETIONS {
-            self.deleted.pop_front();
-        }
-        self.deleted.push_back((id.clone(), version));
-        self.remove(id)
-    }
-
-    /// Returns whether this was news.
-    pub(super) fn put(&mut self, id: &ObjectId, live: &Live) -> bool {
-        let resource_version = live.resource_version().parse().unwrap_or(0);
-        if self
-            .objects
-            .get(id)
-            .is_some_and(|entry| entry.resource_version >= resource_version)
-        {
-            return false;
-        }
-        let Some(part_of) = live.label(PART_OF).map(str::to_owned) else {
-            self.remove(id);
-            return true;
-        };
-        let packed = self.pack(&id.kind, live);
-        self.members
-            .entry(part_of.clone())
-            .or_default()
-            .insert(id.clone());
-        let entry = Entry {
-            resource_version,
-            part_of: part_of.clone(),
-            packed,
-        };
-        if let Some(before) = self.objects.insert(id.clone(), entry)
-            && before.part_of != part_of
-        {
-            self.leave(id, &before.part_of);
-        }
-        true
-    }
-
-    /// An object that is far larger than what its kind is packed against (that one may
-    /// have been seen before it had a status) is what the next are packed against.
-    fn pack(&mut self, kind: &GroupKind, live: &Live) -> Packed {
-        let json = live.body.to_string().into_bytes();
-        let fits = self
-            .dictionaries
-            .get(kind)
-            .filter(|dictionary| json.len() < dictionary.len() * 3 / 2);
-        if let Some(dictionary) = fits {
-            return Packed::new(&json, dictionary);
-        }
-        let dictionary: Arc<[u8]> = json.into();
-        let packed = Packed::new(&dictionary, &dictionary);
-        self.dictionaries.insert(kind.clone(), dictionary);
-        packed
-    }
-
-    pub(super) fn remove(&mut self, id: &ObjectId) -> bool {
-        let Some(entry) = self.objects.remove(id) else {
-            return false;
-        };
-        self.leave(id, &entry.part_of);
-        true
-    }
-
-    fn leave(&mut self, id: &ObjectId, part_of: &str) {
-        if let Some(members) = self.members.get_mut(part_of) {
-            members.remove(id);
-        }
-    }
-
-    /// Drops the objects of a place that a complete list did not hold.
-    pub(super) fn retain(&mut self, place: &Place, listed: &BTreeSet<ObjectId>) -> Vec<ObjectId> {
-        let gone: Vec<ObjectId> = self
-            .objects
-            .keys()
-            .filter(|id| id.kind == place.kind && !listed.contains(*id))
-            .filter(|id| place.namespace.is_none() || id.namespace == place.namespace)
-            .cloned()
-            .collect();
-        for id in &gone {
-            self.remove(id);
-        }
-        gone
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_late_answer_does_not_bring_back_what_is_deleted() {
-        let live = |version: u64, more: serde_json::Value| {
-            let mut live = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {
-                "name": "a", "namespace": "n", "resourceVersion": version.to_string(),
-                "labels": {PART_OF: "set"}}});
-            let metadata = live["metadata"].as_object_mut().into_iter();
-            metadata.for_each(|it| it.extend(more.as_object().cloned().unwrap_or_default()));
-            Live::new(live)
-        };
-        let ending = || json!({"deletionTimestamp": "2026-11-21T10:02:11Z"});
-        let id = ObjectId::new(
-            GroupKind::new("", "ConfigMap"),
-            Some("n".to_owned()),
-            "a".to_owned(),
-        );
-        let mut state = State::default();
-        state.put_answer(&id, &live(5, json!({})));
-        state.put_answer(&id, &live(6, ending()));
-        assert_eq!(
-            state.objects.get(&id).map(|it| it.resource_version),
-            Some(6)
-        );
-        assert!(state.delete(&id, 8));
-        for answer in [live(7, ending()), live(7, json!({})), live(9, ending())] {
-            state.put_answer(&id, &answer);
-            assert!(!state.objects.contains_key(&id), "{answer:?}");
-        }
-        // Made again.
-        state.put_answer(&id, &live(10, json!({})));
-        assert!(state.objects.contains_key(&id));
-        assert!(!state.delete(&id, 8));
+        let after = state.apply_set(id);
+        let touched = state.touched.entry(id.clone()).or_default();
+        touched.extend(before.into_iter().chain(after));
+        drop(state);
+        self.changed.send_modify(|count| *count += 1);
     }
 }

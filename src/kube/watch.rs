@@ -3,49 +3,43 @@
 //!
 //! The first list comes as the beginning of the watch (KEP-3157), in pages where the
 //! server can't do that. A watch that was interrupted goes on where it was; only where
-//! the server has forgotten that place (410) is the list had anew, and then not by all
-//! watches at once.
+//! the server has forgotten that place (410), or has gone back behind it (it was restored
+//! from a backup), is the list had anew, and then not by all watches at once.
+//!
+//! Guarantees: what is listed is complete or it is no list; a watch that says nothing is
+//! noticed, and so is one that the server opens and ends again and again; whatever the
+//! server says, there is a pause between two requests that come to nothing.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{StreamExt, TryStreamExt};
-use kube::core::DynamicObject;
-use kube::runtime::watcher;
-use kube::{Api, ResourceExt};
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, warn};
 
+use super::answer;
 use super::cluster::Cluster;
+use super::course::{Beginning, Course};
 use super::discovery::Resource;
 use super::error::{ApiError, Retry};
-use super::view::Shared;
+use super::failures::{AWAY, Failures, NEEDLESS, REFUSED};
+use super::lines::{Line, Lines};
+use super::pages::Pages;
+use super::view::{List, Shared};
 use super::watches::{Place, WatchState};
-use crate::model::{GroupKind, Live, ObjectId, PART_OF};
+use crate::model::{Live, ObjectId, PART_OF};
 use crate::runtime::backoff::grown;
-use crate::runtime::lock::lock;
 use crate::runtime::random;
 
-/// How long one request to watch lasts: from this to 6 minutes more. Then the next goes
-/// on from there.
-const WATCH: u32 = 24 * 60;
 /// A server that was asked to stream its list and says nothing for so long can't.
-const SILENCE: Duration = Duration::from_secs(15);
+const UNSTREAMED: Duration = Duration::from_secs(15);
 /// Where many kinds are to be listed again, they take this much time each, and no more
 /// than that altogether.
 const SPREAD: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// The wait after a list that the server forgot at once: first, and at most.
+const FORGOTTEN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// Longer than anything lasts.
 pub(super) const NEVER: Duration = Duration::from_hours(24 * 365);
-/// The wait after a first failure, and the longest one, doubled in between.
-pub(super) type Waits = (Duration, Duration);
-/// The server is away.
-pub(super) const AWAY: Waits = (Duration::from_millis(500), Duration::from_secs(5));
-/// A right is missing.
-const REFUSED: Waits = (Duration::from_secs(2), Duration::from_secs(30));
-/// A right is missing that can be done without.
-pub(super) const NEEDLESS: Waits = (Duration::from_secs(30), Duration::from_mins(10));
 
 /// A watch.
 pub(super) struct Follow {
@@ -57,123 +51,227 @@ pub(super) struct Follow {
     pub(super) relist: Option<Duration>,
 }
 
-/// How the list of a round is had.
+/// How a list is had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Listing {
     Streamed,
     Paged,
 }
 
-/// Why a round ended.
-enum Ended {
-    /// The list is due; had from the store, not from what the server remembers.
-    Due,
-    /// The server has forgotten where the watch was.
-    Expired,
-    /// The server does not stream lists.
-    Unstreamed,
+/// What a watch does next.
+enum Next {
+    /// Has all objects; then opens the watch, or reads on where the list came by one.
+    List(Listing),
+    /// Asks whether the server is still where it was, after an interruption; then opens the
+    /// watch, or lists.
+    Probe,
+    /// Opens the watch where it was; then reads it.
+    Open,
+    /// Reads what the watch says until it ends; then opens it again, probes or lists.
+    Read(Box<Lines>),
     /// The server does not serve the kind any more.
-    Gone,
+    End,
 }
 
 impl Follow {
     /// Follows the kind until its API disappears.
     pub(super) async fn run(self) {
-        let mut failures = Failures::default();
-        let mut listing = Listing::Streamed;
+        let mut course = Course::new(self.due(), self.shared.restored());
+        let mut next = Next::List(Listing::Streamed);
         loop {
-            if self.cluster.discovery().pages() {
-                listing = Listing::Paged;
-            }
-            match self.round(listing, &mut failures).await {
-                Ended::Due => {
-                    debug!(kind = %self.place.kind, "listing anew");
-                    listing = Listing::Paged;
-                }
-                Ended::Expired => {
-                    let watches = u32::try_from(self.shared.watches()).unwrap_or(u32::MAX);
-                    let spread = SPREAD.0.saturating_mul(watches).min(SPREAD.1);
-                    tokio::time::sleep(random::up_to(spread)).await;
-                    listing = Listing::Streamed;
-                }
-                Ended::Unstreamed => self.cluster.discovery().set_pages(),
-                Ended::Gone => return,
-            }
+            next = match next {
+                Next::List(how) => self.list(how, &mut course).await,
+                Next::Probe => self.probe(&mut course).await,
+                Next::Open => self.open(&mut course).await,
+                Next::Read(lines) => self.read(*lines, &mut course).await,
+                Next::End => return,
+            };
         }
     }
 
-    /// One list, and the watch that follows it.
-    async fn round(&self, listing: Listing, failures: &mut Failures) -> Ended {
-        let config = match listing {
-            Listing::Streamed => config().streaming_lists(),
-            Listing::Paged => config(),
+    /// A list is the truth, whatever its numbers.
+    async fn list(&self, how: Listing, course: &mut Course) -> Next {
+        let how = if self.cluster.discovery().pages() {
+            Listing::Paged
+        } else {
+            how
         };
-        let mut events = watcher(self.api(), config.labels(PART_OF)).boxed();
-        let mut listed = BTreeSet::new();
-        let mut listing = Some(listing);
-        let due = self.due();
-        loop {
-            let silence = match listing {
-                Some(Listing::Streamed) => Instant::now() + SILENCE,
-                Some(Listing::Paged) | None => due,
-            };
-            // Cancel-safe: the stream keeps what it is at.
-            let Ok(event) = tokio::time::timeout_at(silence.min(due), events.try_next()).await
-            else {
-                return if Instant::now() >= due {
-                    Ended::Due
-                } else {
-                    Ended::Unstreamed
-                };
-            };
-            match event {
-                Ok(Some(event)) => {
-                    // A list that is only begun is no success yet.
-                    if !matches!(event, watcher::Event::Init) {
-                        *failures = Failures::default();
-                    }
-                    if matches!(event, watcher::Event::InitDone) {
-                        listing = None;
-                    }
-                    self.take(event, &mut listed);
+        course.restored.mark_unchanged();
+        let mut list = self.shared.begin();
+        let listed = match how {
+            Listing::Streamed => self.stream(&mut list, course).await,
+            Listing::Paged => self.pages(&mut list).await,
+        };
+        match listed {
+            Ok((version, lines)) => {
+                course.failures = Failures::default();
+                course.due = self.due();
+                self.shared.end(&self.place, &list);
+                if number(&version) < number(&course.at) {
+                    return self.gone_back(version, course);
                 }
-                Ok(None) => return Ended::Expired,
-                Err(error) => {
-                    if let Some(ended) = self.failed(cause(error), listing, failures).await {
-                        return ended;
+                course.at = version;
+                self.shared.set(&self.place, &WatchState::Synced);
+                course.speaks |= lines.is_some();
+                lines.map_or(Next::Open, |lines| Next::Read(Box::new(lines)))
+            }
+            // The feature gate WatchList is off, or it does not know of it.
+            Err(Unlisted::Unstreamed) => {
+                self.cluster.discovery().set_pages();
+                Next::List(Listing::Paged)
+            }
+            // A server that is busy ends it early: pages say at once what there is.
+            Err(Unlisted::BrokenOff) => Next::List(Listing::Paged),
+            Err(Unlisted::Failed(error)) => self.failed(error, course, Next::List(how)).await,
+        }
+    }
+
+    /// The list as the beginning of the watch.
+    async fn stream(&self, list: &mut List, course: &mut Course) -> Listed {
+        let opened = self.watch(None, course);
+        let mut lines = match timeout(UNSTREAMED, opened).await {
+            Ok(Ok(lines)) => lines,
+            Ok(Err(ApiError::Invalid { .. })) | Err(_) => return Err(Unlisted::Unstreamed),
+            Ok(Err(error)) => return Err(error.into()),
+        };
+        loop {
+            let Ok(said) = timeout(UNSTREAMED, lines.next()).await else {
+                return Err(Unlisted::Unstreamed);
+            };
+            match said? {
+                Some(Line::Changed(object)) => {
+                    let (id, live) = self.item(object)?;
+                    self.shared.listed(list, id, &live)?;
+                }
+                Some(Line::Listed(object)) => {
+                    let version = version(&object).to_owned();
+                    return Ok((version, Some(lines)));
+                }
+                Some(Line::Deleted(object)) => {
+                    let (id, live) = self.item(object)?;
+                    self.shared.unlisted(list, &id, &live);
+                }
+                Some(Line::UpTo(_)) => {}
+                None => return Err(Unlisted::BrokenOff),
+            }
+        }
+    }
+
+    async fn pages(&self, list: &mut List) -> Listed {
+        let namespace = self.place.namespace.as_ref();
+        let mut pages = Pages::new(Some(PART_OF));
+        let (cluster, resource) = (&self.cluster, &self.resource);
+        while let Some(params) = pages.next() {
+            let page = cluster.page(resource, namespace, params).await;
+            for item in pages.read(page)? {
+                let (id, live) = self.item(item)?;
+                self.shared.listed(list, id, &live)?;
+            }
+        }
+        Ok((pages.version().to_owned(), None))
+    }
+
+    /// Whether the server is where it was: a watch from a place that it has not come to yet
+    /// would say nothing until it has, and then leave out what came before.
+    async fn probe(&self, course: &mut Course) -> Next {
+        let namespace = self.place.namespace.as_ref();
+        match self.cluster.newest(&self.resource, namespace).await {
+            Ok(version) if number(&version) < number(&course.at) => self.gone_back(version, course),
+            Ok(_) => Next::Open,
+            Err(error) => self.failed(error, course, Next::Probe).await,
+        }
+    }
+
+    /// What any watch has seen may be of a history that is not the server's any more.
+    fn gone_back(&self, version: String, course: &mut Course) -> Next {
+        let (kind, before) = (&self.place.kind, &course.at);
+        warn!(%kind, %before, now = %version, "the API server has gone back, as one that was restored from a backup; everything is listed anew");
+        course.at = version;
+        self.shared.go_back();
+        Next::List(Listing::Streamed)
+    }
+
+    async fn open(&self, course: &mut Course) -> Next {
+        let at = course.at.clone();
+        match self.watch(Some(&at), course).await {
+            Ok(lines) => Next::Read(Box::new(lines)),
+            Err(error) => self.failed(error, course, Next::Probe).await,
+        }
+    }
+
+    /// A watch that lasts long where the server speaks, and ends at another time than others.
+    async fn watch(&self, at: Option<&str>, course: &mut Course) -> Result<Lines, ApiError> {
+        let lasts = course.begin(match at {
+            None => Beginning::List,
+            Some(_) => Beginning::There,
+        });
+        let namespace = self.place.namespace.as_ref();
+        self.cluster
+            .watch(&self.resource, namespace, at, lasts)
+            .await
+    }
+
+    async fn read(&self, mut lines: Lines, course: &mut Course) -> Next {
+        loop {
+            let until = course.until();
+            // Both are cancel-safe: what was read is kept, and a channel keeps its mark.
+            let line = tokio::select! {
+                line = timeout_at(until, lines.next()) => line,
+                _ = course.restored.changed() => return Next::List(Listing::Streamed),
+            };
+            match line {
+                Ok(Ok(Some(line))) => {
+                    course.failures = Failures::default();
+                    course.forgotten = 0;
+                    course.speaks = true;
+                    if let Err(error) = self.take(line, course) {
+                        return self.failed(error, course, Next::List(Listing::Paged)).await;
                     }
+                }
+                Ok(Ok(None)) if course.is_over() => {
+                    course.speaks = true;
+                    return Next::Open;
+                }
+                Ok(Ok(None)) => {
+                    let error = ApiError::Unavailable("the watch was broken off".to_owned());
+                    return self.failed(error, course, Next::Probe).await;
+                }
+                Ok(Err(error)) => return self.failed(error, course, Next::Probe).await,
+                // Had from the store, not from what the server remembers.
+                Err(_) => {
+                    let kind = &self.place.kind;
+                    let due = Instant::now() >= course.due;
+                    debug!(%kind, due, "listing anew");
+                    course.speaks &= due;
+                    return Next::List(Listing::Paged);
                 }
             }
         }
     }
 
-    /// Takes a failure in, and waits before the next attempt, unless the round is over.
-    async fn failed(
-        &self,
-        error: ApiError,
-        listing: Option<Listing>,
-        failures: &mut Failures,
-    ) -> Option<Ended> {
+    /// Takes a failure in, and waits before what is next, `then` unless it was a failure of
+    /// a special kind.
+    async fn failed(&self, error: ApiError, course: &mut Course, then: Next) -> Next {
         let (kind, place) = (&self.place.kind, &self.place);
+        course.speaks = false;
         match &error {
             ApiError::NotFound(_) => {
                 debug!(%kind, "the kind is gone from the API server");
-                self.drop_all_but(&BTreeSet::new());
+                self.shared.end(place, &self.shared.begin());
                 self.cluster.forget_kinds().await;
                 let gone = WatchState::Failed(ApiError::NoSuchKind(kind.clone()));
                 self.shared.set(place, &gone);
-                return Some(Ended::Gone);
+                return Next::End;
             }
-            // The feature gate WatchList is off.
-            ApiError::Invalid { .. } if listing == Some(Listing::Streamed) => {
-                return Some(Ended::Unstreamed);
-            }
-            ApiError::Expired(_) => return Some(Ended::Expired),
+            ApiError::Expired(_) => return self.forgotten(course).await,
             _ => {}
         }
         let wanting = matches!(error, ApiError::Forbidden(_)) && place.namespace.is_none();
-        if failures.last.as_ref() != Some(&error) && !(wanting && self.shared.is_split(kind)) {
-            let namespace = place.namespace.as_deref().unwrap_or("all namespaces");
+        let told = course.failures.last.as_ref() == Some(&error);
+        let expected = wanting && self.shared.is_split(kind);
+        if !told && !expected {
+            let namespace = place.namespace.as_ref();
+            let namespace = namespace.map_or("all namespaces", |name| name.as_str());
             warn!(%kind, namespace, %error, "watch failed, trying again");
         }
         // What was listed before stays: a failed read is never absence.
@@ -181,20 +279,28 @@ impl Follow {
             self.shared.set(place, &WatchState::Failed(error.clone()));
         }
         let waits = match error.retry() {
+            _ if matches!(error, ApiError::TooLarge(_)) => NEEDLESS,
+            _ if matches!(error, ApiError::Unauthorized(_)) => REFUSED,
             Retry::After(_) => AWAY,
             Retry::WhenInputsChange if wanting && self.resource.namespaced => NEEDLESS,
             Retry::WhenInputsChange => REFUSED,
         };
-        tokio::time::sleep(failures.wait(&error, waits)).await;
-        None
+        tokio::time::sleep(course.failures.wait(&error, waits)).await;
+        then
     }
 
-    fn api(&self) -> Api<DynamicObject> {
-        let client = self.cluster.client();
-        match &self.place.namespace {
-            None => Api::all_with(client, &self.resource.api),
-            Some(namespace) => Api::namespaced_with(client, namespace, &self.resource.api),
-        }
+    /// The server has forgotten where the watch was: all is listed anew. Not by all watches
+    /// at once, and ever less often where it forgets at once what it has just listed.
+    async fn forgotten(&self, course: &mut Course) -> Next {
+        let watches = u32::try_from(self.shared.watches()).unwrap_or(u32::MAX);
+        let spread = SPREAD.0.saturating_mul(watches).min(SPREAD.1);
+        let wait = match course.forgotten {
+            0 => Duration::ZERO,
+            times => grown(FORGOTTEN, times - 1),
+        };
+        course.forgotten += 1;
+        tokio::time::sleep(wait + random::up_to(spread)).await;
+        Next::List(Listing::Streamed)
     }
 
     /// When the list is to be had anew: not for all kinds at once.
@@ -205,43 +311,30 @@ impl Follow {
         Instant::now() + after
     }
 
-    fn drop_all_but(&self, listed: &BTreeSet<ObjectId>) {
-        let gone = lock(&self.shared.state).retain(&self.place, listed);
-        for id in gone {
-            self.shared.touch(|_| Some(id));
+    fn take(&self, said: Line, course: &mut Course) -> Result<(), ApiError> {
+        let object = match said {
+            Line::Changed(object) => {
+                let (id, live) = self.item(object)?;
+                self.definitions(&id);
+                self.shared.changed(&id, &live);
+                live.body
+            }
+            Line::Deleted(object) => {
+                let (id, live) = self.item(object)?;
+                self.shared.deleted(&id, &live);
+                live.body
+            }
+            Line::UpTo(object) | Line::Listed(object) => object,
+        };
+        let version = version(&object);
+        if !version.is_empty() {
+            version.clone_into(&mut course.at);
         }
+        Ok(())
     }
 
-    fn take(&self, event: watcher::Event<DynamicObject>, listed: &mut BTreeSet<ObjectId>) {
-        match event {
-            watcher::Event::Init => listed.clear(),
-            watcher::Event::InitApply(object) => {
-                let (id, live) = reduce(object, &self.resource);
-                listed.insert(id.clone());
-                self.shared
-                    .touch(|state| state.put(&id, &live).then_some(id));
-            }
-            watcher::Event::InitDone => {
-                self.drop_all_but(listed);
-                listed.clear();
-                self.shared.set(&self.place, &WatchState::Synced);
-            }
-            watcher::Event::Apply(object) => {
-                let (id, live) = reduce(object, &self.resource);
-                self.definitions(&id);
-                self.shared
-                    .touch(|state| state.put(&id, &live).then_some(id));
-            }
-            watcher::Event::Delete(object) => {
-                let version = object.resource_version();
-                let version = version.and_then(|version| version.parse().ok());
-                let (id, _) = reduce(object, &self.resource);
-                self.shared.touch(|state| {
-                    let news = state.delete(&id, version.unwrap_or(u64::MAX));
-                    news.then_some(id)
-                });
-            }
-        }
+    fn item(&self, object: Value) -> Result<(ObjectId, Live), ApiError> {
+        answer::item(object, &self.resource, self.place.namespace.as_ref())
     }
 
     /// A CRD may bring a kind that was missing.
@@ -255,61 +348,30 @@ impl Follow {
     }
 }
 
-/// A watch that lasts long, and ends at another time than others.
-pub(super) fn config() -> watcher::Config {
-    let more = random::up_to(Duration::from_mins(6)).as_secs();
-    watcher::Config::default().timeout(WATCH + u32::try_from(more).unwrap_or(0))
+/// A list, and the watch that it was the beginning of.
+type Listed = Result<(String, Option<Lines>), Unlisted>;
+
+/// Why there is no list.
+enum Unlisted {
+    /// The server does not stream lists.
+    Unstreamed,
+    /// The stream ended before the list did.
+    BrokenOff,
+    Failed(ApiError),
 }
 
-/// Failures of a watch in a row. kube's own backoff begins anew with each attempt to
-/// list, so that it never grows where listing is what fails.
-#[derive(Default)]
-pub(super) struct Failures {
-    count: u32,
-    last: Option<ApiError>,
-}
-
-impl Failures {
-    /// Counts one, and says how long to wait: not as long as all others that failed at
-    /// the same time, and no less than the server asks for.
-    pub(super) fn wait(&mut self, error: &ApiError, waits: Waits) -> Duration {
-        let wait = grown(waits, self.count);
-        self.count += 1;
-        self.last = Some(error.clone());
-        let asked = match error.retry() {
-            Retry::After(after) => after.unwrap_or_default(),
-            Retry::WhenInputsChange => Duration::ZERO,
-        };
-        (wait / 2).max(asked) + random::up_to(wait / 2)
+impl From<ApiError> for Unlisted {
+    fn from(error: ApiError) -> Self {
+        Self::Failed(error)
     }
 }
 
-/// Items of a list carry no type, and an object read through another version of its
-/// group is the same object.
-fn reduce(mut object: DynamicObject, resource: &Resource) -> (ObjectId, Live) {
-    object.types.get_or_insert_with(|| kube::core::TypeMeta {
-        api_version: resource.api.api_version.clone(),
-        kind: resource.api.kind.clone(),
-    });
-    let id = ObjectId::new(
-        GroupKind::new(resource.api.group.clone(), resource.api.kind.clone()),
-        object.namespace(),
-        object.name_any(),
-    );
-    (
-        id,
-        Live::new(serde_json::to_value(object).unwrap_or(Value::Null)),
-    )
+fn version(object: &Value) -> &str {
+    let version = object.pointer("/metadata/resourceVersion");
+    version.and_then(Value::as_str).unwrap_or_default()
 }
 
-pub(super) fn cause(error: watcher::Error) -> ApiError {
-    match error {
-        watcher::Error::InitialListFailed(error)
-        | watcher::Error::WatchStartFailed(error)
-        | watcher::Error::WatchFailed(error) => error.into(),
-        watcher::Error::WatchError(status) => super::error::from_status(&status),
-        watcher::Error::NoResourceVersion => {
-            ApiError::Rejected("the kind cannot be watched".to_owned())
-        }
-    }
+/// For comparison; 0 for what is no number, of which nothing is known.
+fn number(version: &str) -> u64 {
+    version.parse().unwrap_or(0)
 }

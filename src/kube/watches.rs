@@ -4,11 +4,12 @@
 //! namespace that a unit needs, until it is allowed after all.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use tokio::task::AbortHandle;
 
 use super::error::ApiError;
-use crate::model::GroupKind;
+use crate::model::{GroupKind, Namespace};
 
 /// How far the watch of a kind is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub enum WatchState {
 pub(super) struct Place {
     pub(super) kind: GroupKind,
     /// `None` for everywhere.
-    pub(super) namespace: Option<String>,
+    pub(super) namespace: Option<Namespace>,
 }
 
 /// All watches.
@@ -47,10 +48,10 @@ impl Place {
     }
 
     /// One namespace.
-    pub(super) fn inside(kind: &GroupKind, namespace: &str) -> Self {
+    pub(super) fn inside(kind: &GroupKind, namespace: &Namespace) -> Self {
         Self {
             kind: kind.clone(),
-            namespace: Some(namespace.to_owned()),
+            namespace: Some(namespace.clone()),
         }
     }
 }
@@ -94,7 +95,7 @@ impl Watches {
     }
 
     /// How far the watch of a kind is, as far as these namespaces are concerned.
-    pub(super) fn state(&self, kind: &GroupKind, namespaces: &BTreeSet<String>) -> WatchState {
+    pub(super) fn state(&self, kind: &GroupKind, namespaces: &BTreeSet<Namespace>) -> WatchState {
         let everywhere = self.states.get(&Place::everywhere(kind));
         let everywhere = everywhere.cloned().unwrap_or(WatchState::Starting);
         if !self.is_split(kind) {
@@ -125,11 +126,12 @@ impl Watches {
 
     /// Whether a kind is watched in namespaces instead of everywhere.
     pub(super) fn is_split(&self, kind: &GroupKind) -> bool {
-        let first = Place::inside(kind, "");
+        // Places in namespaces come behind the one that is everywhere.
+        let behind = Bound::Excluded(Place::everywhere(kind));
         self.is_forbidden(kind)
             && self
                 .states
-                .range(first..)
+                .range((behind, Bound::Unbounded))
                 .next()
                 .is_some_and(|(place, _)| place.kind == *kind)
     }
@@ -164,24 +166,28 @@ impl Watches {
 mod tests {
     use super::*;
 
-    fn names(names: &[&str]) -> BTreeSet<String> {
-        names.iter().map(|&name| name.to_owned()).collect()
+    fn name(text: &str) -> Namespace {
+        text.parse().expect("a namespace")
+    }
+
+    fn names(names: &[&str]) -> BTreeSet<Namespace> {
+        names.iter().map(|text| name(text)).collect()
     }
 
     #[test]
     fn a_kind_that_may_not_be_watched_everywhere_is_as_far_as_its_namespaces() {
-        let kind = GroupKind::new("", "ConfigMap");
-        let other = GroupKind::new("", "Secret");
+        let kind = GroupKind::known("", "ConfigMap");
+        let other = GroupKind::known("", "Secret");
         let forbidden = |where_| WatchState::Failed(ApiError::Forbidden(String::from(where_)));
         let mut watches = Watches::default();
         let seen = |watches: &Watches, wanted: &[&str]| watches.state(&kind, &names(wanted));
         assert_eq!(seen(&watches, &["a"]), WatchState::Starting);
         watches.set(&Place::everywhere(&kind), &forbidden("everywhere"));
-        watches.set(&Place::inside(&other, "a"), &WatchState::Synced);
+        watches.set(&Place::inside(&other, &name("a")), &WatchState::Synced);
         assert_eq!(seen(&watches, &["a"]), forbidden("everywhere"));
 
-        watches.set(&Place::inside(&kind, "a"), &WatchState::Synced);
-        watches.set(&Place::inside(&kind, "b"), &forbidden("b"));
+        watches.set(&Place::inside(&kind, &name("a")), &WatchState::Synced);
+        watches.set(&Place::inside(&kind, &name("b")), &forbidden("b"));
         assert_eq!(seen(&watches, &["a"]), WatchState::Synced);
         assert_eq!(seen(&watches, &["a", "c"]), WatchState::Starting);
         assert_eq!(seen(&watches, &["a", "b", "c"]), forbidden("b"));
@@ -190,7 +196,7 @@ mod tests {
         assert!(watches.set(&Place::everywhere(&kind), &WatchState::Synced));
         assert!(watches.take_recovered());
         assert_eq!(seen(&watches, &["a", "b", "c"]), WatchState::Synced);
-        assert!(watches.at(&Place::inside(&kind, "a")).is_none());
-        assert!(watches.at(&Place::inside(&other, "a")).is_some());
+        assert!(watches.at(&Place::inside(&kind, &name("a"))).is_none());
+        assert!(watches.at(&Place::inside(&other, &name("a"))).is_some());
     }
 }

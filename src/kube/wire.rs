@@ -2,32 +2,49 @@
 //! time is asked again here, and nowhere else.
 
 use std::future::Future;
+use std::sync::Mutex;
 use std::time::Duration;
 
-use http::{HeaderMap, Request, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use kube::Client;
 use kube::client::Body;
 use kube::core::Status;
 use kube::core::request::Error as BuildError;
 use serde_json::Value;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
+use super::bounds::bounded;
+use super::clocks::Clocks;
 use super::error::{ApiError, from_status};
+use super::heed::{heeded, is_long};
+use super::lines::Lines;
 use super::turns::{Queue, Turns};
+use crate::runtime::clock;
+use crate::runtime::lock::lock;
 use crate::runtime::random;
 
 /// How long the API server may take for one answer. Above its own limit of 60 s, so
 /// that its words are heard.
 const ANSWER: Duration = Duration::from_secs(65);
+/// How long it may take until a watch is open.
+const OPENED: Duration = Duration::from_secs(15);
 /// How often a request is sent before its refusal is told.
 const ATTEMPTS: u32 = 10;
 /// How long one that is refused by itself waits where the server does not say.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// How often it is told that the server wants to be left alone for long.
+const TOLD_AGAIN: Duration = Duration::from_mins(1);
+
 /// The client, and whose turn it is.
 pub(super) struct Wire {
     client: Client,
     turns: Turns,
+    clocks: Clocks,
+    /// When it was told last that the server wants to be left alone for long.
+    told: Mutex<Option<Instant>>,
 }
 
 /// An answer that is not the one that was asked for.
@@ -42,12 +59,29 @@ enum Refusal {
     No(ApiError),
 }
 
-impl Wire {
-    pub(super) fn new(client: Client) -> Self {
-        Self {
-            client,
-            turns: Turns::default(),
+impl Refusal {
+    fn into_error(self) -> ApiError {
+        match self {
+            Self::Busy(error, _) | Self::NotYet(error, _) | Self::Lost(error) | Self::No(error) => {
+                error
+            }
         }
+    }
+}
+
+impl Wire {
+    pub(super) fn new(client: &Client) -> Self {
+        Self {
+            client: bounded(client),
+            turns: Turns::default(),
+            clocks: Clocks::default(),
+            told: Mutex::default(),
+        }
+    }
+
+    /// This machine's clock beside the server's.
+    pub(super) fn clocks(&self) -> &Clocks {
+        &self.clocks
     }
 
     /// The client, for watches.
@@ -90,6 +124,9 @@ impl Wire {
         withdrawn: Option<&CancellationToken>,
         attempt: impl Fn() -> F,
     ) -> Result<T, ApiError> {
+        if queue == Queue::Unheld {
+            return attempt().await.map_err(Refusal::into_error);
+        }
         let mut attempts = 0;
         loop {
             let turn = match withdrawn {
@@ -117,14 +154,16 @@ impl Wire {
                     return Err(error);
                 }
                 Err(Refusal::Busy(error, after)) => {
-                    turn.busy(after);
-                    if last {
+                    turn.busy(after.map(heeded));
+                    if last || after.is_some_and(is_long) {
+                        self.tell(&error, after);
                         return Err(error);
                     }
                 }
                 Err(Refusal::NotYet(error, after)) => {
                     turn.answered();
-                    if last {
+                    if last || after.is_some_and(is_long) {
+                        self.tell(&error, after);
                         return Err(error);
                     }
                     let wait = after.unwrap_or(AGAIN);
@@ -134,7 +173,57 @@ impl Wire {
         }
     }
 
+    /// Opens a watch. It waits for no turn: watches are few, and each has its own pauses.
+    pub(super) async fn watch(
+        &self,
+        request: Result<Request<Vec<u8>>, BuildError>,
+    ) -> Result<Lines, ApiError> {
+        let mut request = request.map_err(kube::Error::BuildRequest)?;
+        // Each event would be a gzip member of its own (Kubernetes 1.37), of which the
+        // client decodes the first alone.
+        let plain = HeaderValue::from_static("identity");
+        request.headers_mut().insert(header::ACCEPT_ENCODING, plain);
+        let opened = within(OPENED, async {
+            let response = self.client.send(request.map(Body::from)).await?;
+            let (head, body) = response.into_parts();
+            if head.status.is_success() {
+                return Ok(Ok(Lines::new(body)));
+            }
+            let body = body.collect_bytes().await?;
+            let refusal = refusal(head.status, &head.headers, &body, Fault::Servers);
+            Ok(Err(refusal))
+        });
+        match opened.await {
+            Ok(Ok(lines)) => Ok(lines),
+            Ok(Err(refusal)) | Err(refusal) => {
+                let error = refusal.into_error();
+                if let ApiError::Throttled { after, .. } = &error {
+                    self.tell(&error, *after);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Tells people of a server that wants to be left alone for long; once in a while, since
+    /// it says so to everybody who asks.
+    fn tell(&self, error: &ApiError, after: Option<Duration>) {
+        let Some(after) = after.filter(|after| is_long(*after)) else {
+            return;
+        };
+        let now = Instant::now();
+        let mut told = lock(&self.told);
+        if told.is_none_or(|told| now >= told + TOLD_AGAIN) {
+            *told = Some(now);
+            drop(told);
+            let (asked, heeded) = (after.as_secs(), heeded(after).as_secs());
+            warn!(%error, "the API server wants to be left alone for {asked} s; it is asked again after {heeded} s");
+        }
+    }
+
     async fn send(&self, request: Request<Vec<u8>>) -> Result<Value, Refusal> {
+        let method = request.method().clone();
+        let asked = clock::now();
         let answer = within(ANSWER, async {
             let response = self.client.send(request.map(Body::from)).await?;
             let (head, body) = response.into_parts();
@@ -142,6 +231,16 @@ impl Wire {
             Ok((head, body))
         });
         let (head, body) = answer.await?;
+        let date = head.headers.get(header::DATE);
+        if let Some(date) = date.and_then(|date| date.to_str().ok()) {
+            self.clocks.heard(date, asked, clock::now());
+        }
+        // A read says nothing of an object that the server could not make sense of.
+        let fault = if method == Method::GET {
+            Fault::Servers
+        } else {
+            Fault::MaybeObjects
+        };
         if head.status.is_success() {
             return serde_json::from_slice(&body).map_err(|error| {
                 Refusal::Lost(ApiError::Unavailable(format!(
@@ -149,14 +248,21 @@ impl Wire {
                 )))
             });
         }
-        Err(refusal(head.status, &head.headers, &body))
+        Err(refusal(head.status, &head.headers, &body, fault))
     }
+}
+
+/// Whose fault it may be that the server fails with 500.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    Servers,
+    MaybeObjects,
 }
 
 /// The filters that protect the server as a whole, and gateways before it, answer in
 /// plain text; a Status says what is wrong with this request. (kube-apiserver's
 /// `tooManyRequests` against `NewTooManyRequests`.)
-fn refusal(code: StatusCode, headers: &HeaderMap, body: &[u8]) -> Refusal {
+fn refusal(code: StatusCode, headers: &HeaderMap, body: &[u8], fault: Fault) -> Refusal {
     let after = headers
         .get(header::RETRY_AFTER)
         .and_then(|value| value.to_str().ok()?.trim().parse().ok())
@@ -170,6 +276,14 @@ fn refusal(code: StatusCode, headers: &HeaderMap, body: &[u8]) -> Refusal {
     let mut error = from_status(&status);
     if let ApiError::Throttled { after: named, .. } = &mut error {
         *named = after.or(*named);
+    }
+    if let ApiError::Unavailable(message) = &error
+        && code == StatusCode::INTERNAL_SERVER_ERROR
+        && told
+        && fault == Fault::MaybeObjects
+        && !names_others(message)
+    {
+        return Refusal::No(ApiError::Faulted(message.clone()));
     }
     match (code, &error) {
         (_, ApiError::Throttled { after, .. }) => {
@@ -187,6 +301,17 @@ fn refusal(code: StatusCode, headers: &HeaderMap, body: &[u8]) -> Refusal {
         ) => Refusal::Lost(error),
         _ => Refusal::No(error),
     }
+}
+
+/// Whether the server says itself that what it needs is away: its store, a webhook.
+fn names_others(message: &str) -> bool {
+    [
+        "etcdserver:",
+        "failed calling webhook",
+        "failed to call webhook",
+    ]
+    .iter()
+    .any(|words| message.contains(words))
 }
 
 /// What a part of the client that keeps the answer to itself makes of a refusal.

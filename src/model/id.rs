@@ -8,27 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// A name that is not a DNS label.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` is not a valid name: use at most 63 of a-z, 0-9 and `-`, starting and ending with a letter or digit"
-)]
-pub struct NameError(pub String);
-
-/// RFC 1123 label, the rule for Kubernetes label values that we derive from names.
-fn dns_label(text: &str) -> Result<(), NameError> {
-    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let fine = !text.is_empty()
-        && text.len() <= 63
-        && text.chars().all(inner)
-        && !text.starts_with('-')
-        && !text.ends_with('-');
-    if fine {
-        Ok(())
-    } else {
-        Err(NameError(text.to_owned()))
-    }
-}
+use super::name::{Group, Kind, LABEL, Name, NameError, Namespace, is_label};
 
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident) => {
@@ -47,7 +27,11 @@ macro_rules! name {
         impl FromStr for $type {
             type Err = NameError;
             fn from_str(text: &str) -> Result<Self, NameError> {
-                dns_label(text).map(|()| Self(text.into()))
+                if is_label(text) {
+                    Ok(Self(text.into()))
+                } else {
+                    Err(NameError::new(text, "name", LABEL))
+                }
             }
         }
 
@@ -85,17 +69,28 @@ name! {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct GroupKind {
     /// The API group, empty for the core group.
-    pub group: String,
+    pub group: Group,
     /// The kind, such as `Deployment`.
-    pub kind: String,
+    pub kind: Kind,
 }
 
 impl GroupKind {
-    /// From group and kind.
-    pub fn new(group: impl Into<String>, kind: impl Into<String>) -> Self {
+    /// From group and kind, as text from outside.
+    pub fn new(group: &str, kind: &str) -> Result<Self, NameError> {
+        Ok(Self {
+            group: group.parse()?,
+            kind: kind.parse()?,
+        })
+    }
+
+    /// From group and kind that the source code names.
+    ///
+    /// # Panics
+    /// When they are none, which in a constant is an error of the compiler.
+    pub const fn known(group: &'static str, kind: &'static str) -> Self {
         Self {
-            group: group.into(),
-            kind: kind.into(),
+            group: Group::known(group),
+            kind: Kind::known(kind),
         }
     }
 
@@ -117,10 +112,10 @@ impl fmt::Display for GroupKind {
 }
 
 impl FromStr for GroupKind {
-    type Err = std::convert::Infallible;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
         let (kind, group) = text.split_once('.').unwrap_or((text, ""));
-        Ok(Self::new(group, kind))
+        Self::new(group, kind)
     }
 }
 
@@ -138,19 +133,25 @@ pub struct Identity {
     pub kind: GroupKind,
     /// `None` for a cluster-scoped object.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub namespace: Option<String>,
+    pub namespace: Option<Namespace>,
     /// `metadata.name`.
-    pub name: String,
+    pub name: Name,
 }
 
 impl ObjectId {
     /// From its parts.
-    pub fn new(kind: GroupKind, namespace: Option<String>, name: impl Into<String>) -> Self {
+    pub fn new(kind: GroupKind, namespace: Option<Namespace>, name: Name) -> Self {
         Self(Arc::new(Identity {
             kind,
             namespace,
-            name: name.into(),
+            name,
         }))
+    }
+
+    /// Of a kind, from namespace and name as text from outside.
+    pub fn parse(kind: GroupKind, namespace: Option<&str>, name: &str) -> Result<Self, NameError> {
+        let namespace = namespace.map(str::parse).transpose()?;
+        Ok(Self::new(kind, namespace, name.parse()?))
     }
 }
 

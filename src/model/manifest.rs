@@ -83,7 +83,7 @@ impl Desired {
 fn defined_kind(id: &ObjectId, body: &Value) -> Option<GroupKind> {
     let kind = || {
         let group = text(body, "/spec/group")?;
-        Some(GroupKind::new(group, text(body, "/spec/names/kind")?))
+        GroupKind::new(group, text(body, "/spec/names/kind")?).ok()
     };
     id.kind
         .is("apiextensions.k8s.io", "CustomResourceDefinition")
@@ -116,16 +116,18 @@ impl Live {
         Self { body }
     }
 
-    /// The object's identity; `None` for something that is no object.
+    /// The object's identity; `None` for something that is no object, or is called as
+    /// none can be.
     pub fn id(&self) -> Option<ObjectId> {
         let group = group_of(text(&self.body, "/apiVersion")?);
-        Some(ObjectId::new(
-            GroupKind::new(group, text(&self.body, "/kind")?),
-            text(&self.body, "/metadata/namespace")
-                .filter(|name| !name.is_empty())
-                .map(str::to_owned),
-            text(&self.body, "/metadata/name")?.to_owned(),
-        ))
+        let kind = GroupKind::new(group, text(&self.body, "/kind")?).ok()?;
+        let namespace = text(&self.body, "/metadata/namespace").filter(|name| !name.is_empty());
+        ObjectId::parse(kind, namespace, text(&self.body, "/metadata/name")?).ok()
+    }
+
+    /// The `apiVersion` that it is in.
+    pub fn api_version(&self) -> &str {
+        text(&self.body, "/apiVersion").unwrap_or_default()
     }
 
     /// `metadata.uid`.
@@ -143,9 +145,23 @@ impl Live {
         text(&self.body, "/metadata/deletionTimestamp").is_some()
     }
 
+    /// The uids of the objects that own it.
+    pub fn owners(&self) -> impl Iterator<Item = &str> {
+        let owners = self.body.pointer("/metadata/ownerReferences");
+        let owners = owners.and_then(Value::as_array).into_iter().flatten();
+        owners.filter_map(|owner| text(owner, "/uid"))
+    }
+
     /// The label's value.
     pub fn label(&self, name: &str) -> Option<&str> {
         entry(&self.body, "labels", name)
+    }
+
+    /// All labels.
+    pub fn labels(&self) -> impl Iterator<Item = (String, String)> {
+        let labels = self.body.pointer("/metadata/labels");
+        let labels = labels.and_then(Value::as_object).into_iter().flatten();
+        labels.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
     }
 
     /// The annotation's value.

@@ -45,10 +45,31 @@ impl DigestKey {
 
     /// A short keyed digest of a value: `hmac:` and 16 hexadecimal digits.
     pub fn digest(&self, value: &str) -> String {
-        let mut mac =
-            <Hmac<Sha256> as KeyInit>::new_from_slice(&self.0).expect("HMAC takes any key length");
-        mac.update(value.as_bytes());
-        format!("hmac:{}", hex::encode(&mac.finalize().into_bytes()[..8]))
+        format!("hmac:{}", hex::encode(&self.seal(value.as_bytes())[..8]))
+    }
+
+    /// A key for another purpose. What this one makes of a value is shown to people, who may
+    /// choose the value: so nothing that is to be believed is made by this one itself.
+    pub fn derived(&self, purpose: &str) -> Self {
+        Self(self.seal(purpose.as_bytes()))
+    }
+
+    /// The whole keyed digest of something that is to be believed when it is read again.
+    pub fn seal(&self, bytes: &[u8]) -> [u8; 32] {
+        let mut mac = self.mac();
+        mac.update(bytes);
+        mac.finalize().into_bytes().into()
+    }
+
+    /// Whether this is the keyed digest of that.
+    pub fn holds(&self, bytes: &[u8], seal: &[u8]) -> bool {
+        let mut mac = self.mac();
+        mac.update(bytes);
+        mac.verify_slice(seal).is_ok()
+    }
+
+    fn mac(&self) -> Hmac<Sha256> {
+        <Hmac<Sha256> as KeyInit>::new_from_slice(&self.0).expect("HMAC takes any key length")
     }
 }
 
@@ -61,6 +82,18 @@ impl fmt::Debug for DigestKey {
 /// Whether an object's values are secret.
 pub fn holds_secret(id: &ObjectId) -> bool {
     id.kind.is("", "Secret")
+}
+
+/// Whether what is shown of an object can hold secrets: one is declared, or what is live in
+/// its place is one.
+pub fn shows_secret(id: &ObjectId, object: &Value) -> bool {
+    holds_secret(id) || is_secret(object)
+}
+
+/// Whether an object says itself that it is a Secret.
+pub fn is_secret(object: &Value) -> bool {
+    let is = |field: &str, text: &str| object.get(field).and_then(Value::as_str) == Some(text);
+    is("apiVersion", "v1") && is("kind", "Secret")
 }
 
 /// The values of a Secret, as they stand in it and decoded, longest first.

@@ -78,12 +78,28 @@ pub enum TreeError {
         /// The limit in bytes.
         limit: u64,
     },
+    /// More of something than is walked.
+    #[error("{path}: has more than {limit} {what}")]
+    TooMany {
+        /// The path asked for.
+        path: String,
+        /// What there is too much of, in the plural.
+        what: &'static str,
+        /// How many there may be.
+        limit: u64,
+    },
     /// A pointer of Git LFS stands in the file's place.
     #[error(
         "{path}: is a Git LFS pointer, and its content is not in the repository; commit the file itself"
     )]
     LfsPointer {
         /// The path asked for.
+        path: String,
+    },
+    /// A name that no path has.
+    #[error("{path}: its name is not UTF-8; rename it")]
+    Misnamed {
+        /// The path, with what is no text in it replaced.
         path: String,
     },
     /// A submodule, which the agent does not fetch.

@@ -4,16 +4,22 @@
 use serde_json::Value;
 
 use super::foreign;
+use super::lockout::locks_out;
+use super::overruled::Overruled;
 use super::proposed;
-use super::subject::{Observation, Seen, Subject};
+use super::subject::{Observation, Refused, Seen, Subject};
+use super::taken::takes_along;
 use super::text;
 use super::types::{Action, Blocked, Cause, Standing, Step};
 use crate::config::{ConflictPolicy, DriftPolicy};
 use crate::fields::{self, Kind, Others, Verdict};
-use crate::model::{Desired, FIELD_MANAGER, Json, Live, Manager, PART_OF, UnitName};
+use crate::model::{Claim, Desired, FIELD_MANAGER, Json, Live, Manager, PART_OF, UnitName};
 
 /// Ours for a single object, where the unit does not say `replace: true`.
 const REPLACE: &str = "gitops-agent.dev/replace";
+
+/// Why an object is not deleted to be made again.
+const NOT_REPLACED: &str = "it would have to be deleted and created again, and that it is one that the agent has applied and that nothing else controls can't be proven; delete it by hand if it is to go";
 
 /// What is done about a desired object: nothing if it is as desired, mostly one thing.
 /// Where drift is only reported, what others have added goes all the same if the unit
@@ -26,7 +32,9 @@ pub(super) fn steps(subject: &Subject<'_>, desired: &Desired) -> Vec<Step> {
         .observed
         .get(&desired.id)
         .and_then(Observation::others);
-    let Some(others) = others.filter(|_| step.standing == Standing::Reported) else {
+    // What is not ours, or no longer, is left whole.
+    let ours = step.action != Action::Adopt;
+    let Some(others) = others.filter(|_| ours && step.standing == Standing::Reported) else {
         return vec![step];
     };
     let mut rest = blank(subject, desired);
@@ -57,6 +65,8 @@ fn blank(subject: &Subject<'_>, desired: &Desired) -> Step {
         after: None,
         live: None,
         gone: None,
+        along: None,
+        locks_out: None,
         uid: None,
     }
 }
@@ -75,11 +85,14 @@ fn step(subject: &Subject<'_>, desired: &Desired) -> Option<Step> {
             step.after = Some(Json::from(&text::without_label(after)));
             match step.cause {
                 Cause::Drift => "somebody deleted it",
-                Cause::Change | Cause::Ownership => "it does not exist yet",
+                Cause::Change | Cause::Ownership | Cause::Admission => "it does not exist yet",
             }
             .clone_into(&mut step.reason);
         }
         Some(Observation::Present(seen)) => compare(subject, desired, seen, &mut step)?,
+    }
+    if step.action != Action::Clear {
+        step.locks_out = lockout(subject, desired);
     }
     refuse(subject, desired, &mut step);
     if step.standing == Standing::Ready {
@@ -103,6 +116,14 @@ fn step(subject: &Subject<'_>, desired: &Desired) -> Option<Step> {
     Some(step)
 }
 
+fn lockout(subject: &Subject<'_>, desired: &Desired) -> Option<String> {
+    let live = match subject.observed.get(&desired.id) {
+        Some(Observation::Present(seen)) => Some(seen.live.value()),
+        _ => None,
+    };
+    locks_out(desired, live.as_ref(), subject.desired, subject.upkeep)
+}
+
 pub(super) fn block(step: &mut Step, why: Blocked) {
     step.standing = Standing::Blocked(why);
 }
@@ -117,21 +138,29 @@ fn cause(subject: &Subject<'_>, desired: &Desired) -> Cause {
 
 fn compare(subject: &Subject<'_>, desired: &Desired, seen: &Seen, step: &mut Step) -> Option<()> {
     let live = &seen.live();
-    let owner = ownership(subject, live);
+    let owner = ownership(subject, desired, live);
     let differences = match &seen.verdict {
         Verdict::Clean if owner == Ownership::Ours => {
             return clear(subject, desired, &seen.others, step);
         }
         Verdict::Clean => &[][..],
-        Verdict::Maybe(differences) | Verdict::Drifted(differences) => differences,
+        Verdict::Maybe(differences)
+        | Verdict::Drifted(differences)
+        | Verdict::Overruled(differences, _) => differences,
     };
-    let told = text::told(differences, step.cause);
+    let mut told = text::told(differences, step.cause);
     let drifted = step.cause == Cause::Drift;
-    let remover = drifted.then(|| fields::last_writer(live)).flatten();
+    if owner == Ownership::Nobodys && drifted {
+        // Of another object nothing is ours; what it says otherwise is told.
+        told.retain(|one| one.kind != Kind::NotOwned);
+    }
     step.uid = Some(live.uid().to_owned());
-    step.fields = text::fields(&told, remover.as_ref());
+    step.fields = text::fields(&told);
     if drifted && !told.is_empty() && told.iter().all(|one| one.kind == Kind::NotOwned) {
         step.cause = Cause::Ownership;
+    }
+    if drifted && !told.is_empty() && told.iter().all(|one| one.is_answered()) {
+        step.cause = Cause::Admission;
     }
     let key = subject.key;
     step.before = Some(Json::from(&text::live_side(desired, live, key)));
@@ -140,9 +169,14 @@ fn compare(subject: &Subject<'_>, desired: &Desired, seen: &Seen, step: &mut Ste
     step.action = Action::Change;
     match owner {
         Ownership::Ours => reason(step).clone_into(&mut step.reason),
+        // It was as declared, and ours: so somebody has put another in its place.
+        Ownership::Nobodys if drifted => {
+            step.action = Action::Adopt;
+            step.cause = Cause::Drift;
+            "somebody replaced it".clone_into(&mut step.reason);
+        }
         Ownership::Nobodys => {
             step.action = Action::Adopt;
-            step.cause = Cause::Change;
             step.reason = adoption(&seen.others);
         }
         Ownership::Neighbours(unit) => {
@@ -157,15 +191,19 @@ fn compare(subject: &Subject<'_>, desired: &Desired, seen: &Seen, step: &mut Ste
                 block(step, Blocked::NotOurs(why));
             }
         }
+        Ownership::Adopted(claim) => step.reason = format!("it is handed over by {claim}"),
         Ownership::Foreign(id) => {
-            let why = format!(
-                "it belongs to another ApplySet ({id}); remove its label {PART_OF} to hand it over"
-            );
+            let why = foreign_owner(subject, id);
             block(step, Blocked::NotOurs(why));
         }
     }
+    if let Verdict::Overruled(differences, hold) = &seen.verdict
+        && let Some(overruled) = Overruled::of(desired, differences, *hold)
+    {
+        block(step, Blocked::Overruled(overruled.to_string()));
+    }
     if live.terminating() {
-        step.standing = Standing::Waits("its deletion, which is under way".to_owned());
+        step.standing = Standing::Waits(super::prune::gone(&desired.id));
     } else if subject.unit.conflicts == ConflictPolicy::Fail
         && step.cause == Cause::Change
         && let Some(taken) = step.fields.iter().find(|field| field.owner.is_some())
@@ -179,11 +217,28 @@ fn compare(subject: &Subject<'_>, desired: &Desired, seen: &Seen, step: &mut Ste
     Some(())
 }
 
+/// Whose an object is, and how it would become ours.
+fn foreign_owner(subject: &Subject<'_>, id: &str) -> String {
+    match subject.others.get(id) {
+        Some(claim) => format!(
+            "it belongs to {claim}; only one environment may declare it. If {ours} takes the place of {theirs}, see `agent adopt --from {theirs}`",
+            ours = subject.environment,
+            theirs = claim.environment,
+        ),
+        None => format!(
+            "it belongs to another ApplySet ({id}); remove its label {PART_OF} to hand it over"
+        ),
+    }
+}
+
 fn reason(step: &Step) -> &'static str {
     match step.cause {
         Cause::Drift => "live has drifted",
         Cause::Change => "desired has changed",
         Cause::Ownership => "its values are as desired, but some fields are no longer ours",
+        Cause::Admission => {
+            "the API server, or an admission, gave it other values when it was applied"
+        }
     }
 }
 
@@ -235,18 +290,31 @@ enum Ownership<'a> {
     Ours,
     Nobodys,
     Neighbours(&'a UnitName),
+    /// Of an environment that this one takes the place of.
+    Adopted(&'a Claim),
     Foreign(&'a str),
 }
 
-fn ownership<'a>(subject: &'a Subject<'_>, live: &'a Live) -> Ownership<'a> {
+/// A label is what somebody says. An object that we have applied stays ours whatever its
+/// label is made to say, unless another unit of ours has applied it since.
+fn ownership<'a>(subject: &'a Subject<'_>, desired: &Desired, live: &'a Live) -> Ownership<'a> {
+    let listed = subject.list.is(&desired.id, live.uid());
     match live.label(PART_OF) {
         Some(id) if id == subject.apply_set => Ownership::Ours,
         Some(id) => match subject.neighbours.apply_sets.get(id) {
-            Some(unit) => Ownership::Neighbours(unit),
-            None => Ownership::Foreign(id),
+            Some(unit) if !listed || fields::labelled_by_us(live, PART_OF) => {
+                Ownership::Neighbours(unit)
+            }
+            Some(_) => Ownership::Ours,
+            None if listed => Ownership::Ours,
+            None => match subject.others.get(id) {
+                Some(claim) if subject.adopted.contains(&claim.environment) => {
+                    Ownership::Adopted(claim)
+                }
+                Some(_) | None => Ownership::Foreign(id),
+            },
         },
-        // Somebody took the label off an object that we have applied.
-        None if was_applied(live) => Ownership::Ours,
+        None if listed || was_applied(live) => Ownership::Ours,
         None => Ownership::Nobodys,
     }
 }
@@ -267,13 +335,19 @@ fn refuse(subject: &Subject<'_>, desired: &Desired, step: &mut Step) {
     let Some(refusal) = subject.refusals.get(&desired.id) else {
         return;
     };
-    if refusal.digest != desired.digest || step.standing != Standing::Ready {
+    if refusal.refused != Refused::Desired(desired.digest) || step.standing != Standing::Ready {
         return;
     }
     let replace = subject.unit.replace || desired.setting(REPLACE) == Some("true");
     if refusal.immutable && replace && !matches!(step.action, Action::Create | Action::Clear) {
         step.action = Action::Replace;
+        if let Some(Observation::Present(seen)) = subject.observed.get(&desired.id) {
+            step.along = takes_along(&desired.id, &seen.live(), subject.dependents);
+        }
         step.reason = format!("a field can't be changed: {}", refusal.message);
+        if !subject.members.include(&desired.id) {
+            block(step, Blocked::NotOurs(NOT_REPLACED.to_owned()));
+        }
     } else if subject.now < refusal.again {
         let mut message = refusal.message.clone();
         if refusal.immutable {

@@ -9,9 +9,11 @@ use super::apply::{block, steps};
 use super::foreign;
 use super::gone;
 use super::order;
+use super::overruled::{Overruled, overruled};
 use super::prune::prunes;
 use super::subject::{Members, Observation, Subject};
 use super::types::{Blocked, Plan, Proposed, Standing, Step};
+use crate::fields::Hold;
 use crate::health::{Health, Status};
 use crate::model::{Digest, Json, ObjectId};
 
@@ -41,6 +43,9 @@ pub fn plan(subject: &Subject<'_>) -> Plan<Proposed> {
     let differing: BTreeSet<&ObjectId> = steps.iter().map(|step| &step.object).collect();
     let clean = subject.desired.len() - differing.len();
     let foreign = foreign::reported(subject, &steps);
+    let overruled = overruled(subject, &steps);
+    let steady = overruled.iter().filter(|one| one.hold == Hold::Steady);
+    notes.extend(steady.map(Overruled::line));
     steps.extend(prunes);
     steps.sort_by_cached_key(|step| {
         let rank = order::rank(&step.object.kind);
@@ -59,9 +64,12 @@ pub fn plan(subject: &Subject<'_>) -> Plan<Proposed> {
         steps,
         clean,
         foreign,
+        overruled,
         unhealthy,
         notes,
         blind: blind(subject),
+        leaving: None,
+        asks: None,
         stage: PhantomData,
     }
 }

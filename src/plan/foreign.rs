@@ -59,7 +59,6 @@ pub(super) fn change(field: &Foreign) -> FieldChange {
         from: Some(super::text::short(&field.value)),
         to: None,
         owner: Some(field.manager.clone()),
-        remover: None,
     }
 }
 

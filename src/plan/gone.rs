@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::guard::takes_others_along;
 use super::order::Dependencies;
 use super::proposed::{drift_digest, kept_until};
 use super::subject::{Observation, Subject};
+use super::taken::takes_others_along;
 use super::types::{Action, Blocked, Cause, Standing, Step};
 use crate::config::{DriftPolicy, Unit};
 use crate::model::{Desired, Digest, ObjectId, holds_secret};

@@ -1,11 +1,13 @@
-//! The last look before a plan may be executed: nothing big is deleted by accident.
+//! The last look before a plan may be executed: nothing big is deleted by accident, and
+//! nothing is applied by which the agent would shut itself out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 
+use super::leaving::Budget;
 use super::types::{Action, Blocked, Checked, Plan, Proposed, Standing, Step};
 use crate::config::MaxPrune;
-use crate::model::{Digest, GroupKind, ObjectId};
+use crate::model::{Digest, ObjectId};
 
 /// How a plan is approved.
 #[derive(Debug, Clone, Copy)]
@@ -20,39 +22,81 @@ pub enum Approvals<'a> {
 /// Objects that may be deleted, and the uid that each must have.
 pub type Granted = BTreeMap<ObjectId, String>;
 
+/// What deletions are measured by.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits<'a> {
+    /// How much of the unit may be deleted unasked.
+    pub unit: MaxPrune,
+    /// The number of objects in the unit's inventory, but for those that were added while
+    /// others were leaving.
+    pub total: usize,
+    /// The same of the environment; `None` where no prune has to be measured.
+    pub environment: Option<&'a Budget>,
+}
+
 impl Plan<Proposed> {
-    /// Blocks the prunes and replacements that need somebody's approval, unless this
-    /// very plan was approved, or `granted` has them: what an approved plan was to
-    /// delete and has not come to yet, by uid.
-    ///
-    /// `total` is the number of objects in the unit's inventory.
+    /// Whether something would be deleted that is not granted yet, and so has to be
+    /// measured by what leaves the environment in all.
+    pub fn deletes_more_than(&self, granted: &Granted) -> bool {
+        let prunes = |step: &&Step| step.action == Action::Prune;
+        let mut prunes = self.steps.iter().filter(prunes);
+        prunes.any(|step| !grants(granted, step))
+    }
+
+    /// Blocks the prunes, replacements and policies that need somebody's approval, unless this
+    /// very plan, or all that leaves the environment, was approved, or `granted` has them:
+    /// what was approved to be deleted and has not come to that yet, by uid.
     pub fn check(
         mut self,
-        limit: MaxPrune,
-        total: usize,
+        limits: Limits<'_>,
         approvals: Approvals<'_>,
         granted: &Granted,
     ) -> Plan<Checked> {
         self.notes.extend(self.blind.clone());
-        if !approvals.include(&self.digest) {
-            let pruned = self
-                .steps
-                .iter()
-                .filter(|step| step.action == Action::Prune)
-                .count();
-            let too_many = limit.exceeded_by(pruned, total);
-            let how = approvals.how(&self.digest);
-            for step in self
-                .steps
-                .iter_mut()
-                .filter(|step| !matches!(step.standing, Standing::Blocked(_)))
-                .filter(|step| !grants(granted, step))
-            {
-                if let Some(why) = objection(step, too_many, pruned, total) {
-                    step.standing = Standing::Blocked(Blocked::Guard(format!("{why}; {how}")));
-                }
+        let pruned = self
+            .steps
+            .iter()
+            .filter(|step| step.action == Action::Prune)
+            .count();
+        let guard = Guard::of(limits, pruned);
+        let all = limits.environment.map(|budget| budget.leaving.digest);
+        let (plan, all) = (self.digest, all.unwrap_or(self.digest));
+        let mut asked = BTreeSet::new();
+        for step in self
+            .steps
+            .iter_mut()
+            .filter(|step| !matches!(step.standing, Standing::Blocked(_)))
+            .filter(|step| !grants(granted, step))
+        {
+            // While all that leaves is held back it stays the same. Where other units go on,
+            // what leaves them gets less meanwhile, and its digest another.
+            let digest = match step.action {
+                Action::Prune if guard.environment.is_some() => all,
+                _ => plan,
+            };
+            if approvals.include(&plan) || approvals.include(&digest) {
+                continue;
+            }
+            if let Some(why) = guard.objection(step) {
+                let how = approvals.how(&digest);
+                asked.insert(digest);
+                step.standing = Standing::Blocked(Blocked::Guard(format!("{why}; {how}")));
             }
         }
+        let leaving = limits.environment.filter(|_| asked.contains(&all));
+        // That of the plan is good for all of it.
+        let asks = match asked.len() {
+            0 | 1 => asked.first().copied(),
+            _ => Some(plan),
+        };
+        self.leaving = leaving.map(|budget| {
+            format!(
+                "approving it deletes {} objects of the environment: {}",
+                budget.leaving.objects.len(),
+                budget.leaving.listed()
+            )
+        });
+        self.notes.extend(self.leaving.clone());
         Plan {
             environment: self.environment,
             unit: self.unit,
@@ -60,9 +104,12 @@ impl Plan<Proposed> {
             steps: self.steps,
             clean: self.clean,
             foreign: self.foreign,
+            overruled: self.overruled,
             unhealthy: self.unhealthy,
             notes: self.notes,
             blind: self.blind,
+            leaving: self.leaving,
+            asks,
             digest: self.digest,
             stage: PhantomData,
         }
@@ -105,25 +152,31 @@ fn grants(granted: &Granted, step: &Step) -> bool {
     step.uid.is_some() && granted.get(&step.object) == step.uid.as_ref()
 }
 
-fn objection(step: &Step, too_many: bool, pruned: usize, total: usize) -> Option<String> {
-    let deletes = matches!(step.action, Action::Prune | Action::Replace);
-    if deletes && takes_others_along(&step.object.kind) {
-        return Some(format!(
-            "deleting a {} takes everything in it along",
-            step.object.kind.kind
-        ));
-    }
-    (step.action == Action::Prune && too_many)
-        .then(|| format!("{pruned} of the unit's {total} objects would be deleted at once"))
+/// What there is to say against steps.
+struct Guard {
+    environment: Option<String>,
+    unit: Option<String>,
 }
 
-/// Kinds whose deletion deletes more than themselves, or data.
-pub(super) fn takes_others_along(kind: &GroupKind) -> bool {
-    matches!(
-        (kind.group.as_str(), kind.kind.as_str()),
-        (
-            "",
-            "Namespace" | "PersistentVolume" | "PersistentVolumeClaim"
-        ) | ("apiextensions.k8s.io", "CustomResourceDefinition")
-    )
+impl Guard {
+    fn of(limits: Limits<'_>, pruned: usize) -> Self {
+        let Limits { unit, total, .. } = limits;
+        let exceeded = unit.exceeded_by(pruned, total);
+        Self {
+            environment: limits.environment.and_then(Budget::objection),
+            unit: exceeded.then(|| {
+                format!("{pruned} of the unit's {total} objects would be deleted at once")
+            }),
+        }
+    }
+
+    fn objection(&self, step: &Step) -> Option<String> {
+        let many = || self.environment.clone().or_else(|| self.unit.clone());
+        match step.action {
+            Action::Prune => step.along.clone().or_else(many),
+            Action::Replace => step.along.clone().or_else(|| step.locks_out.clone()),
+            Action::Create | Action::Change | Action::Adopt => step.locks_out.clone(),
+            Action::Clear | Action::Detach => None,
+        }
+    }
 }

@@ -33,9 +33,12 @@ pub enum DependencyError {
     Cycle(String),
 }
 
+/// Namespaces.
+const NAMESPACE: GroupKind = GroupKind::known("", "Namespace");
+
 /// The place of a kind in the order, lower first. Pruning goes the other way round.
 pub fn rank(kind: &GroupKind) -> u8 {
-    match (kind.group.as_str(), kind.kind.as_str()) {
+    match (&*kind.group, &*kind.kind) {
         ("", "Namespace") => 0,
         ("apiextensions.k8s.io", "CustomResourceDefinition")
         | ("scheduling.k8s.io", "PriorityClass")
@@ -69,7 +72,7 @@ pub fn dependencies(
     for (id, object) in desired {
         let mut after = BTreeSet::new();
         if let Some(namespace) = &id.namespace {
-            let namespace = ObjectId::new(GroupKind::new("", "Namespace"), None, namespace.clone());
+            let namespace = ObjectId::new(NAMESPACE, None, namespace.clone().into());
             after.extend(declared(&namespace).then_some(namespace));
         }
         after.extend(definitions.get(&id.kind).cloned());
@@ -143,20 +146,11 @@ fn explicit(object: &Desired) -> Result<Vec<ObjectId>, DependencyError> {
 fn reference(text: &str) -> Option<ObjectId> {
     let parts: Vec<&str> = text.split('/').collect();
     match parts[..] {
-        [group, "namespaces", namespace, kind, name]
-            if !namespace.is_empty() && !kind.is_empty() && !name.is_empty() =>
-        {
-            Some(ObjectId::new(
-                GroupKind::new(group, kind),
-                Some(namespace.to_owned()),
-                name.to_owned(),
-            ))
+        [group, "namespaces", namespace, kind, name] => {
+            let kind = GroupKind::new(group, kind).ok()?;
+            ObjectId::parse(kind, Some(namespace), name).ok()
         }
-        [group, kind, name] if !kind.is_empty() && !name.is_empty() => Some(ObjectId::new(
-            GroupKind::new(group, kind),
-            None,
-            name.to_owned(),
-        )),
+        [group, kind, name] => ObjectId::parse(GroupKind::new(group, kind).ok()?, None, name).ok(),
         _ => None,
     }
 }
@@ -214,11 +208,8 @@ mod tests {
     use serde_json::json;
 
     fn id(group: &str, kind: &str, namespace: Option<&str>, name: &str) -> ObjectId {
-        ObjectId::new(
-            GroupKind::new(group, kind),
-            namespace.map(str::to_owned),
-            name.to_owned(),
-        )
+        let kind = GroupKind::new(group, kind).expect("a kind");
+        ObjectId::parse(kind, namespace, name).expect("a name")
     }
 
     #[test]

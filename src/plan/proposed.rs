@@ -45,7 +45,7 @@ pub fn kept_until(step: &Step, hold: Option<Duration>) -> Option<Timestamp> {
 pub(super) fn put_back(subject: &Subject<'_>, step: &Step) -> Option<&'static str> {
     if holds_secret(&step.object) {
         Some("what is in a Secret is never proposed")
-    } else if step.action != Action::Change {
+    } else if !matches!(step.action, Action::Change | Action::Adopt) {
         Some("it has to be deleted and created again for that")
     } else if subject.proposals.refused.contains(&drift_digest(step)) {
         Some("the proposal to keep it was closed")

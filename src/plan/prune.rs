@@ -2,13 +2,19 @@
 
 use super::apply::block;
 use super::order;
-use super::subject::{Members, Observation, Subject};
+use super::subject::{Members, Observation, Refused, Subject};
+use super::taken::takes_along;
 use super::text;
 use super::types::{Action, Blocked, Cause, Standing, Step};
-use crate::model::{GroupKind, Json, ObjectId};
+use crate::model::{GroupKind, Json, Live, ObjectId};
 
 /// The ecosystem's annotation for "let it go instead of deleting it" (cli-utils).
 const DELETION: &str = "client.lifecycle.config.k8s.io/deletion";
+
+/// Whether an object is let go instead of deleted, as it says itself.
+pub fn detached(live: &Live) -> bool {
+    live.annotation(DELETION) == Some("detach")
+}
 
 /// The steps for members that are no longer desired. `unsettled`: the applies are not
 /// all done and healthy, so that nothing is taken away yet.
@@ -53,6 +59,11 @@ pub(super) fn prunes(subject: &Subject<'_>, unsettled: bool, notes: &mut Vec<Str
     steps
 }
 
+/// What is waited for of an object that is on its way out.
+pub(super) fn gone(id: &ObjectId) -> String {
+    format!("{id}, which is being deleted, to be gone")
+}
+
 /// Namespaces and CRDs go after the objects that live in them.
 fn tier(kind: &GroupKind) -> u8 {
     u8::from(order::rank(kind) <= 1)
@@ -77,6 +88,8 @@ fn prune(subject: &Subject<'_>, id: &ObjectId, observation: &Observation) -> Opt
         after: None,
         live: None,
         gone: None,
+        along: None,
+        locks_out: None,
         uid: None,
     };
     match observation {
@@ -86,20 +99,38 @@ fn prune(subject: &Subject<'_>, id: &ObjectId, observation: &Observation) -> Opt
         Observation::Present(seen) => {
             let live = &seen.live();
             step.uid = Some(live.uid().to_owned());
+            step.along = takes_along(id, live, subject.dependents);
             let owned = text::without_label(text::owned_side(id, live, subject.key));
             step.before = Some(Json::from(&owned));
             let kept = subject.neighbours.retired && !subject.unit.prune;
-            if kept || live.annotation(DELETION) == Some("detach") {
+            if kept || detached(live) {
                 step.action = Action::Detach;
             } else if live.terminating() {
-                step.standing = Standing::Waits("its deletion, which is under way".to_owned());
+                step.standing = Standing::Waits(gone(id));
             }
         }
     }
     if step.standing == Standing::Ready {
         guard_completeness(subject, &mut step);
     }
+    if step.standing == Standing::Ready {
+        refuse(subject, &mut step);
+    }
     Some(step)
+}
+
+/// What the server refused once is not sent again and again.
+fn refuse(subject: &Subject<'_>, step: &mut Step) {
+    let refusal = subject.refusals.get(&step.object);
+    let refusal = refusal.filter(|it| it.refused == Refused::Removal && subject.now < it.again);
+    if let Some(refusal) = refusal {
+        let what = match step.action {
+            Action::Detach => "letting it go",
+            _ => "deleting it",
+        };
+        let why = format!("{what} was refused: {}", refusal.message);
+        block(step, Blocked::Refused(why));
+    }
 }
 
 /// Where it is not sure that an object really left desired, it stays.

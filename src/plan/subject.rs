@@ -5,13 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::gone::Deletions;
+use super::lockout::Upkeep;
 use super::order::Dependencies;
 use super::proposed::Proposals;
+use super::taken::Dependents;
 use crate::config::Unit;
-use crate::fields::{Others, Verdict};
+use crate::fields::{Difference, Others, Verdict};
 use crate::health::Health;
 use crate::model::{
-    Desired, Digest, DigestKey, EnvironmentName, Json, Live, ObjectId, Revision, UnitName,
+    AppliedList, Claim, Desired, Digest, DigestKey, EnvironmentName, GroupKind, Json, Live,
+    ObjectId, Revision, UnitName,
 };
 
 /// Everything that a plan depends on.
@@ -29,10 +32,16 @@ pub struct Subject<'a> {
     pub desired: &'a BTreeMap<ObjectId, Desired>,
     /// What is known of the desired objects, of the members and of what they depend on.
     pub observed: &'a BTreeMap<ObjectId, Observation>,
-    /// The unit's objects as the inventory has them.
+    /// The objects that are proven to be the unit's: no other one is taken away.
     pub members: &'a Members,
+    /// What the unit has applied, as its inventory has it.
+    pub list: &'a AppliedList,
     /// The rest of the environment.
     pub neighbours: &'a Neighbours,
+    /// Whose the ApplySets of other environments are, as far as that is known.
+    pub others: &'a BTreeMap<String, Claim>,
+    /// The environments whose objects are taken over.
+    pub adopted: &'a BTreeSet<EnvironmentName>,
     /// What its objects depend on.
     pub dependencies: &'a Dependencies,
     /// What was applied before.
@@ -46,6 +55,10 @@ pub struct Subject<'a> {
     /// Those among the absent ones whose namespace, or the definition of whose kind, is
     /// gone or going.
     pub along: &'a BTreeSet<ObjectId>,
+    /// What is deleted with its owner, and is more than that.
+    pub dependents: &'a Dependents,
+    /// What the agent writes for itself, where something is declared that could refuse it.
+    pub upkeep: &'a Upkeep,
     /// What has to happen before changes of desired may be applied: another unit.
     pub waits: Option<&'a str>,
     /// The key for digests of Secrets' values.
@@ -94,6 +107,8 @@ pub struct AsDesired {
     pub health: Health,
     /// What others have to do with it.
     pub others: Others,
+    /// To what the API server gives the same value of its own at each apply.
+    pub overruled: Vec<Difference>,
 }
 
 /// A live object, looked at.
@@ -116,7 +131,8 @@ impl Seen {
     }
 }
 
-/// The inventory's objects.
+/// The objects that are proven to be a unit's: live, applied by us with its ApplySet's
+/// label, on its list of what was applied, and under no controller that nobody declares.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Members {
     /// All of them.
@@ -133,6 +149,14 @@ impl Members {
             Self::Unknown(_) => 0,
         }
     }
+
+    /// Whether an object is known to be one.
+    pub fn include(&self, id: &ObjectId) -> bool {
+        match self {
+            Self::Known(members) => members.contains(id),
+            Self::Unknown(_) => false,
+        }
+    }
 }
 
 /// What the other units of the environment declare.
@@ -144,6 +168,8 @@ pub struct Neighbours {
     pub crds: BTreeSet<ObjectId>,
     /// The ApplySets of the environment.
     pub apply_sets: BTreeMap<String, UnitName>,
+    /// The version of each kind that most objects are declared in.
+    pub versions: BTreeMap<GroupKind, String>,
     /// Units whose render failed, so that what they declare is not known.
     pub unrendered: BTreeSet<UnitName>,
     /// Whether this unit has left the environment's configuration.
@@ -157,11 +183,20 @@ pub struct Baseline {
     pub digest: Digest,
 }
 
-/// A desired state that the API server did not take.
+/// What was to become of an object and the API server did not take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// This desired state.
+    Desired(Digest),
+    /// That it is deleted, or let go: nothing is desired of it.
+    Removal,
+}
+
+/// Something that the API server did not take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// Of the desired state.
-    pub digest: Digest,
+    /// What was refused.
+    pub refused: Refused,
     /// The server's words.
     pub message: String,
     /// Whether it said that a field is immutable.

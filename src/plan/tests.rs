@@ -15,13 +15,15 @@ use crate::config::{ConflictPolicy, DriftPolicy, MaxPrune, Unit, UnitType};
 use crate::fields::{Difference, Kind, Others, Verdict};
 use crate::health::{Health, Status};
 use crate::model::{
-    Desired, Digest, DigestKey, FIELD_MANAGER, GroupKind, Json, Manager, ObjectId, Origin, PART_OF,
+    Applied, AppliedList, Claim, Desired, Digest, DigestKey, EnvironmentName, FIELD_MANAGER,
+    GroupKind, Json, Manager, ObjectId, Origin, PART_OF, Uid,
 };
 
 mod foreign;
 mod gone;
 mod guard;
 mod leaving;
+mod lockout;
 mod order;
 mod standing;
 
@@ -31,12 +33,17 @@ struct World {
     desired: BTreeMap<ObjectId, Desired>,
     observed: BTreeMap<ObjectId, Observation>,
     members: Members,
+    list: AppliedList,
     neighbours: Neighbours,
+    others: BTreeMap<String, Claim>,
+    adopted: BTreeSet<EnvironmentName>,
     applied: BTreeMap<ObjectId, Baseline>,
     refusals: BTreeMap<ObjectId, Refusal>,
     proposals: Proposals,
     deletions: Deletions,
     along: BTreeSet<ObjectId>,
+    dependents: Dependents,
+    upkeep: Upkeep,
     waits: Option<&'static str>,
 }
 
@@ -49,7 +56,7 @@ fn id(kind: &str, name: &str) -> ObjectId {
         kind.kind.as_str(),
         "Namespace" | "CustomResourceDefinition" | "PersistentVolume"
     );
-    ObjectId::new(kind, namespaced.then(|| "n".to_owned()), name.to_owned())
+    ObjectId::parse(kind, namespaced.then_some("n"), name).unwrap()
 }
 
 fn body(id: &ObjectId) -> Value {
@@ -120,12 +127,17 @@ impl World {
             desired: BTreeMap::new(),
             observed: BTreeMap::new(),
             members: Members::Known(BTreeSet::new()),
+            list: AppliedList::default(),
             neighbours: Neighbours::default(),
+            others: BTreeMap::new(),
+            adopted: BTreeSet::new(),
             applied: BTreeMap::new(),
             refusals: BTreeMap::new(),
             proposals: Proposals::default(),
             deletions: Deletions::default(),
             along: BTreeSet::new(),
+            dependents: Dependents::new(),
+            upkeep: Upkeep::default(),
             waits: None,
         };
         for (kind, name) in objects {
@@ -169,6 +181,12 @@ impl World {
             .insert(id.clone(), Observation::Present(Box::new(seen)));
     }
 
+    /// It is on the list of what was applied, with this uid.
+    fn list(&mut self, id: &ObjectId, uid: &str) {
+        let applied = Applied::Is(Uid::parse(uid).unwrap());
+        self.list = [(id.clone(), applied)].into_iter().collect();
+    }
+
     /// It left the repository; it is still there.
     fn leave(&mut self, id: &ObjectId) {
         self.desired.remove(id);
@@ -184,13 +202,18 @@ impl World {
             desired: &self.desired,
             observed: &self.observed,
             members: &self.members,
+            list: &self.list,
             neighbours: &self.neighbours,
+            others: &self.others,
+            adopted: &self.adopted,
             dependencies: &dependencies(&self.desired, &self.neighbours.claims),
             applied: &self.applied,
             refusals: &self.refusals,
             proposals: &self.proposals,
             deletions: &self.deletions,
             along: &self.along,
+            dependents: &self.dependents,
+            upkeep: &self.upkeep,
             waits: self.waits,
             key: &DigestKey::new([7; 32]),
             now: now(),
@@ -198,17 +221,29 @@ impl World {
     }
 
     fn checked(&self, approved: &BTreeSet<Digest>) -> Plan<Checked> {
-        self.proposed().check(
-            self.unit.max_prune,
-            self.members.count(),
-            Approvals::ByDigest(approved),
-            &Granted::new(),
-        )
+        self.measured(None, approved)
+    }
+
+    fn measured(&self, budget: Option<&Budget>, approved: &BTreeSet<Digest>) -> Plan<Checked> {
+        let limits = Limits {
+            environment: budget,
+            ..self.limits()
+        };
+        let approvals = Approvals::ByDigest(approved);
+        self.proposed().check(limits, approvals, &Granted::new())
+    }
+
+    fn limits(&self) -> Limits<'static> {
+        Limits {
+            unit: self.unit.max_prune,
+            total: self.members.count(),
+            environment: None,
+        }
     }
 
     fn refuse(&mut self, id: &ObjectId, immutable: bool, again: Timestamp) {
         let refusal = Refusal {
-            digest: self.desired[id].digest,
+            refused: Refused::Desired(self.desired[id].digest),
             message: "the server's words".to_owned(),
             immutable,
             again,

@@ -6,8 +6,8 @@ use similar::TextDiff;
 use super::types::{Cause, FieldChange, Step};
 use crate::fields::{self, Difference, Doubt, Kind};
 use crate::model::{
-    Desired, DigestKey, FIELD_MANAGER, Json, Live, Manager, ObjectId, PART_OF, holds_secret,
-    mask_secret, yaml,
+    Desired, DigestKey, FIELD_MANAGER, Json, Live, ObjectId, PART_OF, cut, cut_lines, mask_secret,
+    shown, shows_secret, yaml,
 };
 
 /// Longest value that is shown in a line of text.
@@ -15,7 +15,7 @@ const SHOWN: usize = 120;
 
 /// An object with the values of a Secret digested.
 pub(super) fn masked(id: &ObjectId, object: &Value, key: &DigestKey) -> Value {
-    if holds_secret(id) {
+    if shows_secret(id, object) {
         mask_secret(object, key)
     } else {
         object.clone()
@@ -85,16 +85,21 @@ pub(super) fn told(differences: &[Difference], cause: Cause) -> Vec<&Difference>
         .collect()
 }
 
-/// Differences as text. `remover` has taken away what is not there, if anybody has.
-pub(super) fn fields(differences: &[&Difference], remover: Option<&Manager>) -> Vec<FieldChange> {
-    let field = |difference: &&Difference| {
-        let gone = matches!(difference.kind, Kind::Missing { .. }) && difference.owner.is_none();
-        FieldChange {
-            remover: remover.filter(|_| gone).cloned(),
-            ..field(difference)
-        }
-    };
-    differences.iter().map(field).collect()
+/// The first of a number of things, and how many more there are.
+pub fn first_of<T: ToString>(things: impl ExactSizeIterator<Item = T>, most: usize) -> String {
+    let more = things.len().saturating_sub(most);
+    let first: Vec<String> = things.take(most).map(|it| it.to_string()).collect();
+    let first = first.join(", ");
+    if more > 0 {
+        format!("{first}, and {more} more")
+    } else {
+        first
+    }
+}
+
+/// Differences as text.
+pub(super) fn fields(differences: &[&Difference]) -> Vec<FieldChange> {
+    differences.iter().map(|one| field(one)).collect()
 }
 
 /// Values of Secrets are redacted already.
@@ -116,23 +121,16 @@ fn field(difference: &Difference) -> FieldChange {
         from,
         to,
         owner: difference.owner.clone(),
-        remover: None,
     }
 }
 
 /// A value in a line of text.
 pub fn short(value: &Value) -> String {
-    shortened(value.to_string())
+    let text = value.to_string();
+    shown(&cut(&text, SHOWN)).into_owned()
 }
 
-fn shortened(text: String) -> String {
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
-}
-
-/// A unified diff of a step's two sides; empty if both are alike.
+/// A unified diff of a step's two sides, its lines cut; empty if both are alike.
 pub fn diff(step: &Step) -> String {
     let side = |value: &Option<Json>| {
         value
@@ -144,9 +142,10 @@ pub fn diff(step: &Step) -> String {
     if before == after {
         return String::new();
     }
-    TextDiff::from_lines(&before, &after)
+    let diff = TextDiff::from_lines(&before, &after)
         .unified_diff()
         .context_radius(3)
         .header("live", "desired")
-        .to_string()
+        .to_string();
+    cut_lines(&diff)
 }

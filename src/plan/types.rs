@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use serde::Serialize;
 
 use super::gone::Gone;
+use super::overruled::Overruled;
 use crate::fields::Foreign;
 use crate::health::Health;
 use crate::model::{Digest, EnvironmentName, Json, Manager, ObjectId, Origin, Revision, UnitName};
@@ -33,12 +34,18 @@ pub struct Plan<Stage> {
     /// Fields that others have added to objects and that are left as they are: no
     /// difference, but shown.
     pub foreign: Vec<ForeignField>,
+    /// Objects that no apply makes as declared.
+    pub overruled: Vec<Overruled>,
     /// Desired objects that are there and not yet (or no longer) healthy.
     pub unhealthy: Vec<(ObjectId, Health)>,
     /// Why something was not looked at, for people.
     pub notes: Vec<String>,
     /// Why nothing can be pruned: what the inventory holds could not be told.
     pub blind: Option<String>,
+    /// What would be deleted from the environment in all, where somebody has to be asked.
+    pub leaving: Option<String>,
+    /// What has to be approved, where the guard holds something back.
+    pub asks: Option<Digest>,
     /// Of what the plan would do: the same on a laptop and in the daemon.
     pub digest: Digest,
     pub(super) stage: PhantomData<Stage>,
@@ -79,6 +86,12 @@ pub struct Step {
     /// Of an object that somebody deleted, where the unit proposes its drift.
     #[serde(skip)]
     pub gone: Option<Gone>,
+    /// Why others or data would be deleted with it, if it is deleted and they would.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub along: Option<String>,
+    /// What of its own the agent could not write any more, once it is applied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub locks_out: Option<String>,
     /// The live object's uid, the precondition of what is done to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uid: Option<String>,
@@ -114,6 +127,9 @@ pub enum Cause {
     Drift,
     /// Every value is as desired: only who owns it moved. Put right without a word.
     Ownership,
+    /// The API server, or an admission, gave fields another value than the one that we
+    /// applied, and would not any more: nobody did it.
+    Admission,
 }
 
 /// Whether a step can be done.
@@ -144,6 +160,15 @@ pub enum Blocked {
     Dependency(String),
     /// The guard wants somebody's approval.
     Guard(String),
+    /// No apply makes it as declared.
+    Overruled(String),
+}
+
+impl Standing {
+    /// Whether it is, or may soon be, done.
+    pub(super) fn acts(&self) -> bool {
+        matches!(self, Self::Ready | Self::Waits(_))
+    }
 }
 
 /// A field that differs.
@@ -155,12 +180,10 @@ pub struct FieldChange {
     pub from: Option<String>,
     /// Desired, likewise.
     pub to: Option<String>,
-    /// Who owns the field live, if it isn't us.
+    /// Who owns the field live, if it isn't us. Nobody owns what is not there, and a removal
+    /// leaves no trace: who wrote to the object last may have had nothing to do with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<Manager>,
-    /// Who must have removed it: nobody owns what is not there.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub remover: Option<Manager>,
 }
 
 /// A field that somebody has added to an object.
@@ -176,7 +199,7 @@ pub struct ForeignField {
 impl FieldChange {
     /// Who made live differ, as far as it can be told.
     pub fn actor(&self) -> Option<&Manager> {
-        self.owner.as_ref().or(self.remover.as_ref())
+        self.owner.as_ref()
     }
 }
 
@@ -242,9 +265,11 @@ impl fmt::Display for Blocked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unobserved(why) => write!(f, "live cannot be read: {why}"),
-            Self::Refused(why) | Self::NotOurs(why) | Self::Dependency(why) | Self::Guard(why) => {
-                f.write_str(why)
-            }
+            Self::Refused(why)
+            | Self::NotOurs(why)
+            | Self::Dependency(why)
+            | Self::Guard(why)
+            | Self::Overruled(why) => f.write_str(why),
         }
     }
 }
@@ -260,10 +285,9 @@ impl fmt::Display for FieldChange {
             or_none(&self.from),
             or_none(&self.to)
         )?;
-        match (&self.owner, &self.remover) {
-            (Some(owner), _) => write!(f, ", set by {owner}"),
-            (None, Some(remover)) => write!(f, ", removed by {remover}"),
-            (None, None) => Ok(()),
+        match &self.owner {
+            Some(owner) => write!(f, ", set by {owner}"),
+            None => Ok(()),
         }
     }
 }

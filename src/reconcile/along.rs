@@ -56,14 +56,15 @@ pub async fn went_along(cluster: &Cluster, gone: BTreeSet<ObjectId>) -> WentAlon
 async fn holders(cluster: &Cluster, id: &ObjectId) -> Result<Vec<ObjectId>, ApiError> {
     let mut found = Vec::new();
     if let Some(namespace) = &id.namespace {
-        let kind = GroupKind::new("", "Namespace");
-        found.push(ObjectId::new(kind, None, namespace.clone()));
+        let kind = GroupKind::known("", "Namespace");
+        found.push(ObjectId::new(kind, None, namespace.clone().into()));
     }
     if builtin_scope(&id.kind).is_none() {
         let resource = cluster.resource(&id.kind, None).await?;
         let name = format!("{}.{}", resource.api.plural, id.kind.group);
-        let kind = GroupKind::new("apiextensions.k8s.io", "CustomResourceDefinition");
-        found.push(ObjectId::new(kind, None, name));
+        let kind = GroupKind::known("apiextensions.k8s.io", "CustomResourceDefinition");
+        let definition = ObjectId::parse(kind, None, &name);
+        found.push(definition.map_err(|error| ApiError::Rejected(error.to_string()))?);
     }
     Ok(found)
 }

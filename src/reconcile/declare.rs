@@ -8,17 +8,16 @@ use base64::engine::general_purpose::STANDARD;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
 
 use super::declared::{Declared, DeclaredUnit, UnitDesired};
-use crate::config;
-use crate::kube::{Cluster, InventoryParent, version_of};
-use crate::model::{Desired, Digest, GroupKind, ObjectId, PART_OF, Tree, UnitName, holds_secret};
+use crate::config::{self, Problem, Problems};
+use crate::kube::{Cluster, InventoryParent, Own, version_of};
+use crate::model::{
+    Budget, Cost, Desired, Digest, GroupKind, Namespace, ObjectId, PART_OF, Tree, UnitName,
+    holds_secret,
+};
 use crate::plan;
 use crate::render::{self, Inputs, RenderErrors, Rendered, Scope};
-
-/// How many units are rendered side by side. Rendering takes a processor.
-const RENDERED_AT_ONCE: usize = 4;
 
 /// The outside programs that renderers need.
 pub type Tools = render::Tools;
@@ -27,11 +26,14 @@ pub type Tools = render::Tools;
 #[derive(Debug, Clone, Copy)]
 pub enum Labels<'a> {
     /// As declared.
-    Plain,
+    Plain {
+        /// The agent's namespace, where it matters what the agent keeps there.
+        namespace: Option<&'a Namespace>,
+    },
     /// As applied by an agent whose inventories are in this namespace.
     ApplySet {
         /// The agent's namespace.
-        namespace: &'a str,
+        namespace: &'a Namespace,
     },
 }
 
@@ -48,6 +50,8 @@ pub struct RenderCache {
 struct Cached {
     unit: Arc<config::Unit>,
     inputs: Inputs,
+    /// What it takes of a revision's budget.
+    cost: Cost,
     /// The scopes that it uses, as they were.
     scopes: BTreeMap<GroupKind, Option<Scope>>,
     /// The scopes of the kinds that it defines.
@@ -62,6 +66,18 @@ enum Draft {
 }
 
 impl Draft {
+    /// The same, if a revision's budget still has room for it.
+    fn within(self, budget: &mut Budget, unit: &config::Unit) -> Result<Self, RenderErrors> {
+        let cost = match &self {
+            Self::Fresh(_, rendered) => rendered.cost(),
+            Self::Kept(cached) => &cached.cost,
+        };
+        match budget.take(cost) {
+            Ok(()) => Ok(self),
+            Err(error) => Err(render::exceeded(&unit.path, error).into()),
+        }
+    }
+
     fn kinds(&self) -> impl Iterator<Item = &GroupKind> {
         let (fresh, kept) = match self {
             Self::Fresh(_, rendered) => (Some(rendered), None),
@@ -91,18 +107,22 @@ pub async fn declare(
     cache: &mut RenderCache,
 ) -> Declared {
     let mut before = std::mem::take(&mut cache.units);
-    let turns = Semaphore::new(RENDERED_AT_ONCE);
-    let (mut drafts, drafting) = (Vec::new(), FuturesUnordered::new());
+    let mut budget = Budget::new(tools.scale());
+    let (mut drafts, mut drafting) = (Vec::new(), FuturesUnordered::new());
     for unit in environment.units.values() {
         match before.remove(&unit.name) {
             Some(before) if before.holds(unit, &**tree) => {
-                drafts.push((unit, Ok(Draft::Kept(before))));
+                let kept = Draft::Kept(before).within(&mut budget, unit);
+                drafts.push((unit, kept));
             }
-            before => drafting.push(draft(tree, unit, tools, before, &turns)),
+            before => drafting.push(draft(tree, unit, tools, before)),
         }
     }
-    let drafted: Vec<(&config::Unit, Result<Draft, RenderErrors>)> = drafting.collect().await;
-    drafts.extend(drafted);
+    while let Some((unit, drafted)) = drafting.next().await {
+        let drafted = drafted.and_then(|draft| draft.within(&mut budget, unit));
+        drafts.push((unit, drafted));
+    }
+    drop(drafting);
     // In the order of the configuration, whichever was ready first.
     drafts.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
     let sound = drafts.iter().filter_map(|(_, draft)| draft.as_ref().ok());
@@ -147,10 +167,8 @@ async fn draft<'a>(
     unit: &'a config::Unit,
     tools: &Tools,
     before: Option<Cached>,
-    turns: &Semaphore,
 ) -> (&'a config::Unit, Result<Draft, RenderErrors>) {
-    // It is never closed, so a permit is always had.
-    let _turn = turns.acquire().await;
+    let _turn = tools.turn().await;
     (unit, render(tree, unit, tools, before).await)
 }
 
@@ -160,7 +178,7 @@ async fn render(
     tools: &Tools,
     before: Option<Cached>,
 ) -> Result<Draft, RenderErrors> {
-    let inputs = render::inputs(&**tree, unit)?;
+    let inputs = render::inputs(&**tree, unit, tools)?;
     if let Some(before) = before.filter(|before| before.inputs == inputs) {
         let unit = Arc::new(unit.clone());
         return Ok(Draft::Kept(Cached { unit, ..before }));
@@ -186,6 +204,7 @@ async fn finish(
             if cached.scopes.iter().all(same) {
                 return Ok(cached);
             }
+            let _turn = tools.turn().await;
             (cached.inputs, render::render(tree, unit, tools).await?)
         }
     };
@@ -193,6 +212,7 @@ async fn finish(
     Ok(Cached {
         unit: Arc::new(unit.clone()),
         inputs,
+        cost: *rendered.cost(),
         scopes: kinds
             .map(|kind| (kind.clone(), scopes.get(kind).copied()))
             .collect(),
@@ -246,10 +266,11 @@ fn resolve(
     labels: Labels<'_>,
     scopes: &BTreeMap<GroupKind, Scope>,
 ) -> Result<UnitDesired, RenderErrors> {
-    let apply_set = match labels {
-        Labels::Plain => None,
+    let (namespace, apply_set) = match labels {
+        Labels::Plain { namespace } => (namespace, None),
         Labels::ApplySet { namespace } => {
-            Some(InventoryParent::new(namespace, &environment.name, &unit.name).apply_set())
+            let parent = InventoryParent::new(namespace, &environment.name, &unit.name);
+            (Some(namespace), Some(parent.apply_set()))
         }
     };
     let finish = |id: &ObjectId, body: &mut Value| {
@@ -261,20 +282,45 @@ fn resolve(
         }
     };
     let scope = |kind: &GroupKind| scopes.get(kind).copied();
-    let objects = render::resolve_scope(rendered, unit.namespace.as_deref(), &scope, &finish)?;
+    let objects = render::resolve_scope(rendered, unit.namespace.as_ref(), &scope, &finish)?;
     let objects = objects.into_objects();
+    let kept = |desired| namespace.and_then(|namespace| kept(desired, namespace));
+    let kept: Problems = objects.values().filter_map(kept).collect();
+    if !kept.is_empty() {
+        return Err(kept.into());
+    }
     let mut warnings = rendered.warnings().clone();
-    warnings.extend(plan::ignored_in_vain(unit, &objects));
-    let kinds = objects.values().map(|desired| {
-        let version = version_of(&desired.api_version);
-        (desired.id.kind.clone(), version.to_owned())
-    });
+    warnings.append(plan::ignored_in_vain(unit, &objects));
+    let mut kinds: BTreeMap<GroupKind, BTreeMap<String, usize>> = BTreeMap::new();
+    for desired in objects.values() {
+        let version = version_of(&desired.api_version).to_owned();
+        let versions = kinds.entry(desired.id.kind.clone()).or_default();
+        *versions.entry(version).or_default() += 1;
+    }
     Ok(UnitDesired {
         digest: digest(&objects),
-        kinds: kinds.collect(),
+        kinds,
         objects,
         warnings,
     })
+}
+
+/// What is wrong with an object that the agent keeps for itself.
+fn kept(desired: &Desired, namespace: &Namespace) -> Option<Problem> {
+    // Parsed only where it may be one.
+    if desired.id.namespace.as_ref() != Some(namespace) {
+        return None;
+    }
+    let own = Own::of(&desired.id, &desired.body(), namespace)?;
+    let message = format!(
+        "{} is {own}, which the agent keeps for itself in its namespace",
+        desired.id
+    );
+    let problem = Problem {
+        line: desired.origin.line,
+        ..Problem::in_file(&desired.origin.path, message)
+    };
+    Some(problem.hint("a unit can't declare it; choose another name or namespace"))
 }
 
 /// `stringData` of a Secret as `data`. The API server stores it so, but keeps our field

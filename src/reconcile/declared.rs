@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use crate::config::{self, Problem, Problems};
 use crate::kube::InventoryParent;
-use crate::model::{Desired, Digest, EnvironmentName, GroupKind, ObjectId, Origin, UnitName};
+use crate::model::{
+    Desired, Digest, EnvironmentName, GroupKind, Namespace, ObjectId, Origin, UnitName,
+};
 use crate::plan::{Baseline, Neighbours};
 use crate::render::RenderErrors;
 
@@ -30,8 +32,8 @@ pub struct DeclaredUnit {
 pub struct UnitDesired {
     /// Its objects.
     pub objects: BTreeMap<ObjectId, Desired>,
-    /// Their kinds, each in the version that is declared.
-    pub kinds: BTreeMap<GroupKind, String>,
+    /// Their kinds, and how many are declared in which version.
+    pub kinds: BTreeMap<GroupKind, BTreeMap<String, usize>>,
     /// Of all of them.
     pub digest: Digest,
     /// What people should know of, such as values that tools read differently.
@@ -52,14 +54,16 @@ impl UnitDesired {
             .collect()
     }
 
-    /// Whether other units can't tell this from another: the same objects, which define the
-    /// same kinds.
+    /// Whether other units can't tell this from another: the same objects in the same
+    /// versions, which define the same kinds.
     pub(super) fn same_ids(&self, other: &Self) -> bool {
         let defines = |unit: &Self| -> Vec<GroupKind> {
             let objects = unit.objects.values();
             objects.filter_map(|it| it.defines.clone()).collect()
         };
-        self.objects.keys().eq(other.objects.keys()) && defines(self) == defines(other)
+        self.objects.keys().eq(other.objects.keys())
+            && self.kinds == other.kinds
+            && defines(self) == defines(other)
     }
 }
 
@@ -110,14 +114,41 @@ impl Declared {
         }
     }
 
+    /// The version of each kind that most objects are declared in: it is watched in that one,
+    /// and those that are declared in another are read by themselves.
+    fn versions(&self) -> BTreeMap<GroupKind, String> {
+        let mut counts: BTreeMap<&GroupKind, BTreeMap<&str, usize>> = BTreeMap::new();
+        let units = self.units.values();
+        for desired in units.filter_map(|unit| unit.desired.as_ref().ok()) {
+            for (kind, versions) in &desired.kinds {
+                let all = counts.entry(kind).or_default();
+                for (version, count) in versions {
+                    *all.entry(version).or_default() += count;
+                }
+            }
+        }
+        let most = |versions: BTreeMap<&str, usize>| {
+            let versions = versions.into_iter();
+            let most = versions.max_by_key(|(_, count)| *count)?;
+            Some(most.0.to_owned())
+        };
+        counts
+            .into_iter()
+            .filter_map(|(kind, versions)| Some((kind.clone(), most(versions)?)))
+            .collect()
+    }
+
     /// What the plan of a unit has to know of the others.
     pub fn neighbours(
         &self,
         environment: &EnvironmentName,
-        namespace: &str,
+        namespace: &Namespace,
         also: &BTreeSet<UnitName>,
     ) -> Neighbours {
-        let mut neighbours = Neighbours::default();
+        let mut neighbours = Neighbours {
+            versions: self.versions(),
+            ..Neighbours::default()
+        };
         for (name, unit) in &self.units {
             match &unit.desired {
                 Ok(desired) => {

@@ -1,29 +1,33 @@
 //! The plans of a whole environment, without a daemon: what `agent diff` prints.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use futures::{StreamExt, stream};
+use tokio_util::sync::CancellationToken;
 
+use super::budget::{Roster, Spent};
 use super::compared::Compared;
 use super::declare::{self, Labels, RenderCache, Tools};
-use super::declared::UnitDesired;
+use super::declared::{Declared, UnitDesired};
 use super::environment::definitions;
+use super::lists::Lists;
 use super::observe::watches;
-use super::pass::{self, Context, PlanInput, Planned};
+use super::others::Others;
+use super::pass::{self, Context, PlanInput};
 use super::planned::PlannedEnvironment;
-use super::unit::refusal;
-use crate::config::{self, Problems};
-use crate::kube::{ApiError, ApplyMode, Cluster, Conflicts, Inventory, InventoryParent, LiveView};
-use crate::model::{Desired, Digest, DigestKey, ObjectId, Origin, Revision, Tree, UnitName};
-use crate::plan::{Checked, Granted, Neighbours, Plan, Refusal, Standing, dependencies};
-use crate::runtime::clock;
+use super::tried;
+use super::witness::Witness;
+use crate::config::{self, MaxPrune, Problems};
+use crate::kube::{ApiError, Cluster, Inventory, InventoryParent, ListKey, LiveView, TallyParent};
+use crate::model::{
+    Digest, DigestKey, EnvironmentName, GroupKind, Lineage, Namespace, Origin, Revision, Tally,
+    Tree, UnitName,
+};
+use crate::plan::{Checked, Granted, Neighbours, Plan, dependencies};
+use crate::record::status::Last;
 use crate::runtime::metrics::Metrics;
-
-/// So many objects are asked about at once. How many requests that makes is the
-/// cluster's affair.
-const AT_ONCE: usize = 64;
 
 /// How many units are planned side by side.
 const UNITS: usize = 8;
@@ -39,14 +43,15 @@ pub struct PlanEnvironment<'a> {
     /// The cluster.
     pub cluster: &'a Arc<Cluster>,
     /// Where the daemon keeps the inventories.
-    pub namespace: &'a str,
+    pub namespace: &'a Namespace,
     /// Programs for rendering.
     pub tools: &'a Tools,
     /// For digests of Secrets' values.
     pub key: DigestKey,
-    /// What each unit declared when the record last called it synced, as far as the
-    /// record is at hand: tells drift from a change of desired.
-    pub recorded: BTreeMap<UnitName, Digest>,
+    /// What makes the lists of what was applied believed.
+    pub list_key: ListKey,
+    /// What the record says, as far as it is at hand.
+    pub recorded: Last,
     /// What makes it cheaper, and is added to.
     pub at_hand: &'a mut AtHand,
 }
@@ -59,11 +64,21 @@ pub struct AtHand {
     pub view: Option<Arc<LiveView>>,
     /// The plans that are approved.
     pub approved: Arc<BTreeSet<Digest>>,
+    /// Environments whose objects are taken over.
+    pub adopted: Arc<BTreeSet<EnvironmentName>>,
     renders: RenderCache,
     compared: Compared,
 }
 
 impl AtHand {
+    /// Nothing but that the objects of these environments are taken over.
+    pub fn adopting(environments: BTreeSet<EnvironmentName>) -> Self {
+        Self {
+            adopted: Arc::new(environments),
+            ..Self::default()
+        }
+    }
+
     fn view(&self, cluster: &Arc<Cluster>, inputs: &[PlanInput]) -> Arc<LiveView> {
         let watched = |view: &&Arc<LiveView>| inputs.iter().all(|input| watches(view, input));
         let given = self.view.as_ref().filter(watched).map(Arc::clone);
@@ -90,6 +105,7 @@ pub async fn plan_environment(wanted: PlanEnvironment<'_>) -> Result<PlannedEnvi
         namespace,
         tools,
         key,
+        list_key,
         recorded,
         at_hand,
     } = wanted;
@@ -103,46 +119,47 @@ pub async fn plan_environment(wanted: PlanEnvironment<'_>) -> Result<PlannedEnvi
         &mut at_hand.renders,
     )
     .await;
-    let inventories = InventoryParent::read_all(cluster, namespace, &environment.name).await;
+    let inventories =
+        InventoryParent::read_all(cluster, namespace, &environment.name, &list_key).await;
     if let Err(error) = &inventories
-        && (error.passes() || matches!(error, ApiError::Unauthorized(_)))
+        && error.passes()
     {
         return Err(error.clone());
     }
+    let tally = remembered(cluster, (namespace, &environment.name), &list_key).await;
     let known = inventories.iter().flat_map(BTreeMap::values);
     let known = known.flat_map(|inventory| inventory.known.iter().cloned());
     at_hand.compared.recall(known);
-    let retired: BTreeSet<UnitName> = inventories
-        .iter()
-        .flatten()
-        .map(|(name, _)| name)
-        .filter(|name| !declared.units.contains_key(*name))
-        .cloned()
-        .collect();
+    let (retired, unknown) = retired(&inventories, &declared, &recorded);
     let neighbours = Arc::new(declared.neighbours(&environment.name, namespace, &retired));
-    let defined = Arc::new(definitions(&declared));
-    let mut planned = PlannedEnvironment::default();
-    let mut inputs = Vec::new();
-    let input = |unit: Arc<config::Unit>,
-                 desired: Arc<UnitDesired>,
-                 neighbours: Arc<Neighbours>| PlanInput {
-        apply_set: InventoryParent::new(namespace, &environment.name, &unit.name).apply_set(),
-        inventory: inventory(&inventories, &unit.name),
-        inventory_problem: inventories.as_ref().err().map(ToString::to_string),
-        dependencies: Arc::new(dependencies(&desired.objects, &neighbours.claims)),
-        applied: Arc::new(desired.baselines(recorded.get(&unit.name).copied())),
-        unit,
-        desired,
-        revision: revision.clone(),
+    let none = BTreeMap::new();
+    let place = (namespace, &environment.name);
+    let known = inventories.as_ref().unwrap_or(&none);
+    let survey = Survey {
+        place,
+        revision,
+        roster: Arc::new(Roster::of(
+            &declared,
+            &retired,
+            &neighbours,
+            known,
+            place,
+            |unit| in_force(&recorded, unit),
+        )),
         neighbours,
-        definitions: Arc::clone(&defined),
-        refusals: BTreeMap::new(),
-        approved: Arc::clone(&at_hand.approved),
-        granted: Granted::new(),
-        proposals: Arc::default(),
-        deletions: Arc::default(),
-        waits: None,
+        defined: Arc::new(definitions(&declared)),
+        inventories: &inventories,
+        recorded: &recorded,
+        approved: &at_hand.approved,
+        adopted: &at_hand.adopted,
     };
+    let mut planned = PlannedEnvironment {
+        lineages: lineages(&inventories),
+        warnings: unknown.iter().map(unheard_of).collect(),
+        suspended: suspended(environment),
+        ..PlannedEnvironment::default()
+    };
+    let mut inputs = Vec::new();
     for name in in_order(environment) {
         let Some(unit) = declared.units.get(&name).filter(|unit| !unit.unit.suspend) else {
             continue;
@@ -152,27 +169,26 @@ pub async fn plan_environment(wanted: PlanEnvironment<'_>) -> Result<PlannedEnvi
                 planned
                     .warnings
                     .extend(desired.warnings.iter().map(ToString::to_string));
-                inputs.push(input(
-                    Arc::clone(&unit.unit),
-                    Arc::clone(desired),
-                    Arc::clone(&neighbours),
-                ));
+                inputs.push(survey.declared(&unit.unit, desired));
             }
             Err(problem) => drop(planned.failed.insert(name, problem.to_string())),
         }
     }
-    for name in retired {
-        let neighbours = Arc::new(Neighbours {
-            retired: true,
-            ..Neighbours::clone(&neighbours)
-        });
-        let unit = retired_unit(&name, inventory(&inventories, &name).prune);
-        let nothing = Arc::new(UnitDesired::nothing());
-        inputs.push(input(Arc::new(unit), nothing, neighbours));
-    }
+    inputs.extend(retired.iter().map(|name| survey.retired(name)));
+    let neighbours = Arc::clone(&survey.neighbours);
     let view = at_hand.view(cluster, &inputs);
     let compared = std::mem::take(&mut at_hand.compared);
-    let context = context(environment, cluster, namespace, key, view, compared);
+    let context = context(
+        environment,
+        cluster,
+        namespace,
+        key,
+        view,
+        compared,
+        &recorded,
+    );
+    context.lists.put_all(place, known);
+    context.spent.recall(&tally);
     let plans = stream::iter(&inputs)
         .map(|input| plan(&context, input))
         .buffered(UNITS);
@@ -181,24 +197,148 @@ pub async fn plan_environment(wanted: PlanEnvironment<'_>) -> Result<PlannedEnvi
     Ok(planned)
 }
 
+/// What the cluster remembers of what was deleted lately. Who may not read the inventories
+/// may not read that either.
+async fn remembered(
+    cluster: &Cluster,
+    (namespace, environment): (&Namespace, &EnvironmentName),
+    key: &ListKey,
+) -> Tally {
+    let parent = TallyParent {
+        namespace: namespace.clone(),
+        environment: environment.clone(),
+    };
+    let tally = parent.read(cluster, key).await;
+    tally.ok().flatten().unwrap_or_default()
+}
+
+/// How much of a unit may be deleted unasked; as it is declared where the record is not at
+/// hand.
+fn in_force(recorded: &Last, unit: &config::Unit) -> MaxPrune {
+    recorded.limit(&unit.name).unwrap_or(unit.max_prune)
+}
+
+fn suspended(environment: &config::Environment) -> BTreeSet<UnitName> {
+    let units = environment.units.values().filter(|unit| unit.suspend);
+    units.map(|unit| unit.name.clone()).collect()
+}
+
+fn unheard_of(unit: &UnitName) -> String {
+    format!(
+        "there is an inventory of a unit {unit} that neither the repository nor the record has ever had; nothing is deleted for it"
+    )
+}
+
+/// What is known of an environment before its units are planned.
+struct Survey<'a> {
+    place: (&'a Namespace, &'a EnvironmentName),
+    revision: Option<Revision>,
+    roster: Arc<Roster>,
+    neighbours: Arc<Neighbours>,
+    defined: Arc<BTreeSet<GroupKind>>,
+    inventories: &'a Result<BTreeMap<UnitName, Inventory>, ApiError>,
+    recorded: &'a Last,
+    approved: &'a Arc<BTreeSet<Digest>>,
+    adopted: &'a Arc<BTreeSet<EnvironmentName>>,
+}
+
+impl Survey<'_> {
+    fn declared(&self, unit: &Arc<config::Unit>, desired: &Arc<UnitDesired>) -> PlanInput {
+        let neighbours = Arc::clone(&self.neighbours);
+        let limit = in_force(self.recorded, unit);
+        self.input(unit.held_to(limit), Arc::clone(desired), neighbours)
+    }
+
+    fn retired(&self, name: &UnitName) -> PlanInput {
+        let neighbours = Arc::new(Neighbours {
+            retired: true,
+            ..Neighbours::clone(&self.neighbours)
+        });
+        let unit = retired_unit(name, inventory(self.inventories, name).prune);
+        let nothing = Arc::new(UnitDesired::nothing());
+        self.input(Arc::new(unit), nothing, neighbours)
+    }
+
+    fn input(
+        &self,
+        unit: Arc<config::Unit>,
+        desired: Arc<UnitDesired>,
+        neighbours: Arc<Neighbours>,
+    ) -> PlanInput {
+        let (namespace, environment) = self.place;
+        let recorded = self.recorded.desired.get(&unit.name).copied();
+        PlanInput {
+            apply_set: InventoryParent::new(namespace, environment, &unit.name).apply_set(),
+            inventory: inventory(self.inventories, &unit.name),
+            inventory_problem: self.inventories.as_ref().err().map(ToString::to_string),
+            dependencies: Arc::new(dependencies(&desired.objects, &neighbours.claims)),
+            applied: Arc::new(desired.baselines(recorded)),
+            unit,
+            desired,
+            revision: self.revision.clone(),
+            neighbours,
+            definitions: Arc::clone(&self.defined),
+            refusals: BTreeMap::new(),
+            approved: Arc::clone(self.approved),
+            adopted: Arc::clone(self.adopted),
+            granted: Granted::new(),
+            roster: Arc::clone(&self.roster),
+            proposals: Arc::default(),
+            deletions: Arc::default(),
+            waits: None,
+            source: None,
+        }
+    }
+}
+
+/// The units that inventories tell of and nobody declares: those that left, and those that
+/// the record, if it is at hand, has never had.
+fn retired(
+    all: &Result<BTreeMap<UnitName, Inventory>, ApiError>,
+    declared: &Declared,
+    recorded: &Last,
+) -> (BTreeSet<UnitName>, BTreeSet<UnitName>) {
+    let known = |name: &UnitName| {
+        let vouched = all.as_ref().is_ok_and(|all| all[name].lost.is_none());
+        vouched || recorded.units.as_ref().is_none_or(|all| all.contains(name))
+    };
+    let names = all.iter().flat_map(BTreeMap::keys);
+    let left = names.filter(|name| !declared.units.contains_key(*name));
+    left.cloned().partition(known)
+}
+
+/// From which histories what is live was applied.
+fn lineages(all: &Result<BTreeMap<UnitName, Inventory>, ApiError>) -> BTreeSet<Lineage> {
+    let inventories = all.iter().flat_map(BTreeMap::values);
+    let sources = inventories.filter_map(|inventory| inventory.source.clone());
+    sources.collect()
+}
+
 /// What the passes share.
 fn context(
     environment: &config::Environment,
     cluster: &Arc<Cluster>,
-    namespace: &str,
+    namespace: &Namespace,
     key: DigestKey,
     view: Arc<LiveView>,
     compared: Compared,
+    recorded: &Last,
 ) -> Context {
     Context {
         environment: environment.name.clone(),
         cluster: Arc::clone(cluster),
         view,
         begun: AtomicBool::new(false),
+        hindrance: Mutex::default(),
         compared,
         key,
         namespace: namespace.to_owned(),
+        others: Others::default(),
+        lists: Lists::default(),
+        spent: Spent::after(recorded.deleted.clone()),
+        witness: Witness::default(),
         metrics: Metrics::default(),
+        given_up: CancellationToken::new(),
     }
 }
 
@@ -253,7 +393,7 @@ pub(super) fn in_order(environment: &config::Environment) -> Vec<UnitName> {
 
 async fn plan(context: &Context, input: &PlanInput) -> Plan<Checked> {
     let planned = pass::plan_unit(context, input).await;
-    let refusals = refusals(context, input, &planned).await;
+    let refusals = tried::refusals(context, input, &planned).await;
     if refusals.is_empty() {
         return planned.plan;
     }
@@ -263,40 +403,4 @@ async fn plan(context: &Context, input: &PlanInput) -> Plan<Checked> {
         ..input.clone()
     };
     pass::plan_unit(context, &refused).await.plan
-}
-
-/// What the API server would refuse, in its words. What it can't be asked about (a
-/// namespace or kind that is not there yet, a right that is missing) is left open.
-async fn refusals(
-    context: &Context,
-    input: &PlanInput,
-    planned: &Planned,
-) -> BTreeMap<ObjectId, Refusal> {
-    let steps = planned
-        .plan
-        .steps
-        .iter()
-        .filter(|step| step.action.applies() && step.standing == Standing::Ready);
-    let desired: Vec<&Desired> = steps
-        .filter_map(|step| input.desired.objects.get(&step.object))
-        .collect();
-    let answers = stream::iter(desired)
-        .map(|desired| async move {
-            let answer = context
-                .cluster
-                .apply(desired, ApplyMode::DryRun, Conflicts::Take)
-                .await;
-            match answer {
-                Err(
-                    error
-                    @ (ApiError::Invalid { .. } | ApiError::Denied(_) | ApiError::Rejected(_)),
-                ) => Some((
-                    desired.id.clone(),
-                    refusal(desired, &error, 0, clock::now()),
-                )),
-                _ => None,
-            }
-        })
-        .buffer_unordered(AT_ONCE);
-    answers.filter_map(std::future::ready).collect().await
 }

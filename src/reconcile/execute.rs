@@ -6,6 +6,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use super::asked;
 use super::pass::{Context, PlanInput, Planned};
 use crate::config::ConflictPolicy;
 use crate::fields::{self, Sharing};
@@ -15,6 +16,9 @@ use crate::plan::{Action, Cause, Observation, Step, rank};
 
 /// How many states of an object are tried to be patched in a row.
 const ATTEMPTS: u32 = 5;
+/// How often in a pass what was refused is tried again, as long as that helps: each may be
+/// what the next one has waited for.
+const ROUNDS: u32 = 2;
 
 /// A step and what became of it.
 #[derive(Debug)]
@@ -23,6 +27,20 @@ pub struct Done {
     pub step: Step,
     /// Whether it could be done.
     pub result: Result<(), ApiError>,
+}
+
+impl Done {
+    /// Whether it was refused for what another step may change.
+    fn may_wait(&self) -> bool {
+        matches!(
+            self.result,
+            Err(ApiError::Invalid {
+                immutable: false,
+                ..
+            } | ApiError::Denied(_)
+                | ApiError::Forbidden(_))
+        )
+    }
 }
 
 /// Runs the ready steps, those of one rank side by side. One that fails does not stop
@@ -45,7 +63,39 @@ pub(super) async fn execute(
             done.extend(ended);
         }
     }
+    let mut rounds = 0..ROUNDS;
+    while rounds.next().is_some() && again(context, input, planned, &mut done, cancel).await {}
     done
+}
+
+/// Runs once more what was refused, where something else was done: what one object had to
+/// give up first, such as a port or a part of a quota, may be free by now. Whether that did
+/// something.
+async fn again(
+    context: &Context,
+    input: &PlanInput,
+    planned: &Planned,
+    done: &mut [Done],
+    cancel: &CancellationToken,
+) -> bool {
+    if !done.iter().any(|done| done.result.is_ok()) {
+        return false;
+    }
+    let mut running = FuturesUnordered::new();
+    for (place, refused) in done.iter().enumerate().filter(|(_, done)| done.may_wait()) {
+        let step = refused.step.clone();
+        running.push(async move { (place, run(context, input, planned, &step, cancel).await) });
+    }
+    let mut ended = Vec::new();
+    while let Some((place, result)) = running.next().await {
+        ended.extend(result.map(|result| (place, result)));
+    }
+    drop(running);
+    let helped = ended.iter().any(|(_, done)| done.result.is_ok());
+    for (place, result) in ended {
+        done[place] = result;
+    }
+    helped
 }
 
 /// Waits for its turn among the requests, unless it is too late by then.
@@ -58,22 +108,33 @@ async fn run(
 ) -> Option<Done> {
     let cluster = match step.cause {
         Cause::Drift => context.cluster.urgently().until(cancel),
-        Cause::Change | Cause::Ownership => context.cluster.until(cancel),
+        Cause::Change | Cause::Ownership | Cause::Admission => context.cluster.until(cancel),
     };
-    let result = match step.action {
-        Action::Create => apply(&cluster, input, step).await,
-        Action::Change | Action::Adopt => take_over(&cluster, input, step).await,
-        Action::Clear => clear(&cluster, input, step).await,
-        Action::Replace => replace(context, &cluster, input, planned, step).await,
-        Action::Prune => prune(context, &cluster, planned, step).await,
-        Action::Detach => detach(&cluster, planned, step).await,
+    let asked = context.view.era();
+    let act = async {
+        match step.action {
+            Action::Create => apply(context, &cluster, input, step).await,
+            Action::Change | Action::Adopt => take_over(context, &cluster, input, step).await,
+            Action::Clear => clear(&cluster, input, step).await,
+            Action::Replace => replace(context, &cluster, input, planned, step).await,
+            Action::Prune => prune(context, &cluster, planned, step).await,
+            Action::Detach => detach(&cluster, planned, step).await,
+        }
+    };
+    let result = tokio::select! {
+        // Whether it was done is not known then, as after a crash; what others have done
+        // is not forgotten over it.
+        () = context.given_up.cancelled() => Err(ApiError::Unavailable(
+            "no answer before the agent ended".to_owned(),
+        )),
+        result = act => result,
     };
     if result == Err(ApiError::Withdrawn) {
         return None;
     }
     let result = result.map(|live| {
         if let Some(live) = live {
-            context.view.put(&live);
+            context.view.put(&live, asked);
         }
     });
     Some(Done {
@@ -82,7 +143,10 @@ async fn run(
     })
 }
 
+/// Applies. The answer is the proof of what the API server makes of what is declared: it is
+/// not asked again, unless that is another value, which may be another at each write.
 async fn apply(
+    context: &Context,
     cluster: &Cluster,
     input: &PlanInput,
     step: &Step,
@@ -92,25 +156,31 @@ async fn apply(
     };
     let conflicts = match input.unit.conflicts {
         // Drift is reverted under either policy: the field was ours.
-        ConflictPolicy::Fail if step.action != Action::Change => Conflicts::Fail,
+        ConflictPolicy::Fail if step.action != Action::Change && step.cause != Cause::Drift => {
+            Conflicts::Fail
+        }
         ConflictPolicy::Take | ConflictPolicy::Fail => Conflicts::Take,
     };
-    cluster
-        .apply(desired, ApplyMode::Write, conflicts)
-        .await
-        .map(Some)
+    let live = cluster.apply(desired, ApplyMode::Write, conflicts).await?;
+    asked::learn(context, desired, &live);
+    Ok(Some(live))
 }
 
 /// Applies, takes ownership of our fields off those who deployed the object before, and
 /// takes off what others have added if it is to go.
 async fn take_over(
+    context: &Context,
     cluster: &Cluster,
     input: &PlanInput,
     step: &Step,
 ) -> Result<Option<Live>, ApiError> {
-    let live = apply(cluster, input, step).await?;
-    let (Some(live), Some(desired)) = (live, input.desired.objects.get(&step.object)) else {
+    let Some(desired) = input.desired.objects.get(&step.object) else {
         return Ok(None);
+    };
+    let live = match apply(context, cluster, input, step).await {
+        Ok(Some(live)) => live,
+        Ok(None) => return Ok(None),
+        Err(error) => return Err(cluster.refused_change(desired, error).await),
     };
     // What fails here is seen by the next pass as an object that is to be cleared.
     let cleared = cleared(cluster, input, desired, live.clone(), step).await;
@@ -152,7 +222,8 @@ async fn cleared(
     let mut attempts = 0;
     while let Some(patch) = fields::clear(desired, &live, &step.removes, sharing) {
         attempts += 1;
-        match cluster.patch(&step.object, &patch).await {
+        let api_version = &desired.api_version;
+        match cluster.patch(&step.object, api_version, &patch).await {
             Ok(cleared) => {
                 debug!(object = %step.object, cause = ?step.cause, "what others own of it is taken off");
                 return Ok(cleared);
@@ -181,7 +252,7 @@ async fn replace(
     step: &Step,
 ) -> Result<Option<Live>, ApiError> {
     prune(context, cluster, planned, step).await?;
-    match apply(&context.cluster, input, step).await {
+    match apply(context, &context.cluster, input, step).await {
         Err(ApiError::Conflict(_)) => Ok(None),
         other => other,
     }
@@ -196,10 +267,11 @@ async fn prune(
     let Some(live) = seen(planned, step) else {
         return Ok(None);
     };
+    let asked = context.view.era();
     match cluster.delete(&step.object, &live).await? {
         Deletion::Accepted(live) => Ok(Some(*live)),
         Deletion::Gone => {
-            context.view.remove(&step.object);
+            context.view.remove(&step.object, asked);
             Ok(None)
         }
     }

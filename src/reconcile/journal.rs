@@ -8,25 +8,32 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use futures::future;
 use git2::{Oid, Repository};
 use serde_json::Value;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::noting::Noting;
-use super::recording::write;
+use super::recording::{Queued, Told, Trouble, write};
 use crate::model::{Digest, EnvironmentName, ObjectId, Revision, UnitName, chain};
 use crate::record::foreign::ForeignFile;
-use crate::record::status::{StatusChange, StatusFile};
+use crate::record::status::{StatusChange, StatusFile, Ties};
 use crate::record::status_files::{self, STATUS, StatusError};
 use crate::record::story::Changes;
 use crate::record::{BranchPattern, Entry, RecordBranch, SigningKey, content_id, path, text};
 use crate::runtime::metrics::{EnvironmentLabels, Metrics};
+use crate::runtime::shutdown::Stop;
 use crate::source::Remote;
 
 /// Entries that wait for the thread. It takes about a millisecond for each, so this is
 /// a storm of seconds; past it, passes wait.
 const QUEUE: usize = 1024;
+
+/// How long after the process was asked to end the record's repository may take, and how
+/// long it may take in any case. What was entered before is usually there by then.
+const SENT: Duration = Duration::from_millis(3_800);
+const LEAST: Duration = Duration::from_secs(2);
 
 /// An environment's record, from the side of its task.
 pub struct Journal {
@@ -47,6 +54,7 @@ pub struct Journal {
     /// How many entries were entered in this process.
     entered: u64,
     pushed: watch::Receiver<InRemote>,
+    trouble: watch::Receiver<Trouble>,
     /// What each unit declared when it was last synced.
     desired: watch::Sender<Arc<BTreeMap<UnitName, Digest>>>,
     writer: Option<JoinHandle<()>>,
@@ -105,24 +113,31 @@ impl Journal {
         let foreign = read_foreign(&branch, &files)?;
         let (entries, inbox) = sync_channel(QUEUE);
         let (count, unpushed) = watch::channel(branch.queued());
-        let gauge = options
-            .metrics
-            .record_queue
-            .get_or_create(&EnvironmentLabels {
-                environment: environment.to_string(),
-            })
-            .clone();
+        let labels = EnvironmentLabels {
+            environment: environment.to_string(),
+        };
+        let metrics = &options.metrics;
+        let gauge = metrics.record_queue.get_or_create(&labels).clone();
+        let in_memory = metrics.record_unwritten.get_or_create(&labels).clone();
         let (reached, pushed) = watch::channel(InRemote::default());
+        let (troubled, trouble) = watch::channel(Trouble::default());
         let desired = watch::Sender::new(Arc::new(status.desired()));
         let (name, branch_name) = (environment.clone(), branch.name().to_owned());
         let writer = std::thread::Builder::new()
             .name(format!("record-{environment}"))
             .spawn(move || {
-                let told = move |queued: usize| {
-                    gauge.set(i64::try_from(queued).unwrap_or(i64::MAX));
-                    count.send_replace(queued);
+                let told = move |queued: Queued| {
+                    let all = queued.written + queued.unwritten;
+                    gauge.set(i64::try_from(all).unwrap_or(i64::MAX));
+                    in_memory.set(i64::try_from(queued.unwritten).unwrap_or(i64::MAX));
+                    count.send_replace(all);
                 };
-                write(&name, branch, &inbox, (&noting, &reached), told);
+                let told = Told {
+                    queued: told,
+                    reached,
+                    trouble: troubled,
+                };
+                write(&name, branch, &inbox, &noting, told);
                 noting.end();
             })?;
         Ok(Self {
@@ -137,6 +152,7 @@ impl Journal {
             unpushed,
             entered: 0,
             pushed,
+            trouble,
             desired,
             writer: Some(writer),
         })
@@ -163,6 +179,11 @@ impl Journal {
         self.entered
     }
 
+    /// What keeps entries from where they belong.
+    pub(super) fn trouble(&self) -> watch::Receiver<Trouble> {
+        self.trouble.clone()
+    }
+
     /// How much of the record its repository has.
     pub(super) fn in_remote(&self) -> watch::Receiver<InRemote> {
         self.pushed.clone()
@@ -171,6 +192,16 @@ impl Journal {
     /// What each unit declared when it was last synced.
     pub(super) fn desired(&self) -> watch::Receiver<Arc<BTreeMap<UnitName, Digest>>> {
         self.desired.subscribe()
+    }
+
+    /// The objects that are recorded of a unit.
+    pub(super) fn objects(&self, unit: &UnitName) -> BTreeSet<ObjectId> {
+        let prefix = format!("{unit}/");
+        let files = self.files.range(prefix.clone()..);
+        let files = files.take_while(|(path, _)| path.starts_with(&prefix));
+        files
+            .filter_map(|(path, _)| Some(path::to_object(path)?.1))
+            .collect()
     }
 
     /// Whether an object is recorded with this content; `None` for not at all.
@@ -188,15 +219,18 @@ impl Journal {
     }
 
     /// The files of a unit that differ from what is recorded. `files` are all of it, by
-    /// the ids of their contents; `read` gives the content of one.
+    /// the ids of their contents, but for the objects that could not be read; `read` gives
+    /// the content of one.
     pub(super) fn differing(
         &self,
         unit: &UnitName,
         files: &BTreeMap<ObjectId, Oid>,
+        unread: &BTreeSet<ObjectId>,
         read: impl Fn(&ObjectId) -> Option<String>,
     ) -> Changes {
         let mut changes = Changes::new();
-        let mut paths = BTreeSet::new();
+        let unread = unread.iter().map(|id| path::of_object(unit, id));
+        let mut paths: BTreeSet<String> = unread.collect();
         for (id, content) in files {
             let path = path::of_object(unit, id);
             // One that is gone by now is told by the pass that sees it.
@@ -308,13 +342,26 @@ impl Journal {
         }
     }
 
-    /// Ends the thread after what was entered is on disk.
-    pub fn close(mut self) {
+    /// Ends the thread after what was entered is on disk and was sent, with its notes. At
+    /// the end of the process a repository that does not answer is not waited for: the
+    /// entries wait in the data directory for the next process.
+    pub async fn close(mut self, stop: &Stop) {
         drop(self.entries.take());
-        if let Some(writer) = self.writer.take()
-            && writer.join().is_err()
-        {
-            warn!(environment = %self.environment, "the record's thread panicked");
+        let Some(writer) = self.writer.take() else {
+            return;
+        };
+        let environment = &self.environment;
+        tokio::select! {
+            ended = tokio::task::spawn_blocking(|| writer.join()) => {
+                if !matches!(ended, Ok(Ok(()))) {
+                    warn!(%environment, "the record's thread panicked");
+                }
+            }
+            _ = future::join(stop.asked_for(SENT), tokio::time::sleep(LEAST)) => {}
+        }
+        let (count, branch) = (*self.unpushed.borrow(), &self.branch);
+        if count > 0 {
+            warn!(%environment, count, branch, "entries could not be pushed; they wait in the data directory, from where the next agent that has it pushes them");
         }
     }
 }
@@ -332,7 +379,7 @@ fn read_foreign(
     Ok(found)
 }
 
-fn read_status(
+pub(super) fn read_status(
     environment: &EnvironmentName,
     branch: &RecordBranch,
     files: &BTreeMap<String, Oid>,
@@ -350,6 +397,10 @@ fn read_status(
         environment: environment.clone(),
         revision: None,
         error: None,
+        warning: None,
+        refused: None,
+        ties: Ties::default(),
+        deleted: Vec::new(),
         units: BTreeMap::new(),
     }))
 }

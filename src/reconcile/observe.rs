@@ -5,16 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use git2::Oid;
-use serde_json::Value;
 
 use super::along;
-use super::compared::key_of;
+use super::asked::{Doubtful, answer, compared};
+use super::membership::Carriers;
 use super::pass::{Context, PlanInput};
-use crate::fields::{self, Difference, Others, Verdict};
+use crate::fields::{self, Hold, Others, Verdict};
 use crate::health;
-use crate::kube::{ApiError, ApplyMode, Conflicts, Finding, LiveView, Retry, WatchState, find};
-use crate::model::{Desired, Digest, FIELD_MANAGER, GroupKind, Json, Live, ObjectId, yaml};
-use crate::plan::{AsDesired, Members, Observation, Seen, recorded_side};
+use crate::kube::{self, ApiError, Era, Finding, LiveView, Retry, WatchState, find, find_each};
+use crate::model::{Desired, GroupKind, Json, Live, Name, Namespace, ObjectId, PART_OF, yaml};
+use crate::plan::{
+    AsDesired, Dependents, Members, Observation, Seen, recorded_side, takes_others_along,
+};
 use crate::record::content_id;
 use crate::runtime::clock;
 
@@ -27,47 +29,59 @@ pub(super) struct Observed {
     /// The ids of the desired objects' recorded forms, for those that are there.
     pub(super) recorded: BTreeMap<ObjectId, Oid>,
     pub(super) members: Members,
+    /// What carries the ApplySet's label, and what is proven of it.
+    pub(super) carriers: Carriers,
     /// What kept something from being read, the one that passes by itself first.
     pub(super) problem: Option<ApiError>,
     /// Absent objects that went with their namespace or the definition of their kind, or
     /// are about to.
     pub(super) along: BTreeSet<ObjectId>,
+    /// What is deleted with its owner, and is more than that.
+    pub(super) dependents: Dependents,
+    /// ApplySets that are not the environment's, of objects that are declared.
+    pub(super) strange: BTreeSet<String>,
     /// What could not be verified, for people.
     pub(super) notes: BTreeSet<String>,
+    /// When it was looked.
+    era: Era,
     /// Objects that only the API server can tell to be as desired.
     doubtful: Vec<Doubtful>,
-}
-
-struct Doubtful {
-    id: ObjectId,
-    live: Live,
-    differences: Vec<Difference>,
 }
 
 /// Reads the live view, and asks the API server only for what it does not hold.
 pub(super) async fn observe(context: &Context, input: &PlanInput) -> Observed {
     let kinds = kinds(input);
     context.view.listed(&kinds, &namespaces(input)).await;
-    let (members, problem) = match members(context, input) {
-        Ok(members) => (Members::Known(members), None),
-        Err((kind, error)) => (Members::Unknown(format!("{kind}: {error}")), Some(error)),
+    let era = context.view.era();
+    context.compared.begin(era);
+    let (members, problem) = match unlisted(context, input) {
+        None => (Members::Known(BTreeSet::new()), None),
+        Some((kind, error)) => (Members::Unknown(format!("{kind}: {error}")), Some(error)),
     };
     let mut observed = Observed {
         objects: BTreeMap::new(),
         recorded: BTreeMap::new(),
         members,
+        carriers: Carriers::of(context, input).await,
         problem,
         along: BTreeSet::new(),
+        dependents: Dependents::new(),
+        strange: BTreeSet::new(),
         notes: BTreeSet::new(),
+        era,
         doubtful: Vec::new(),
     };
     let missing = observed.look(context, input).await;
-    for (id, finding) in find_missing(context, missing, &observed).await {
+    for (id, finding) in find_missing(context, input, missing, &observed).await {
         observed.take(context, input, id, finding);
     }
     observed.ask(context, input).await;
-    observed.leftovers(context);
+    let left = observed.undeclared(context);
+    observed.prove(&input.apply_set);
     along::look(&mut observed, context, input).await;
+    if left || !input.refusals.is_empty() {
+        observed.dependents = context.view.dependents(takes_others_along);
+    }
     observed
 }
 
@@ -85,7 +99,7 @@ impl Observed {
                 self.objects.insert(desired.id.clone(), found);
                 continue;
             }
-            match known(context, input, &desired.id) {
+            match known(context, input, desired) {
                 Some(finding) => self.take(context, input, desired.id.clone(), finding),
                 None => drop(missing.insert(desired.id.clone(), desired.api_version.clone())),
             }
@@ -124,11 +138,14 @@ impl Observed {
     /// Compares. Where desired itself has moved, the apply will tell what managedFields
     /// leave open.
     fn compare(&mut self, context: &Context, input: &PlanInput, desired: &Desired, live: Live) {
+        let others = &input.neighbours.apply_sets;
+        let strange = |id: &&str| *id != input.apply_set && !others.contains_key(*id);
+        let strange = live.label(PART_OF).filter(strange);
+        self.strange.extend(strange.map(str::to_owned));
         let differences = match fields::compare(desired, &live) {
             Verdict::Maybe(differences) => differences,
             // What was called no difference is none again once drift was put back.
-            Verdict::Drifted(differences) => {
-                let verdict = Verdict::Drifted(differences);
+            verdict @ (Verdict::Drifted(_) | Verdict::Overruled(..)) => {
                 return self.settle(context, desired, &live, verdict);
             }
             Verdict::Clean => {
@@ -144,14 +161,14 @@ impl Observed {
             return self.settle(context, desired, &live, Verdict::Drifted(differences));
         }
         let (_, compared) = compared(context, desired, &live);
-        if context.compared.is_known(&desired.id, &compared) {
-            return self.settle(context, desired, &live, Verdict::Clean);
+        match context.compared.known(&desired.id, &compared, clock::now()) {
+            Some(made) => self.settle(context, desired, &live, made.verdict(differences)),
+            None => self.doubtful.push(Doubtful {
+                id: desired.id.clone(),
+                live,
+                differences,
+            }),
         }
-        self.doubtful.push(Doubtful {
-            id: desired.id.clone(),
-            live,
-            differences,
-        });
     }
 
     /// Takes in how an object compares.
@@ -160,15 +177,22 @@ impl Observed {
         let recorded = content_id(text.as_bytes());
         self.recorded.insert(desired.id.clone(), recorded);
         let others = fields::others(desired, live);
-        let observation = if verdict == Verdict::Clean && !live.terminating() {
+        let overruled = match &verdict {
+            _ if live.terminating() => None,
+            Verdict::Clean => Some(Vec::new()),
+            Verdict::Overruled(differences, Hold::Steady) => Some(differences.clone()),
+            Verdict::Overruled(_, Hold::Changing) | Verdict::Maybe(_) | Verdict::Drifted(_) => None,
+        };
+        let observation = if let Some(overruled) = overruled {
             let found = AsDesired {
                 health: health::health(&live.body, clock::now()),
                 others,
+                overruled,
             };
             if let Ok(version) = live.resource_version().parse() {
                 context
                     .compared
-                    .note(desired, version, found.clone(), recorded);
+                    .note(desired, (self.era, version), found.clone(), recorded);
             }
             Observation::AsDesired(found)
         } else {
@@ -198,19 +222,44 @@ impl Observed {
         }
     }
 
-    /// Members that nobody declares any more, as far as they were not looked at.
-    fn leftovers(&mut self, context: &Context) {
-        let Members::Known(members) = &self.members else {
+    /// Takes in members that the unit does not declare any more, as far as they were not
+    /// looked at; whether there are any.
+    fn undeclared(&mut self, context: &Context) -> bool {
+        let mut any = false;
+        for id in &self.carriers.members {
+            if self.objects.contains_key(id) {
+                continue;
+            }
+            any = true;
+            let observation = match (self.carriers.unclear.get(id), context.view.get(id)) {
+                (Some(error), _) => Observation::Unknown(format!(
+                    "whether it is what is declared under another group: {error}"
+                )),
+                (None, Some(live)) => present(&live, Verdict::Clean, Others::default()),
+                (None, None) => Observation::Absent,
+            };
+            self.objects.insert(id.clone(), observation);
+        }
+        any
+    }
+
+    /// What was looked at after it was found to be a member may be another object by then,
+    /// or have lost what proved it.
+    fn prove(&mut self, apply_set: &str) {
+        let Members::Known(members) = &mut self.members else {
             return;
         };
-        for id in members {
-            if !self.objects.contains_key(id) {
-                let observation = context.view.get(id).map_or(Observation::Absent, |live| {
-                    present(&live, Verdict::Clean, Others::default())
-                });
-                self.objects.insert(id.clone(), observation);
+        let proven = |id: &&ObjectId| match self.objects.get(*id) {
+            Some(Observation::Present(seen)) => {
+                let live = seen.live();
+                let owned = kube::owned(&live);
+                owned.as_ref() == self.carriers.owned.get(*id)
+                    && live.label(PART_OF) == Some(apply_set)
             }
-        }
+            _ => true,
+        };
+        let proven = self.carriers.members.iter().filter(proven);
+        *members = proven.cloned().collect();
     }
 
     /// Takes in why something could not be read.
@@ -236,20 +285,13 @@ fn present(live: &Live, verdict: Verdict, others: Others) -> Observation {
     }))
 }
 
-/// The kinds to watch, each in the version that desired uses: managedFields hold paths
-/// by version.
+/// The kinds to watch, each in the version that most objects of the environment are declared
+/// in: managedFields hold paths by version.
 fn kinds(input: &PlanInput) -> BTreeMap<GroupKind, Option<String>> {
-    let inventory = input
-        .inventory
-        .kinds
-        .iter()
-        .map(|kind| (kind.clone(), None));
-    let desired = input
-        .desired
-        .kinds
-        .iter()
-        .map(|(kind, version)| (kind.clone(), Some(version.clone())));
-    inventory.chain(desired).collect()
+    let inventory = input.inventory.kinds.iter();
+    let kinds = inventory.chain(input.desired.kinds.keys());
+    let version = |kind| input.neighbours.versions.get(kind).cloned();
+    kinds.map(|kind| (kind.clone(), version(kind))).collect()
 }
 
 /// Whether a view has every kind that the unit needs to be planned.
@@ -260,7 +302,7 @@ pub(super) fn watches(view: &LiveView, input: &PlanInput) -> bool {
 }
 
 /// The namespaces that its objects are or were in.
-fn namespaces(input: &PlanInput) -> BTreeSet<String> {
+fn namespaces(input: &PlanInput) -> BTreeSet<Namespace> {
     let mut namespaces = input.inventory.namespaces.clone();
     for id in input.desired.objects.keys() {
         if let Some(namespace) = &id.namespace
@@ -272,30 +314,28 @@ fn namespaces(input: &PlanInput) -> BTreeSet<String> {
     namespaces
 }
 
-/// The unit's objects: complete only if each kind of its inventory could be listed in
-/// each namespace of it. A kind that the server does not serve any more has no objects.
-fn members(
-    context: &Context,
-    input: &PlanInput,
-) -> Result<BTreeSet<ObjectId>, (GroupKind, ApiError)> {
-    for kind in &input.inventory.kinds {
-        match context.view.state(kind, &input.inventory.namespaces) {
-            WatchState::Synced | WatchState::Failed(ApiError::NoSuchKind(_)) => {}
-            WatchState::Starting => {
-                let error = ApiError::Unavailable("it is not listed yet".to_owned());
-                return Err((kind.clone(), error));
-            }
-            WatchState::Failed(error) => return Err((kind.clone(), error)),
-        }
-    }
-    Ok(context.view.members(&input.apply_set))
+/// The first kind of the inventory that could not be listed in each namespace of it: only
+/// without one is it known what there is. A kind that the server does not serve any more
+/// has no objects.
+fn unlisted(context: &Context, input: &PlanInput) -> Option<(GroupKind, ApiError)> {
+    let mut kinds = input.inventory.kinds.iter();
+    kinds.find_map(|kind| {
+        let error = match context.view.state(kind, &input.inventory.namespaces) {
+            WatchState::Synced | WatchState::Failed(ApiError::NoSuchKind(_)) => return None,
+            WatchState::Starting => ApiError::Unavailable("it is not listed yet".to_owned()),
+            WatchState::Failed(error) => error,
+        };
+        Some((kind.clone(), error))
+    })
 }
 
-/// What the view, or the state of its watch, says of a desired object.
-fn known(context: &Context, input: &PlanInput, id: &ObjectId) -> Option<Finding> {
-    match context.view.get(id) {
-        Some(live) => Some(Finding::Present(live)),
-        None => unwatched(context, input, id),
+/// What the view, or the state of its watch, says of a desired object. One that is watched in
+/// another version than it is declared in can't be compared like that.
+fn known(context: &Context, input: &PlanInput, desired: &Desired) -> Option<Finding> {
+    match context.view.get(&desired.id) {
+        Some(live) if live.api_version() == desired.api_version => Some(Finding::Present(live)),
+        Some(_) => None,
+        None => unwatched(context, input, &desired.id),
     }
 }
 
@@ -303,16 +343,17 @@ fn known(context: &Context, input: &PlanInput, id: &ObjectId) -> Option<Finding>
 /// does not exist does not exist.
 async fn find_missing(
     context: &Context,
+    input: &PlanInput,
     missing: BTreeMap<ObjectId, String>,
     observed: &Observed,
 ) -> BTreeMap<ObjectId, Finding> {
-    let namespace = GroupKind::new("", "Namespace");
+    let namespace = GroupKind::known("", "Namespace");
     let (namespaces, rest): (BTreeMap<_, _>, BTreeMap<_, _>) = missing
         .into_iter()
         .partition(|(id, _)| id.kind == namespace);
     let mut found = find(&context.cluster, &namespaces).await;
     let told = observed.objects.iter();
-    let absent: BTreeSet<String> = told
+    let absent: BTreeSet<Name> = told
         .filter(|(_, observation)| **observation == Observation::Absent)
         .map(|(id, _)| id)
         .chain(
@@ -327,10 +368,19 @@ async fn find_missing(
     let (inside, rest): (BTreeMap<_, _>, BTreeMap<_, _>) = rest.into_iter().partition(|(id, _)| {
         id.namespace
             .as_ref()
-            .is_some_and(|name| absent.contains(name))
+            .is_some_and(|name| absent.contains(name.as_str()))
     });
     found.extend(inside.into_keys().map(|id| (id, Finding::Absent)));
-    found.extend(find(&context.cluster, &rest).await);
+    // What was there, and whose end nobody told: a list that lacks it may be half a list.
+    let (doubtful, rest): (BTreeMap<_, _>, BTreeMap<_, _>) = rest
+        .into_iter()
+        .partition(|(id, _)| input.applied.contains_key(id) && !context.view.was_told_gone(id));
+    let (each, others) = tokio::join!(
+        find_each(&context.cluster, &doubtful),
+        find(&context.cluster, &rest)
+    );
+    found.extend(each);
+    found.extend(others);
     found
 }
 
@@ -352,40 +402,4 @@ fn unwatched(context: &Context, input: &PlanInput, id: &ObjectId) -> Option<Find
         WatchState::Failed(error) => Some(Finding::Unknown(error)),
         WatchState::Starting | WatchState::Synced => None,
     }
-}
-
-/// Live at the fields in question, and what stands for the comparison.
-fn compared(context: &Context, desired: &Desired, live: &Live) -> (Value, String) {
-    let owned = fields::owned(live, FIELD_MANAGER);
-    let projected = fields::project_desired_paths(live, desired, &owned);
-    let compared = key_of(desired, &Digest::of_json(&projected), &context.key);
-    (projected, compared)
-}
-
-/// What an apply would do, by a dry-run of it.
-async fn answer<'a>(
-    context: &Context,
-    desired: &'a Desired,
-    doubtful: Doubtful,
-) -> (&'a Desired, Live, Verdict) {
-    let Doubtful {
-        live, differences, ..
-    } = doubtful;
-    let (projected, compared) = compared(context, desired, &live);
-    let owned = fields::owned(&live, FIELD_MANAGER);
-    let answer = context
-        .cluster
-        .apply(desired, ApplyMode::DryRun, Conflicts::Take)
-        .await;
-    let verdict = match answer {
-        // Elsewhere a controller may have been at work since live was seen.
-        Ok(result) if fields::project_desired_paths(&result, desired, &owned) == projected => {
-            context.compared.know(&desired.id, compared);
-            Verdict::Clean
-        }
-        Err(ApiError::Forbidden(_)) => Verdict::Maybe(differences),
-        // It differs, or would be refused: the apply will tell.
-        Ok(_) | Err(_) => Verdict::Drifted(differences),
-    };
-    (desired, live, verdict)
 }

@@ -3,23 +3,33 @@
 //! is [`plan_unit`] alone.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use git2::Oid;
 use tokio_util::sync::CancellationToken;
 
+use super::budget::{self, Roster, Spent};
 use super::compared::Compared;
 use super::declared::UnitDesired;
 use super::execute::{self, Done};
+use super::listing;
+use super::lists::Lists;
+use super::membership::Carriers;
 use super::observe;
+use super::others::{self, Others};
+use super::pinned;
+use super::upkeep::upkeep;
+use super::witness::{self, Witness};
 use crate::config::Unit;
 use crate::kube::{ApiError, Cluster, Inventory, InventoryParent, LiveView};
-use crate::model::{Digest, DigestKey, EnvironmentName, GroupKind, ObjectId, PART_OF, Revision};
+use crate::model::{
+    Digest, DigestKey, EnvironmentName, GroupKind, Lineage, Namespace, ObjectId, Revision,
+};
 use crate::plan::{
-    self, Approvals, Baseline, Checked, Deletions, Dependencies, Granted, Members, Neighbours,
-    Observation, Plan, Proposals, Refusal, Subject,
+    self, Approvals, Baseline, Checked, Deletions, Dependencies, Granted, Limits, Members,
+    Neighbours, Observation, Plan, Proposals, Proposed, Question, Refusal, Subject,
 };
 use crate::runtime::clock;
 use crate::runtime::metrics::Metrics;
@@ -34,14 +44,27 @@ pub struct Context {
     pub view: Arc<LiveView>,
     /// Whether it is known by now which kinds have to be watched.
     pub begun: AtomicBool,
+    /// Why nothing can be enforced, or not what is followed.
+    pub hindrance: Mutex<Option<String>>,
     /// What comparisons came to.
     pub compared: Compared,
     /// For digests of Secrets' values.
     pub key: DigestKey,
     /// Where the inventories are.
-    pub namespace: String,
+    pub namespace: Namespace,
+    /// What objects of others belong to.
+    pub others: Others,
+    /// What each unit's inventory says was applied.
+    pub lists: Lists,
+    /// What was deleted of the environment lately, and what may be.
+    pub spent: Spent,
+    /// Who remembers that in the cluster.
+    pub witness: Witness,
     /// Counted here.
     pub metrics: Metrics,
+    /// Cancelled when the process ends and the API server does not answer: the requests
+    /// under way are given up.
+    pub given_up: CancellationToken,
 }
 
 /// What a unit's plan is made from.
@@ -71,14 +94,20 @@ pub struct PlanInput {
     pub refusals: BTreeMap<ObjectId, Refusal>,
     /// Plans that somebody approved.
     pub approved: Arc<BTreeSet<Digest>>,
+    /// Environments whose objects are taken over.
+    pub adopted: Arc<BTreeSet<EnvironmentName>>,
     /// What approved plans were to delete and have not come to yet.
     pub granted: Granted,
+    /// The units of the environment.
+    pub roster: Arc<Roster>,
     /// What is known of proposals to keep drift.
     pub proposals: Arc<Proposals>,
     /// Desired objects that were found to be gone before.
     pub deletions: Arc<Deletions>,
     /// What has to happen before changes of desired may be applied.
     pub waits: Option<String>,
+    /// From which history the unit is applied, as its inventory is to say.
+    pub source: Option<Lineage>,
 }
 
 /// A plan, and what it was made from.
@@ -91,8 +120,12 @@ pub struct Planned {
     pub observed: BTreeMap<ObjectId, Observation>,
     /// The ids of the desired objects' recorded forms, for those that are there.
     pub recorded: BTreeMap<ObjectId, Oid>,
-    /// What the inventory has.
+    /// The objects that are proven to be the unit's.
     pub members: Members,
+    /// What carries the ApplySet's label, and what is proven of it.
+    pub(super) carriers: Carriers,
+    /// What somebody is asked about that is not the unit's alone.
+    pub(super) asked: Option<Question>,
     /// What could not be read.
     pub problem: Option<ApiError>,
 }
@@ -117,6 +150,8 @@ pub async fn plan_unit(context: &Context, input: &PlanInput) -> Planned {
         Some(problem) => Members::Unknown(problem.clone()),
         None => observed.members,
     };
+    let others = others::named(context, &observed.strange).await;
+    let upkeep = upkeep(context, input).await;
     let proposed = plan::plan(&Subject {
         environment: &context.environment,
         unit: &input.unit,
@@ -125,24 +160,25 @@ pub async fn plan_unit(context: &Context, input: &PlanInput) -> Planned {
         desired: &input.desired.objects,
         observed: &observed.objects,
         members: &members,
+        list: &input.inventory.applied,
         neighbours: &input.neighbours,
+        others: &others,
+        adopted: &input.adopted,
         dependencies: &input.dependencies,
         applied: &input.applied,
         refusals: &input.refusals,
         proposals: &input.proposals,
         deletions: &input.deletions,
         along: &observed.along,
+        dependents: &observed.dependents,
+        upkeep: &upkeep,
         waits: input.waits.as_deref(),
         key: &context.key,
         now: clock::now(),
     });
-    let mut plan = proposed.check(
-        input.unit.max_prune,
-        members.count(),
-        Approvals::ByDigest(&input.approved),
-        &input.granted,
-    );
+    let (mut plan, asked) = check(context, input, proposed, members.count()).await;
     plan.notes.extend(observed.notes);
+    plan.notes.extend(observed.carriers.briefly());
     context
         .metrics
         .plan_seconds
@@ -153,8 +189,44 @@ pub async fn plan_unit(context: &Context, input: &PlanInput) -> Planned {
         observed: observed.objects,
         recorded: observed.recorded,
         members,
+        carriers: observed.carriers,
+        asked,
         problem: observed.problem,
     }
+}
+
+/// Has the guard look at a plan, with all that leaves the environment where the plan
+/// deletes something.
+async fn check(
+    context: &Context,
+    input: &PlanInput,
+    proposed: Plan<Proposed>,
+    total: usize,
+) -> (Plan<Checked>, Option<Question>) {
+    let approvals = Approvals::ByDigest(&input.approved);
+    let granted = || {
+        let mut granted = context.spent.granted();
+        granted.extend(input.granted.clone());
+        granted
+    };
+    let mut limits = Limits {
+        unit: input.unit.max_prune,
+        total: context.spent.pinned().of_unit(&input.unit.name, total),
+        environment: None,
+    };
+    if input.unit.prunes_for_itself() || !proposed.deletes_more_than(&granted()) {
+        return (proposed.check(limits, approvals, &granted()), None);
+    }
+    let budget = budget::budget(context, input, clock::now()).await;
+    if input.approved.contains(&budget.leaving.digest) {
+        context.spent.grant(&budget.leaving);
+    }
+    limits.environment = Some(&budget);
+    // Asked for after what leaves was looked at: of what is no longer there by then,
+    // another unit's pass had granted all.
+    let plan = proposed.check(limits, approvals, &granted());
+    let asked = plan.leaving.is_some().then(|| budget.question());
+    (plan, asked)
 }
 
 /// One pass over a unit. The inventory is widened before the first write and narrowed
@@ -167,14 +239,31 @@ pub async fn pass(context: &Context, input: &PlanInput, cancel: &CancellationTok
         done: Vec::new(),
         inventory: None,
     };
-    let unit = &input.unit.name;
-    let parent = InventoryParent::new(&context.namespace, &context.environment, unit);
-    let wanted = wanted(input, &outcome.planned);
-    if outcome.planned.plan.ready().next().is_some() {
-        let wide = input.inventory.widened(&wanted);
-        if let Err(error) = keep(context, &parent, &input.inventory, wide, &mut outcome).await {
-            outcome.problem = Some(error);
-            return outcome;
+    if let Err(error) = pinned::hold(context, input, &outcome.planned).await {
+        outcome.problem = Some(error);
+        return outcome;
+    }
+    let is_ready = outcome.planned.plan.ready().next().is_some();
+    let wanted = if is_ready {
+        Some(wide(input, &outcome.planned))
+    } else {
+        settled(context, input, &outcome.planned)
+    };
+    if let Some(wanted) = wanted
+        && let Err(error) = keep(context, input, wanted, &mut outcome).await
+    {
+        outcome.problem = Some(error);
+        return outcome;
+    }
+    if is_ready {
+        let doomed = budget::doomed(&input.unit, &outcome.planned.plan);
+        if !doomed.is_empty() {
+            // Before they are gone for others, who count as well.
+            context.spent.count(&doomed, clock::now());
+            if let Err(error) = witness::testify(context).await {
+                outcome.problem = Some(error);
+                return outcome;
+            }
         }
         let started = Instant::now();
         outcome.done = execute::execute(context, input, &outcome.planned, cancel).await;
@@ -182,50 +271,85 @@ pub async fn pass(context: &Context, input: &PlanInput, cancel: &CancellationTok
             .metrics
             .apply_seconds
             .observe(started.elapsed().as_secs_f64());
-    } else if outcome.planned.plan.is_empty()
-        && let Members::Known(members) = &outcome.planned.members
-        && !input.neighbours.retired
-    {
-        // What is kept though it left the unit stays in sight.
-        let mut narrow = Inventory::of(
-            members.iter().chain(input.desired.objects.keys()),
-            input.unit.prune,
-        );
-        narrow.known = context.compared.known(input.desired.objects.keys());
-        if let Err(error) = keep(context, &parent, &input.inventory, narrow, &mut outcome).await {
-            outcome.problem = Some(error);
-        }
+        settle_account(context, &doomed, &outcome.done);
     }
     outcome
 }
 
-/// What the inventory has to hold: what is declared, and what is kept although it is not.
-fn wanted(input: &PlanInput, planned: &Planned) -> Inventory {
-    let ours = |observation: &Observation| match observation {
-        Observation::AsDesired(_) => true,
-        Observation::Present(seen) => seen.live().label(PART_OF) == Some(&input.apply_set),
-        Observation::Absent | Observation::Unknown(_) => false,
+/// Counts no longer what was not deleted after all. Where the server did not answer it may
+/// have been.
+fn settle_account(context: &Context, doomed: &[(ObjectId, String)], done: &[Done]) {
+    let may_be_gone = |done: &&Done| match &done.result {
+        Ok(()) => true,
+        Err(error) => error.passes(),
     };
-    let members = planned
-        .observed
-        .iter()
-        .filter(|(_, seen)| ours(seen))
-        .map(|(id, _)| id);
-    Inventory::of(
-        input.desired.objects.keys().chain(members),
-        input.unit.prune,
-    )
+    let gone = done.iter().filter(may_be_gone);
+    let gone: BTreeSet<&ObjectId> = gone.map(|done| &done.step.object).collect();
+    for (id, uid) in doomed.iter().filter(|(id, _)| !gone.contains(id)) {
+        context.spent.uncount(id, uid);
+    }
+}
+
+/// The inventory before a plan is executed: what is about to be applied is on its list.
+fn wide(input: &PlanInput, planned: &Planned) -> Inventory {
+    let applied = listing::before(&input.inventory.applied, &planned.plan.steps);
+    Inventory {
+        applied,
+        ..widened(input, planned)
+    }
+}
+
+/// The inventory with what is declared, and with what is kept although it is not.
+fn widened(input: &PlanInput, planned: &Planned) -> Inventory {
+    let objects = input.desired.objects.keys().chain(planned.carriers.kept());
+    let wanted = Inventory {
+        source: input.source.clone(),
+        ..Inventory::of(objects, input.unit.prune)
+    };
+    input.inventory.widened(&wanted)
+}
+
+/// The inventory when nothing can be done now; `None` where it stays as it is, since not
+/// everything is known that it has to hold. With nothing left to do it is narrowed.
+fn settled(context: &Context, input: &PlanInput, planned: &Planned) -> Option<Inventory> {
+    let known = matches!(planned.members, Members::Known(_));
+    if !known || input.neighbours.retired {
+        return None;
+    }
+    let desired = &input.desired.objects;
+    let list = &input.inventory.applied;
+    let applied = listing::after(list, desired, &planned.carriers.owned);
+    if !planned.plan.is_empty() {
+        let news = applied != *list || input.inventory.lost.is_some();
+        return news.then(|| Inventory {
+            applied,
+            ..widened(input, planned)
+        });
+    }
+    // What is kept though it left the unit stays in sight.
+    let objects = desired.keys().chain(planned.carriers.kept());
+    let mut narrow = Inventory::of(objects, input.unit.prune);
+    narrow.known = context.compared.kept(desired.keys());
+    narrow.source.clone_from(&input.source);
+    narrow.applied = applied;
+    Some(narrow)
 }
 
 async fn keep(
     context: &Context,
-    parent: &InventoryParent,
-    now: &Inventory,
+    input: &PlanInput,
     wanted: Inventory,
     outcome: &mut Outcome,
 ) -> Result<(), ApiError> {
-    if *now != wanted {
-        parent.write(&context.cluster, &wanted).await?;
+    if input.inventory != wanted {
+        let unit = &input.unit.name;
+        let parent = InventoryParent::new(&context.namespace, &context.environment, unit);
+        parent
+            .write(&context.cluster, &wanted, &context.key)
+            .await?;
+        context
+            .lists
+            .put(input.apply_set.clone(), wanted.applied.clone());
         outcome.inventory = Some(wanted);
     }
     Ok(())

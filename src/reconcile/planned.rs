@@ -1,8 +1,8 @@
 //! The plans of an environment, and what they come to in a line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::UnitName;
+use crate::model::{Lineage, UnitName};
 use crate::plan::{Action, Checked, Plan, Standing, Step};
 
 /// The plans of an environment.
@@ -12,8 +12,14 @@ pub struct PlannedEnvironment {
     pub plans: Vec<Plan<Checked>>,
     /// Units that could not be rendered, and why.
     pub failed: BTreeMap<UnitName, String>,
+    /// Units that are left alone on purpose.
+    pub suspended: BTreeSet<UnitName>,
     /// For people.
     pub warnings: Vec<String>,
+    /// The histories that what is live was applied from.
+    pub lineages: BTreeSet<Lineage>,
+    /// Why the daemon would do none of it.
+    pub refused: Option<String>,
 }
 
 impl PlannedEnvironment {
@@ -21,16 +27,23 @@ impl PlannedEnvironment {
     pub fn retain(&mut self, keep: impl Fn(&UnitName) -> bool) {
         self.plans.retain(|plan| keep(&plan.unit));
         self.failed.retain(|unit, _| keep(unit));
+        self.suspended.retain(|unit| keep(unit));
     }
 
     /// `1 to create, 2 to change, 1 blocked; 47 as declared`
     pub fn summary(&self) -> String {
+        let mut left_alone = String::new();
         let mut parts = counted(self.plans.iter().flat_map(|plan| &plan.steps));
         let clean: usize = self.plans.iter().map(|plan| plan.clean).sum();
         if !self.failed.is_empty() {
             let count = self.failed.len();
             let units = if count == 1 { "unit" } else { "units" };
             parts.push(format!("{count} {units} cannot be rendered"));
+        }
+        if !self.suspended.is_empty() {
+            let count = self.suspended.len();
+            let units = if count == 1 { "unit" } else { "units" };
+            left_alone = format!("; {count} suspended {units} not compared");
         }
         let foreign: usize = self.plans.iter().map(|plan| plan.foreign.len()).sum();
         let others = match foreign {
@@ -39,9 +52,13 @@ impl PlannedEnvironment {
             many => format!("; {many} fields of others"),
         };
         if parts.is_empty() {
-            return format!("no difference, {clean} objects as declared{others}");
+            let objects = if clean == 1 { "object" } else { "objects" };
+            return format!("no difference, {clean} {objects} as declared{others}{left_alone}");
         }
-        format!("{}; {clean} as declared{others}", parts.join(", "))
+        format!(
+            "{}; {clean} as declared{others}{left_alone}",
+            parts.join(", ")
+        )
     }
 }
 

@@ -7,17 +7,22 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::declare::{self, Labels, RenderCache, Tools};
-use super::declared::UnitDesired;
+use super::declared::{Declared, UnitDesired};
 use super::dry_run::{in_order, retired_unit};
 use super::planned::PlannedEnvironment;
-use crate::config;
+use super::upkeep;
+use crate::config::{self, MaxPrune};
 use crate::fields::{self, Others};
 use crate::health::{Health, Status};
 use crate::kube::InventoryParent;
-use crate::model::{Desired, DigestKey, Json, ObjectId, Revision, Tree, UnitName, holds_secret};
+use crate::model::{
+    AppliedList, Desired, DigestKey, Json, Namespace, ObjectId, Revision, Tree, UnitName,
+    holds_secret,
+};
 use crate::plan::{
-    self, Approvals, AsDesired, Checked, Deletions, Granted, Members, Neighbours, Observation,
-    Plan, Proposals, Seen, Subject, dependencies,
+    self, Approvals, AsDesired, Budget, Checked, Deletions, Dependents, Extent, Granted, Lately,
+    Leaver, Leaving, Limits, Members, Neighbours, Observation, Plan, Proposals, Proposed, Seen,
+    Subject, dependencies,
 };
 use crate::record::status::{State, UnitStatus};
 use crate::record::{RecordView, ViewError, path};
@@ -35,7 +40,7 @@ pub struct PlanRecorded<'a> {
     /// Their revision; `None` for a working tree.
     pub revision: Option<Revision>,
     /// Where the daemon keeps the inventories.
-    pub namespace: &'a str,
+    pub namespace: &'a Namespace,
     /// Programs for rendering.
     pub tools: &'a Tools,
     /// What to compare with.
@@ -49,6 +54,16 @@ pub struct PlanRecorded<'a> {
 struct Recorded {
     objects: BTreeMap<ObjectId, Value>,
     status: Option<UnitStatus>,
+}
+
+impl Recorded {
+    /// How much of it may be deleted unasked, whatever a newer revision says.
+    fn limit(&self) -> MaxPrune {
+        let status = self.status.as_ref();
+        status
+            .and_then(|status| status.max_prune)
+            .unwrap_or_default()
+    }
 }
 
 /// Plans each unit as if live were what is recorded.
@@ -74,6 +89,7 @@ pub async fn plan_recorded(wanted: PlanRecorded<'_>) -> Result<PlannedEnvironmen
         .cloned()
         .collect();
     let neighbours = declared.neighbours(&environment.name, namespace, &retired);
+    let leaving = leaving(environment, &declared, &recorded, &neighbours);
     let mut planned = PlannedEnvironment::default();
     let nothing = Recorded::default();
     for name in in_order(environment) {
@@ -85,8 +101,9 @@ pub async fn plan_recorded(wanted: PlanRecorded<'_>) -> Result<PlannedEnvironmen
                 let warnings = desired.warnings.iter().map(ToString::to_string);
                 planned.warnings.extend(warnings);
                 let recorded = recorded.get(&name).unwrap_or(&nothing);
-                let plan = plan(&wanted, &unit.unit, desired, recorded, &neighbours, &all);
-                planned.plans.push(plan);
+                let unit = unit.unit.held_to(recorded.limit());
+                let plan = plan(&wanted, &unit, desired, recorded, &neighbours, &all);
+                planned.plans.push(checked(plan, &unit, recorded, &leaving));
             }
             Err(problem) => drop(planned.failed.insert(name, problem.to_string())),
         }
@@ -98,8 +115,9 @@ pub async fn plan_recorded(wanted: PlanRecorded<'_>) -> Result<PlannedEnvironmen
             ..neighbours.clone()
         };
         let none = UnitDesired::nothing();
-        let plan = plan(&wanted, &unit, &none, &recorded[&name], &neighbours, &all);
-        planned.plans.push(plan);
+        let recorded = &recorded[&name];
+        let plan = plan(&wanted, &unit, &none, recorded, &neighbours, &all);
+        planned.plans.push(checked(plan, &unit, recorded, &leaving));
     }
     Ok(planned)
 }
@@ -129,7 +147,7 @@ fn plan(
     recorded: &Recorded,
     neighbours: &Neighbours,
     all: &BTreeSet<ObjectId>,
-) -> Plan<Checked> {
+) -> Plan<Proposed> {
     let parent = InventoryParent::new(wanted.namespace, &wanted.environment.name, &unit.name);
     let apply_set = parent.apply_set();
     let last = recorded.status.as_ref().and_then(|status| status.desired);
@@ -166,7 +184,7 @@ fn plan(
         objects: objects.clone(),
         ..desired.clone()
     };
-    let proposed = plan::plan(&Subject {
+    let mut plan = plan::plan(&Subject {
         environment: &wanted.environment.name,
         unit,
         revision: wanted.revision.as_ref(),
@@ -174,6 +192,7 @@ fn plan(
         desired: &objects,
         observed: &observed,
         members: &members,
+        list: &AppliedList::default(),
         neighbours,
         dependencies: &dependencies,
         applied: &same.baselines(last),
@@ -181,12 +200,19 @@ fn plan(
         proposals: &Proposals::default(),
         deletions: &deletions,
         along: &BTreeSet::new(),
+        dependents: &Dependents::new(),
+        upkeep: &upkeep::recorded(
+            wanted.namespace,
+            &wanted.environment.name,
+            &unit.name,
+            desired,
+        ),
+        others: &BTreeMap::new(),
+        adopted: &BTreeSet::new(),
         waits: None,
         key: &wanted.key,
         now: clock::now(),
     });
-    let (count, granted) = (members.count(), Granted::new());
-    let mut plan = proposed.check(unit.max_prune, count, Approvals::Elsewhere, &granted);
     plan.steps.iter_mut().for_each(|step| step.uid = None);
     if !secrets.is_empty() {
         let names: Vec<String> = secrets.into_iter().collect();
@@ -196,6 +222,63 @@ fn plan(
         ));
     }
     plan
+}
+
+/// What the daemon would ask about, measured by what leaves all of the record.
+fn checked(
+    plan: Plan<Proposed>,
+    unit: &config::Unit,
+    recorded: &Recorded,
+    leaving: &Leaving,
+) -> Plan<Checked> {
+    let budget = Budget {
+        leaving: leaving.clone(),
+        lately: Lately::Objects(0),
+        limit: MaxPrune::default(),
+    };
+    let limits = Limits {
+        unit: unit.max_prune,
+        total: recorded.objects.len(),
+        environment: Some(&budget).filter(|_| !unit.prunes_for_itself()),
+    };
+    plan.check(limits, Approvals::Elsewhere, &Granted::new())
+}
+
+/// What is recorded and declared no more, of units that delete that.
+fn leaving(
+    environment: &config::Environment,
+    declared: &Declared,
+    recorded: &BTreeMap<UnitName, Recorded>,
+    neighbours: &Neighbours,
+) -> Leaving {
+    let keeps = |name: &UnitName| {
+        let unit = declared.units.get(name);
+        unit.is_some_and(|it| {
+            let limit = recorded.get(name).map(Recorded::limit);
+            let unit = it.unit.held_to(limit.unwrap_or_default());
+            let counts = unit.prune && !unit.prunes_for_itself();
+            !counts || unit.suspend || it.desired.is_err()
+        })
+    };
+    let units = recorded.iter().filter(|(name, _)| !keeps(name));
+    let objects = units.flat_map(|(name, unit)| {
+        let left = unit.objects.keys();
+        let left = left.filter(|id| !neighbours.claims.contains_key(id));
+        left.map(|id| {
+            let leaver = Leaver {
+                unit: name.clone(),
+                uid: String::new(),
+                retired: !declared.units.contains_key(name),
+            };
+            (id.clone(), leaver)
+        })
+    });
+    let extent = Extent {
+        objects: recorded.values().map(|unit| unit.objects.len()).sum(),
+        declared: neighbours.claims.len(),
+        units: declared.units.len(),
+    };
+    Leaving::of(&environment.name, objects.collect(), extent)
 }
 
 /// A unit's record, to compare what it declares with.
@@ -239,6 +322,7 @@ impl Compared<'_> {
 
 fn as_desired() -> Observation {
     Observation::AsDesired(AsDesired {
+        overruled: Vec::new(),
         health: healthy(),
         others: Others::default(),
     })

@@ -10,11 +10,13 @@ use super::unit::UnitState;
 use crate::health::{Health, Status};
 use crate::kube::{ApiError, Retry};
 use crate::model::ObjectId;
-use crate::plan::{Blocked, Checked, Plan, Standing};
+use crate::plan::{Blocked, Checked, Plan, Standing, first_of};
 use crate::record::status::State;
 
 /// How many objects or fields are named.
 const NAMED: usize = 50;
+/// How many of those that are held back together.
+const FIRST: usize = 10;
 
 /// How a unit stands, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,8 +60,8 @@ impl UnitState {
             health,
             message,
         };
-        if let Some(problem) = &self.unrendered {
-            return stand(State::Failed, problem.clone());
+        if let Some(unrendered) = &self.unrendered {
+            return stand(State::Failed, unrendered.problem.clone());
         }
         if let Some(error) = planned.problem.as_ref().filter(|error| error.passes()) {
             return stand(State::Progressing, error.to_string());
@@ -95,7 +97,11 @@ impl UnitState {
         {
             return stand(State::Drifted, drift(plan));
         }
-        stand(State::Synced, String::new())
+        // What people should know of a unit that is as declared.
+        let left_over = planned.carriers.briefly().into_iter();
+        let warnings = planned.desired.warnings.iter().map(ToString::to_string);
+        let lines = left_over.chain(warnings).chain(self.overruled.steady());
+        stand(State::Synced, few(lines.collect()))
     }
 
     /// Objects that are there and not healthy: waited for until the timeout.
@@ -156,18 +162,34 @@ fn worst(unhealthy: &[(ObjectId, Health)]) -> Status {
 /// blocked for as long as that goes on.
 fn blocked(plan: &Plan<Checked>, fights: &Fights) -> Option<String> {
     let mut lines: BTreeMap<&ObjectId, String> = fights.told().collect();
+    let mut guarded: BTreeMap<&str, Vec<&ObjectId>> = BTreeMap::new();
     for (step, why) in plan.blocked() {
+        if let (None, Blocked::Guard(why)) = (&step.origin, why) {
+            guarded.entry(why).or_default().push(&step.object);
+            continue;
+        }
         lines
             .entry(&step.object)
             .or_insert_with(|| match (&step.origin, why) {
                 (Some(origin), why) => format!("{} ({origin}): {why}", step.object),
-                (None, Blocked::Guard(why)) => format!("{} is not pruned: {why}", step.object),
                 (None, why) => format!("{}: {why}", step.object),
             });
     }
+    let guarded = guarded.iter().map(|(why, objects)| kept_back(why, objects));
     let objects = (!lines.is_empty()).then(|| few(lines.into_values().collect()));
-    let lines: Vec<String> = objects.into_iter().chain(plan.blind.clone()).collect();
+    let objects = guarded.chain(objects);
+    let more = plan.blind.iter().chain(&plan.leaving).cloned();
+    let lines: Vec<String> = objects.chain(more).collect();
     (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+/// What the guard holds back for one reason, the first objects by name.
+fn kept_back(why: &str, objects: &[&ObjectId]) -> String {
+    if let [only] = objects {
+        return format!("{only} is not pruned: {why}");
+    }
+    let (count, first) = (objects.len(), first_of(objects.iter(), FIRST));
+    format!("{count} objects are not pruned: {why}. They are {first}")
 }
 
 /// One a line, as many as a person reads.

@@ -9,13 +9,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::contend::Fights;
 use super::declared::UnitDesired;
+use super::left_alone::LeftAlone;
+use super::overruled::Overrulings;
 use super::pass::Planned;
 use super::standing::Stand;
-use crate::config::Unit;
-use crate::kube::{ApiError, Inventory};
+use crate::config::{MaxPrune, Unit};
+use crate::kube::Inventory;
 use crate::model::{Desired, Digest, ObjectId, SourceCommit};
 use crate::plan::{
-    Baseline, Blocked, Deletions, Dependencies, Gone, Granted, Refusal, Standing, Step,
+    Baseline, Blocked, Deletions, Dependencies, Gone, Granted, Question, Refusal, Refused,
+    Standing, Step,
 };
 use crate::record::foreign::ForeignFile;
 use crate::record::status::{State, UnitStatus};
@@ -25,8 +28,6 @@ use crate::runtime::clock;
 
 /// The wait after a first failure, and the longest one.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
-/// The same for what only a changed input or right will mend.
-const REFUSED: (Duration, Duration) = (Duration::from_mins(1), Duration::from_mins(10));
 
 /// A unit and how far it is.
 pub(super) struct UnitState {
@@ -40,10 +41,10 @@ pub(super) struct UnitState {
     pub(super) declarations: usize,
     /// When it was first on its way to what it declares; `None` once it was there.
     pub(super) began: Option<Timestamp>,
-    /// Whether a pass has compared what is recorded of it with what is live.
-    pub(super) caught_up: bool,
+    /// What no pass has compared with what is recorded of it since it could be read.
+    pub(super) unseen: Unseen,
     /// Why the newest revision could not be rendered.
-    pub(super) unrendered: Option<String>,
+    pub(super) unrendered: Option<Unrendered>,
     /// Whether it has left the configuration.
     pub(super) retired: bool,
     pub(super) inventory: Inventory,
@@ -54,6 +55,10 @@ pub(super) struct UnitState {
     pub(super) reverted: Vec<Told>,
     /// What other writers keep taking back.
     pub(super) fights: Fights,
+    /// What the API server gives values of its own.
+    pub(super) overruled: Overrulings,
+    /// When it is to be asked again whether it still does.
+    pub(super) ask_again: Option<Timestamp>,
     /// Drift that an entry tells of, by what was live.
     pub(super) drift_told: BTreeMap<ObjectId, Digest>,
     /// Until when a proposal keeps the first of what was changed in the cluster.
@@ -66,9 +71,20 @@ pub(super) struct UnitState {
     /// Fields that others have added and that are left, as of the last pass that saw
     /// every object.
     pub(super) others: Option<ForeignFile>,
+    /// What was said of what looks like its own and is left alone.
+    pub(super) left_alone: LeftAlone,
+    /// An object on which others have put the unit's label, of those that was said.
+    pub(super) stranger: Option<ObjectId>,
     pub(super) plan: Option<Digest>,
     /// What approved plans were to delete and have not come to yet.
     pub(super) granted: Granted,
+    /// How much of it may be deleted unasked, by the settings with which nothing was left to
+    /// delete the last time.
+    pub(super) limit: MaxPrune,
+    /// What has to be approved for it to go on.
+    pub(super) asks: Option<Digest>,
+    /// What somebody was asked about by its last pass that is not its own alone.
+    pub(super) asked: Option<Question>,
     pub(super) dirty: bool,
     /// What its objects depend on.
     pub(super) dependencies: Arc<Dependencies>,
@@ -77,10 +93,38 @@ pub(super) struct UnitState {
     /// The unit that its last pass had to wait for.
     pub(super) waited: Option<String>,
     pub(super) running: Option<CancellationToken>,
+    /// How many passes of the environment had changed something when its last one began.
+    pub(super) since: u64,
     pub(super) retry: Backoff,
     /// Until when it has to be healthy.
     pub(super) deadline: Option<Timestamp>,
     pub(super) standing: Stand,
+}
+
+/// A revision of a unit that can't be rendered.
+pub(super) struct Unrendered {
+    /// Why.
+    pub(super) problem: String,
+    /// The commit.
+    pub(super) source: SourceCommit,
+}
+
+/// Objects that were not looked at for a time, in which others may have been at work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Unseen {
+    /// All that there are: no agent ran, or none looked after the unit.
+    All,
+    /// Those that could not be read by the last pass.
+    These(BTreeSet<ObjectId>),
+}
+
+impl Unseen {
+    pub(super) fn has(&self, id: &ObjectId) -> bool {
+        match self {
+            Self::All => true,
+            Self::These(ids) => ids.contains(id),
+        }
+    }
 }
 
 /// When to try again after failures in a row.
@@ -111,7 +155,7 @@ impl UnitState {
             source: None,
             declarations: 0,
             began: None,
-            caught_up: false,
+            unseen: Unseen::All,
             unrendered: None,
             retired: false,
             inventory,
@@ -120,18 +164,26 @@ impl UnitState {
             changed: Vec::new(),
             reverted: Vec::new(),
             fights: Fights::default(),
+            overruled: Overrulings::default(),
+            ask_again: None,
             drift_told: BTreeMap::new(),
             kept_until: None,
             deletions: Arc::default(),
             look_again: None,
             others: None,
+            left_alone: LeftAlone::default(),
+            stranger: None,
             plan: None,
             granted: Granted::new(),
+            limit: MaxPrune::default(),
+            asks: None,
+            asked: None,
             dirty: true,
             dependencies: Arc::default(),
             foreign: BTreeSet::new(),
             waited: None,
             running: None,
+            since: 0,
             retry: Backoff::default(),
             deadline: None,
             standing: Stand::unknown(),
@@ -161,7 +213,7 @@ impl UnitState {
     /// Looks after it again: what became of it meanwhile is found out as after a restart.
     pub(super) fn resume(&mut self) {
         self.standing = Stand::unknown();
-        self.caught_up = false;
+        self.unseen = Unseen::All;
         self.began = self.began.map(|_| clock::now());
         self.dirty = true;
     }
@@ -203,6 +255,7 @@ impl UnitState {
         let (Some(desired), Some(recorded)) = (&self.desired, recorded) else {
             return;
         };
+        self.limit = recorded.max_prune.unwrap_or_default();
         let mut gone = recorded.gone();
         gone.retain(|id, gone| {
             let object = desired.objects.get(id);
@@ -231,7 +284,7 @@ impl UnitState {
         let told = self.fights.covers(step);
         if let Some((wait, message)) = self.fights.reverted(step, desired.digest, now) {
             let refusal = Refusal {
-                digest: desired.digest,
+                refused: Refused::Desired(desired.digest),
                 message,
                 immutable: false,
                 again: now + wait,
@@ -247,6 +300,7 @@ impl UnitState {
     pub(super) fn settle(&mut self, planned: &Planned, now: Timestamp) {
         let steps = &planned.plan.steps;
         self.settle_baseline(planned);
+        self.settle_limit(planned);
         let deletions = self.deletions.after(steps, now);
         if *self.deletions != deletions {
             self.deletions = Arc::new(deletions);
@@ -264,17 +318,6 @@ impl UnitState {
             held(id) || refusal.again > now
         });
         self.dirty |= due;
-    }
-
-    /// Remembers that the API server did not take a desired state.
-    pub(super) fn refuse(&mut self, desired: &Desired, error: &ApiError, now: Timestamp) {
-        let before = self
-            .refusals
-            .get(&desired.id)
-            .filter(|refusal| refusal.digest == desired.digest);
-        let failures = before.map_or(0, |refusal| refusal.failures + 1);
-        let refusal = refusal(desired, error, failures, now);
-        self.refusals.insert(desired.id.clone(), refusal);
     }
 
     /// Every object that the plan does not mention is as it was desired then.
@@ -312,29 +355,7 @@ impl UnitState {
             .chain(calm)
             .chain(self.kept_until)
             .chain(self.look_again)
+            .chain(self.ask_again)
             .min()
-    }
-}
-
-/// What is remembered of a desired state that the API server did not take.
-pub(super) fn refusal(
-    desired: &Desired,
-    error: &ApiError,
-    failures: u32,
-    now: Timestamp,
-) -> Refusal {
-    let immutable = matches!(
-        error,
-        ApiError::Invalid {
-            immutable: true,
-            ..
-        }
-    );
-    Refusal {
-        digest: desired.digest,
-        message: error.to_string(),
-        immutable,
-        again: now + grown(REFUSED, failures),
-        failures,
     }
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use git2::build::TreeUpdateBuilder;
-use git2::{Commit, FileMode, Oid, Repository, Sort, Tree};
+use git2::{Commit, FileMode, Oid, Repository, Tree};
 use tracing::warn;
 
 use super::names::BranchPattern;
@@ -23,7 +23,7 @@ use super::store::Lock;
 use super::theirs::Theirs;
 use super::{Entry, compact, local, store, view};
 use crate::model::{EnvironmentName, Revision};
-use crate::source::{Remote, Sent, SourceProblem, directory_name, revision};
+use crate::source::{Remote, Sent, SourceProblem, directory_name, first_parents, revision};
 
 /// How often a push is tried anew because somebody else pushed in between.
 const ATTEMPTS: usize = 5;
@@ -135,9 +135,10 @@ impl RecordBranch {
             .map_err(|error| self.failed("take an entry", error))
     }
 
-    /// How many entries the remote doesn't have yet.
+    /// How many entries the remote doesn't have yet. Where that can't be told (no descriptor
+    /// is left, the disk fails), there is one at least: what can't be read isn't empty.
     pub fn queued(&self) -> usize {
-        self.queue().map_or(0, |queue| queue.len())
+        self.queue().map_or(1, |queue| queue.len())
     }
 
     /// Pushes what is queued. Whatever fails, the entries stay queued.
@@ -192,7 +193,11 @@ impl RecordBranch {
         let reference = self.our_ref();
         let url = &self.remote.url;
         if url.local_path().is_some() {
-            return local::push(&self.repository, url, &reference, tip);
+            let pushed = local::push(&self.repository, url, &reference, tip);
+            return match pushed {
+                Err(problem) => self.remote.room_for(&reference).and(Err(problem)),
+                pushed => pushed,
+            };
         }
         let refspec = format!("{reference}:{reference}");
         self.remote.push(&self.repository, &refspec)
@@ -246,14 +251,7 @@ impl RecordBranch {
         tip: Oid,
         hidden: impl Iterator<Item = Oid>,
     ) -> Result<Vec<Oid>, git2::Error> {
-        let mut walk = self.repository.revwalk()?;
-        walk.set_sorting(Sort::TOPOLOGICAL | Sort::REVERSE)?;
-        walk.simplify_first_parent()?;
-        walk.push(tip)?;
-        for id in hidden {
-            walk.hide(id)?;
-        }
-        walk.collect()
+        first_parents(&self.repository, tip, hidden)
     }
 
     pub(super) fn ours(&self) -> Option<Oid> {

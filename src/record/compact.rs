@@ -7,7 +7,7 @@ use std::path::Path;
 
 use git2::{Oid, Repository};
 
-use crate::source::{loose, write_pack};
+use crate::source::{loose, reached, write_pack};
 
 /// Up to where everything is packed.
 const PACKED: &str = "refs/agent/packed";
@@ -47,13 +47,10 @@ pub(super) fn pack(
     tip: Oid,
     before: Option<Oid>,
 ) -> Result<(), git2::Error> {
-    let mut walk = repository.revwalk()?;
-    walk.push(tip)?;
-    if let Some(before) = before {
-        walk.hide(before)?;
-    }
     let mut pack = repository.packbuilder()?;
-    pack.insert_walk(&mut walk)?;
+    for id in reached(repository, tip, before, &|_| false)? {
+        pack.insert_object(id, None)?;
+    }
     if pack.object_count() > 0 {
         write_pack(&mut pack, repository)?;
     }

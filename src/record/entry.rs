@@ -8,15 +8,14 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
-use crate::model::Signature;
+use crate::model::{LINE, Signature, cut, cut_inside, shown, shown_line};
 
 /// The longest subject, in characters; what is longer goes on in the body.
 const SUBJECT_LIMIT: usize = 100;
 
-/// The most lines that are told of anything, and the most characters of each: whatever a
-/// storm changes or an API server answers, an entry can be read.
+/// The most lines that are told of anything: whatever a storm changes or an API server
+/// answers, an entry can be read.
 const LINES: usize = 400;
-const LINE_LIMIT: usize = 1_000;
 
 /// One commit on the record: what happened, who did it, and what it changes in the
 /// recorded tree.
@@ -45,7 +44,7 @@ impl Entry {
         let subject = cut(&full, SUBJECT_LIMIT);
         let mut message = format!("{subject}\n");
         if subject != full {
-            let _ = write!(message, "\n{}\n", harmless(&cut_inside(&full)));
+            let _ = write!(message, "\n{}\n", harmless(&cut_inside(&full, LINE)));
         }
         let body = harmless(&bounded(&self.body));
         let body = body.trim_matches('\n');
@@ -80,7 +79,11 @@ pub fn trailers(message: &str) -> Vec<(String, String)> {
 /// A text with at most so many lines as a person reads, and none of them endless.
 pub fn bounded(text: &str) -> String {
     let count = text.lines().count();
-    let mut lines: Vec<String> = text.lines().take(LINES).map(cut_inside).collect();
+    let mut lines: Vec<String> = text
+        .lines()
+        .take(LINES)
+        .map(|line| cut_inside(line, LINE).into_owned())
+        .collect();
     if count > LINES {
         lines.push(format!("… and {} more lines", count - LINES));
     }
@@ -88,41 +91,20 @@ pub fn bounded(text: &str) -> String {
 }
 
 fn one_line(text: &str) -> String {
-    let clean: String = text.chars().map(blank_if_control).collect();
-    let words: Vec<&str> = clean.split_whitespace().collect();
-    if words.is_empty() {
+    let line = shown_line(text);
+    if line.is_empty() {
         "(no subject)".to_owned()
     } else {
-        words.join(" ")
+        line
     }
 }
 
-fn cut(line: &str, limit: usize) -> String {
-    if line.chars().nth(limit).is_none() {
-        return line.to_owned();
-    }
-    let kept: String = line.chars().take(limit - 1).collect();
-    format!("{}…", kept.trim_end())
-}
-
-/// Of a line that is too long, both ends: what it is about, and the point that it comes to.
-fn cut_inside(line: &str) -> String {
-    let count = line.chars().count();
-    if count <= LINE_LIMIT {
-        return line.to_owned();
-    }
-    let (head, tail) = (LINE_LIMIT / 2, LINE_LIMIT / 2 - 3);
-    let first: String = line.chars().take(head).collect();
-    let last: String = line.chars().skip(count - tail).collect();
-    format!("{first} … {last}")
-}
-
-/// Without control characters, which a terminal would obey, and without a line that
-/// starts with `---`, where git takes a message to end and a patch to begin.
+/// Without what a terminal would obey or nobody would see, and without a line that starts
+/// with `---`, where git takes a message to end and a patch to begin.
 fn harmless(text: &str) -> String {
     let mut lines = Vec::new();
     for line in text.lines() {
-        let line: String = line.chars().map(blank_if_control).collect();
+        let line = shown(line).replace('\t', " ");
         let line = line.trim_end();
         lines.push(if line.starts_with("---") {
             format!(" {line}")
@@ -131,10 +113,6 @@ fn harmless(text: &str) -> String {
         });
     }
     lines.join("\n")
-}
-
-fn blank_if_control(c: char) -> char {
-    if c.is_control() { ' ' } else { c }
 }
 
 fn token(key: &str) -> String {

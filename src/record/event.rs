@@ -34,7 +34,8 @@ pub enum Event {
     Drifted,
     /// Others have added fields, which are left as they are.
     Foreign,
-    /// Another writer keeps taking back what is put back.
+    /// Another writer keeps taking back what is put back, or an admission gives declared
+    /// fields values of its own.
     Contended,
     /// It has stopped doing so.
     Calm,

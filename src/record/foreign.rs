@@ -56,11 +56,12 @@ mod tests {
     #[test]
     fn a_field_is_kept_by_object_path_and_manager() {
         let object = |name: &str| {
-            ObjectId::new(
-                crate::model::GroupKind::new("apps", "Deployment"),
-                Some("shop".to_owned()),
-                name.to_owned(),
+            ObjectId::parse(
+                crate::model::GroupKind::known("apps", "Deployment"),
+                Some("shop"),
+                name,
             )
+            .expect("a name")
         };
         let manager = |name: &str| Manager {
             name: name.to_owned(),

@@ -3,16 +3,15 @@
 
 use std::collections::HashMap;
 
-use git2::{Commit, ErrorCode, ObjectType, Oid, Repository, Tree};
-use jiff::Timestamp;
+use git2::{ObjectType, Oid, Repository, Tree};
 use similar::TextDiff;
 
 use super::path;
 use super::recorded::Recorded;
 use super::select::ObjectPattern;
 use super::view::{RecordView, ViewError};
-use crate::model::{EnvironmentName, ObjectId, Revision, Signature};
-use crate::source::revision;
+use crate::model::{ObjectId, Revision};
+use crate::source::{read_commit, revision, tree_of};
 
 /// The entries of a record, newest first. Each is read when it is asked for.
 pub struct History<'r> {
@@ -53,11 +52,11 @@ impl RecordView {
                 return Ok((entries, true));
             }
             entries.push(entry);
-            let commit = self.repository.find_commit(id);
-            next = commit
-                .map_err(|error| self.failed(error))?
-                .parent_id(0)
-                .ok();
+            let parent = parent(&self.repository, id);
+            next = match parent.map_err(|error| self.failed(error))? {
+                Parent::Here(id) => Some(id),
+                Parent::Cut | Parent::None => None,
+            };
         }
         Ok((entries, false))
     }
@@ -76,20 +75,21 @@ impl RecordView {
     /// One entry.
     pub(super) fn entry(&self, entry: &Revision) -> Result<Recorded, ViewError> {
         let id = Oid::from_str(entry.as_str());
-        let found = id.and_then(|id| self.repository.find_commit(id));
-        let found = found.map(|commit| recorded(&self.environment, &commit));
+        let found = id.and_then(|id| recorded(self, id));
         found.map_err(|error| self.failed(error))
     }
 }
 
-fn recorded(environment: &EnvironmentName, commit: &Commit<'_>) -> Recorded {
-    Recorded::read(
-        environment,
-        revision(commit.id()),
-        &signature(&commit.author()),
-        instant(commit.committer().when()),
-        &String::from_utf8_lossy(commit.message_bytes()),
-    )
+fn recorded(view: &RecordView, id: Oid) -> Result<Recorded, git2::Error> {
+    read_commit(&view.repository, id, |commit| {
+        Recorded::read(
+            &view.environment,
+            revision(id),
+            &commit.author(),
+            commit.committed(),
+            &commit.message(),
+        )
+    })
 }
 
 impl Iterator for History<'_> {
@@ -109,17 +109,31 @@ impl History<'_> {
     }
 
     fn read(&mut self, id: Oid) -> Result<Recorded, git2::Error> {
-        let commit = self.view.repository.find_commit(id)?;
-        self.next = commit.parent_id(0).ok();
-        self.cut = self.next.is_none() && is_cut(&self.view.repository, id);
-        Ok(recorded(&self.view.environment, &commit))
+        match parent(&self.view.repository, id)? {
+            Parent::Here(id) => self.next = Some(id),
+            Parent::Cut => self.cut = true,
+            Parent::None => {}
+        }
+        recorded(self.view, id)
     }
 }
 
-/// libgit2 says of what a shallow clone ends with that it has no parent.
-fn is_cut(repository: &Repository, id: Oid) -> bool {
-    let list = std::fs::read_to_string(repository.commondir().join("shallow"));
-    list.is_ok_and(|list| list.lines().any(|line| line == id.to_string()))
+/// The entry before an entry.
+enum Parent {
+    Here(Oid),
+    /// There is one, and a shallow clone ends before it.
+    Cut,
+    None,
+}
+
+fn parent(repository: &Repository, id: Oid) -> Result<Parent, git2::Error> {
+    let parent = read_commit(repository, id, |commit| commit.parents.first().copied())?;
+    let objects = repository.odb()?;
+    Ok(match parent {
+        Some(parent) if objects.exists(parent) => Parent::Here(parent),
+        Some(_) => Parent::Cut,
+        None => Parent::None,
+    })
 }
 
 /// Finds an object's file in the trees of entries. What was found in a unit's tree is
@@ -150,12 +164,13 @@ impl<'r> ObjectFiles<'r> {
     }
 
     fn changed(&mut self, entry: &Recorded) -> Result<Option<FileChange>, git2::Error> {
-        let commit = self
-            .view
-            .repository
-            .find_commit(Oid::from_str(entry.entry.as_str())?)?;
-        let after = commit.tree()?;
-        let before = parent(&commit)?.map(|parent| parent.tree()).transpose()?;
+        let repository = &self.view.repository;
+        let id = Oid::from_str(entry.entry.as_str())?;
+        let after = tree_of(repository, id)?;
+        let before = match parent(repository, id)? {
+            Parent::Here(parent) => Some(tree_of(repository, parent)?),
+            Parent::Cut | Parent::None => None,
+        };
         let units = match entry.unit() {
             Some(unit) => vec![unit.to_string()],
             None => units_that_differ(before.as_ref(), &after),
@@ -253,14 +268,6 @@ impl RecordView {
     }
 }
 
-fn parent<'r>(commit: &Commit<'r>) -> Result<Option<Commit<'r>>, git2::Error> {
-    match commit.parent(0) {
-        Ok(parent) => Ok(Some(parent)),
-        Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
 fn units_that_differ(before: Option<&Tree<'_>>, after: &Tree<'_>) -> Vec<String> {
     let ids = |tree: Option<&Tree<'_>>| -> HashMap<String, Oid> {
         let entries = tree.into_iter().flat_map(|tree| tree.iter());
@@ -289,18 +296,6 @@ fn subtree<'r>(
     entry
         .map(|entry| repository.find_tree(entry.id()))
         .transpose()
-}
-
-fn signature(author: &git2::Signature<'_>) -> Signature {
-    Signature {
-        name: String::from_utf8_lossy(author.name_bytes()).into_owned(),
-        email: String::from_utf8_lossy(author.email_bytes()).into_owned(),
-        time: instant(author.when()),
-    }
-}
-
-fn instant(time: git2::Time) -> Timestamp {
-    Timestamp::from_second(time.seconds()).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 #[cfg(test)]

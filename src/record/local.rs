@@ -5,7 +5,7 @@
 
 use git2::{ErrorCode, Oid, Repository};
 
-use crate::source::{RepoUrl, Sent, SourceProblem, copy, explain};
+use crate::source::{RepoUrl, Sent, SourceProblem, contains, copy, explain};
 
 /// Pushes `tip` to a branch, if it follows on what is there.
 pub(super) fn push(
@@ -14,7 +14,7 @@ pub(super) fn push(
     reference: &str,
     tip: Oid,
 ) -> Result<Sent, SourceProblem> {
-    send(from, to, reference, tip).map_err(|error| explain(to, &error, None))
+    send(from, to, reference, tip).map_err(|error| explain(to, &error))
 }
 
 /// Makes a ref there `tip`, whatever it was.
@@ -33,7 +33,7 @@ pub(super) fn put(
         there.reference(reference, tip, true, "put by gitops-agent")?;
         Ok(Sent::Taken)
     };
-    put().map_err(|error: git2::Error| explain(to, &error, None))
+    put().map_err(|error: git2::Error| explain(to, &error))
 }
 
 fn send(from: &Repository, to: &RepoUrl, reference: &str, tip: Oid) -> Result<Sent, git2::Error> {
@@ -51,7 +51,7 @@ fn send(from: &Repository, to: &RepoUrl, reference: &str, tip: Oid) -> Result<Se
         return Ok(Sent::Taken);
     }
     if let Some(current) = current
-        && !from.graph_descendant_of(tip, current).unwrap_or(false)
+        && !contains(from, tip, current).unwrap_or(false)
     {
         return Ok(Sent::Behind);
     }

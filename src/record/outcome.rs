@@ -66,7 +66,7 @@ pub enum Below {
 #[derive(Debug, thiserror::Error)]
 pub enum PushError {
     /// The remote can't be reached, or doesn't let us in.
-    #[error("the record can't be pushed")]
+    #[error(transparent)]
     Source(#[from] SourceProblem),
     /// The remote doesn't want it: a rule on the branch, or a hook.
     #[error(

@@ -56,9 +56,9 @@ pub fn to_object(path: &str) -> Option<(UnitName, ObjectId)> {
         CLUSTER => None,
         name => Some(decode(name)?),
     };
-    let Ok(kind) = decode(kind)?.parse::<GroupKind>();
+    let kind: GroupKind = decode(kind)?.parse().ok()?;
     let name = decode(file.strip_suffix(".yaml")?)?;
-    let id = ObjectId::new(kind, namespace, name);
+    let id = ObjectId::parse(kind, namespace.as_deref(), &name).ok()?;
     Some((unit.parse().ok()?, id))
 }
 

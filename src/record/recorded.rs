@@ -9,7 +9,7 @@ use super::event::Event;
 use super::lines::{self, Changed};
 use super::select::ObjectPattern;
 use super::status::State;
-use crate::model::{Digest, EnvironmentName, Revision, Signature, UnitName};
+use crate::model::{Digest, EnvironmentName, Revision, Signature, UnitName, cut_lines, shown};
 
 /// One commit of a record.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,7 +61,8 @@ impl Recorded {
         time: Timestamp,
         message: &str,
     ) -> Self {
-        let message = without_control(message);
+        // Whoever may push to the branch may have written it.
+        let message = cut_lines(&shown(message));
         let (subject, rest) = message.split_once('\n').unwrap_or((&message, ""));
         let rest = rest.trim_matches('\n');
         let facts = facts(environment, rest);
@@ -78,8 +79,8 @@ impl Recorded {
             entry,
             time,
             author: Signature {
-                name: without_control(&author.name),
-                email: without_control(&author.email),
+                name: shown(&author.name).into_owned(),
+                email: shown(&author.email).into_owned(),
                 time: author.time,
             },
             subject: subject.to_owned(),
@@ -143,12 +144,6 @@ fn state(word: &str) -> Option<State> {
         State::Suspended,
     ];
     all.into_iter().find(|state| state.to_string() == word)
-}
-
-/// A terminal would obey them.
-fn without_control(text: &str) -> String {
-    let blank = |c: char| if c.is_control() && c != '\n' { ' ' } else { c };
-    text.chars().map(blank).collect()
 }
 
 #[cfg(test)]

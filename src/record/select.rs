@@ -25,6 +25,44 @@ pub struct ObjectPattern {
     name: String,
 }
 
+/// What `kubectl` takes for a kind besides its name: each with the short name that it has
+/// there, and with its plural where that is not the kind's name with an `s`.
+const SHORT: [(&str, &str); 24] = [
+    ("cj", "CronJob"),
+    ("cm", "ConfigMap"),
+    ("crd", "CustomResourceDefinition"),
+    ("crds", "CustomResourceDefinition"),
+    ("deploy", "Deployment"),
+    ("ds", "DaemonSet"),
+    ("hpa", "HorizontalPodAutoscaler"),
+    ("ing", "Ingress"),
+    ("ingresses", "Ingress"),
+    ("netpol", "NetworkPolicy"),
+    ("networkpolicies", "NetworkPolicy"),
+    ("no", "Node"),
+    ("ns", "Namespace"),
+    ("pc", "PriorityClass"),
+    ("pdb", "PodDisruptionBudget"),
+    ("po", "Pod"),
+    ("pv", "PersistentVolume"),
+    ("pvc", "PersistentVolumeClaim"),
+    ("quota", "ResourceQuota"),
+    ("rs", "ReplicaSet"),
+    ("sa", "ServiceAccount"),
+    ("sc", "StorageClass"),
+    ("sts", "StatefulSet"),
+    ("svc", "Service"),
+];
+
+/// The kind that is meant by what people write for one.
+fn full(kind: &str) -> &str {
+    let lower = kind.to_ascii_lowercase();
+    SHORT
+        .iter()
+        .find(|(short, _)| *short == lower)
+        .map_or(kind, |(_, full)| full)
+}
+
 /// Text that names nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SelectionError {
@@ -69,7 +107,7 @@ impl FromStr for ObjectPattern {
             None => (kind, None),
         };
         Ok(Self {
-            kind: kind.to_owned(),
+            kind: full(kind).to_owned(),
             group,
             namespace: namespace
                 .filter(|namespace| *namespace != path::CLUSTER)
@@ -82,7 +120,9 @@ impl FromStr for ObjectPattern {
 impl ObjectPattern {
     /// Whether an object is this one.
     pub fn matches(&self, id: &ObjectId) -> bool {
-        self.is_kind(&id.kind) && self.namespace == id.namespace && self.name == id.name
+        self.is_kind(&id.kind)
+            && self.namespace.as_deref() == id.namespace.as_deref()
+            && id.name == *self.name
     }
 
     /// Whether a text of the record names this object, as in `revert drift on
@@ -94,20 +134,30 @@ impl ObjectPattern {
         };
         let mut words = text.split(' ').peekable();
         while let Some(word) = words.next() {
-            let Ok(kind) = word.parse::<GroupKind>();
+            let Ok(kind) = word.parse::<GroupKind>() else {
+                continue;
+            };
             let next = words
                 .peek()
                 .map(|next| next.trim_end_matches([':', ';', ',']));
             // The group of Kubernetes' own kinds is not written there.
             let group = self.group.as_deref().filter(|_| !kind.group.is_empty());
             if kind.kind.eq_ignore_ascii_case(&self.kind)
-                && group.is_none_or(|group| group == kind.group)
+                && group.is_none_or(|group| kind.group == group)
                 && next == Some(&place)
             {
                 return true;
             }
         }
         false
+    }
+
+    /// As it is written on the command line, without a group.
+    pub fn written(&self) -> String {
+        match &self.namespace {
+            Some(namespace) => format!("{}/{namespace}/{}", self.kind, self.name),
+            None => format!("{}/{}", self.kind, self.name),
+        }
     }
 
     /// Its kind, without a group, as it was written.
@@ -128,7 +178,10 @@ impl ObjectPattern {
     /// Whether a kind is the one meant.
     pub fn is_kind(&self, kind: &GroupKind) -> bool {
         let group = self.group.as_deref();
-        kind.kind.eq_ignore_ascii_case(&self.kind) && group.is_none_or(|group| group == kind.group)
+        let singular = self.kind.strip_suffix('s').unwrap_or(&self.kind);
+        let kinds = [&*self.kind, singular];
+        let same = kinds.iter().any(|one| kind.kind.eq_ignore_ascii_case(one));
+        same && group.is_none_or(|group| kind.group == group)
     }
 }
 
@@ -151,13 +204,16 @@ mod tests {
     use super::*;
 
     fn id(kind: &str, namespace: Option<&str>, name: &str) -> ObjectId {
-        let Ok(kind) = kind.parse::<GroupKind>();
-        ObjectId::new(kind, namespace.map(str::to_owned), name)
+        ObjectId::parse(kind.parse().unwrap(), namespace, name).unwrap()
     }
 
     #[test]
     fn an_object_is_named_as_people_do() {
         let web = id("Deployment.apps", Some("shop"), "web");
+        for text in ["deploy/shop/web", "deployments/shop/web", "DEPLOY/shop/web"] {
+            let pattern: ObjectPattern = text.parse().unwrap();
+            assert!(pattern.matches(&web), "{text}");
+        }
         for text in ["Deployment/shop/web", "deployment.apps/shop/web"] {
             let pattern: ObjectPattern = text.parse().unwrap();
             assert!(pattern.matches(&web), "{text}");

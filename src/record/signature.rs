@@ -4,7 +4,7 @@ use git2::{Signature, Time};
 use jiff::Timestamp;
 
 use super::text::{COMMITTER_EMAIL, COMMITTER_NAME};
-use crate::model;
+use crate::model::{self, cut, shown_line};
 
 /// An entry's author. Git takes no empty name or address, and no `<` or `>` in them;
 /// a field manager is free text.
@@ -24,8 +24,8 @@ fn time(at: Timestamp) -> Time {
 }
 
 fn plain(text: &str) -> Option<String> {
-    let fine = |c: &char| !c.is_control() && !matches!(c, '<' | '>');
-    let text: String = text.chars().filter(fine).take(200).collect();
+    let text = shown_line(&cut(text, 200));
+    let text: String = text.chars().filter(|c| !matches!(c, '<' | '>')).collect();
     let text = text.trim();
     // Git strips these at the ends, and must not be left with nothing.
     let something = text.chars().any(char::is_alphanumeric);

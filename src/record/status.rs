@@ -1,14 +1,40 @@
 //! Where an environment and each of its units stand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Digest, EnvironmentName, ObjectId, Revision, UnitName};
+use crate::config::MaxPrune;
+use crate::model::{Deleted, Digest, EnvironmentName, Lineage, ObjectId, Revision, UnitName};
 use crate::plan::Gone;
+
+/// What an environment is tied to, and must not be mistaken in.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ties {
+    /// The history that it follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Lineage>,
+    /// The cluster that it is: the uid of its namespace `kube-system`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+}
+
+/// The newest revision, which can't be followed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedRevision {
+    /// Its commit.
+    pub revision: Revision,
+    /// Who made it, as it says itself.
+    pub author: String,
+    /// The first line of its message.
+    pub subject: String,
+    /// Since when it is known that it can't.
+    pub since: Timestamp,
+}
 
 /// An environment's state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -22,8 +48,35 @@ pub struct StatusFile {
     /// What keeps the environment as a whole from following its repository.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// The newest revision, where it is that which can't be followed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<RefusedRevision>,
+    /// What is wrong though it is served all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
+    /// What it is tied to, as far as that is known.
+    #[serde(flatten)]
+    pub ties: Ties,
+    /// What was deleted within the last hour before the last entry.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub deleted: Vec<Deleted>,
     /// Each unit. Shared: an entry changes one of perhaps a thousand.
     pub units: BTreeMap<UnitName, Arc<UnitStatus>>,
+}
+
+/// What a plan has to know of the last entry, as far as the record is at hand.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Last {
+    /// What each unit declared when it was last synced: tells drift from a change of desired.
+    pub desired: BTreeMap<UnitName, Digest>,
+    /// How much of each unit may be deleted unasked, where that is not the usual.
+    pub limits: BTreeMap<UnitName, MaxPrune>,
+    /// What was deleted within the last hour before.
+    pub deleted: Vec<Deleted>,
+    /// The units that it knows of; `None` where the record is not at hand.
+    pub units: Option<BTreeSet<UnitName>>,
+    /// What the environment is tied to.
+    pub ties: Ties,
 }
 
 /// How an environment's state changes.
@@ -33,6 +86,14 @@ pub struct StatusChange {
     pub revision: Option<Revision>,
     /// As it is from now on.
     pub error: Option<String>,
+    /// As it is from now on.
+    pub refused: Option<RefusedRevision>,
+    /// As it is from now on.
+    pub warning: Option<String>,
+    /// As they are from now on.
+    pub ties: Ties,
+    /// As it is from now on.
+    pub deleted: Vec<Deleted>,
     /// The units that stand otherwise from now on; `None` for one that is no more.
     pub units: BTreeMap<UnitName, Option<Arc<UnitStatus>>>,
 }
@@ -43,8 +104,29 @@ impl StatusFile {
         StatusChange {
             revision: self.revision.clone(),
             error: self.error.clone(),
+            refused: self.refused.clone(),
+            warning: self.warning.clone(),
+            ties: self.ties.clone(),
+            deleted: self.deleted.clone(),
             units: BTreeMap::new(),
         }
+    }
+
+    /// What a plan has to know of it.
+    pub fn last(&self) -> Last {
+        Last {
+            desired: self.desired(),
+            limits: self.limits(),
+            deleted: self.deleted.clone(),
+            units: Some(self.units.keys().cloned().collect()),
+            ties: self.ties.clone(),
+        }
+    }
+
+    fn limits(&self) -> BTreeMap<UnitName, MaxPrune> {
+        let units = self.units.iter();
+        let limits = units.filter_map(|(name, unit)| Some((name.clone(), unit.max_prune?)));
+        limits.collect()
     }
 
     /// What each unit declared when it was last synced.
@@ -82,6 +164,10 @@ pub struct UnitStatus {
     /// What somebody deleted of it, where it proposes its drift.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gone: Vec<GoneObject>,
+    /// How much of it may be deleted unasked until a newer revision has been enforced, where
+    /// that is not the usual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_prune: Option<MaxPrune>,
 }
 
 /// An open proposal to keep what was changed in the cluster.
@@ -124,6 +210,15 @@ pub enum State {
     Suspended,
 }
 
+impl Last {
+    /// How much of a unit may be deleted unasked, whatever a newer revision says; `None`
+    /// where the record is not at hand.
+    pub fn limit(&self, unit: &UnitName) -> Option<MaxPrune> {
+        let known = self.units.is_some();
+        known.then(|| self.limits.get(unit).copied().unwrap_or_default())
+    }
+}
+
 impl State {
     /// Whether nothing more happens by itself.
     pub fn rests(self) -> bool {
@@ -145,10 +240,11 @@ impl UnitStatus {
             .collect()
     }
 
-    /// Whether this says the same as another, but for the time.
+    /// Whether this says the same as another, but for the time and for what may be deleted.
     pub fn same(&self, other: &Self) -> bool {
         Self {
             since: other.since,
+            max_prune: other.max_prune,
             ..self.clone()
         } == *other
     }

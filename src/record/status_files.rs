@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::path;
-use super::status::{StatusChange, StatusFile, UnitStatus};
+use super::status::{RefusedRevision, StatusChange, StatusFile, Ties, UnitStatus};
 use super::story::Changes;
-use crate::model::{EnvironmentName, Revision, UnitName, emit};
+use crate::model::{Deleted, EnvironmentName, Revision, UnitName, emit};
 
 /// The state of the environment.
 pub const STATUS: &str = "status.yaml";
@@ -22,20 +22,41 @@ struct Head {
     revision: Option<Revision>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refused: Option<RefusedRevision>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
+    #[serde(flatten)]
+    ties: Ties,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    deleted: Vec<Deleted>,
 }
 
 /// Changes a status; gives the files that say so. `recorded` tells whether there are any
 /// yet.
 pub fn change(status: &mut StatusFile, change: StatusChange, recorded: bool) -> Changes {
     let mut changes = Changes::new();
-    let head = (&status.revision, &status.error);
-    if !recorded || head != (&change.revision, &change.error) {
+    let before = (&status.revision, &status.error);
+    let same = before == (&change.revision, &change.error)
+        && status.refused == change.refused
+        && status.warning == change.warning
+        && status.ties == change.ties
+        && status.deleted == change.deleted;
+    if !recorded || !same {
         status.revision = change.revision;
         status.error = change.error;
+        status.refused = change.refused;
+        status.warning = change.warning;
+        status.ties = change.ties;
+        status.deleted = change.deleted;
         let head = Head {
             environment: status.environment.clone(),
             revision: status.revision.clone(),
             error: status.error.clone(),
+            refused: status.refused.clone(),
+            warning: status.warning.clone(),
+            ties: status.ties.clone(),
+            deleted: status.deleted.clone(),
         };
         changes.insert(STATUS.to_owned(), Some(emit(&head).into_bytes()));
     }
@@ -79,6 +100,10 @@ pub fn parse<'a, E>(
         environment: head.environment,
         revision: head.revision,
         error: head.error,
+        refused: head.refused,
+        warning: head.warning,
+        ties: head.ties,
+        deleted: head.deleted,
         units,
     }))
 }
@@ -133,8 +158,13 @@ mod tests {
             objects: 3,
             desired: None,
             proposal: None,
+            max_prune: None,
             gone: vec![GoneObject {
-                object: ObjectId::new(GroupKind::new("", "ConfigMap"), None, "a"),
+                object: ObjectId::new(
+                    GroupKind::known("", "ConfigMap"),
+                    None,
+                    crate::model::Name::known("a"),
+                ),
                 gone: Gone {
                     since: jiff::Timestamp::UNIX_EPOCH,
                     declared: Digest::of_bytes(b"a"),
@@ -159,6 +189,23 @@ mod tests {
             environment: "prod".parse().expect("a name"),
             revision: None,
             error: None,
+            warning: Some("a clock".to_owned()),
+            refused: Some(RefusedRevision {
+                revision: "b".repeat(40).parse().expect("a revision"),
+                author: "Ann".to_owned(),
+                subject: "Break it".to_owned(),
+                since: jiff::Timestamp::UNIX_EPOCH,
+            }),
+            ties: Ties {
+                source: format!("{} main https://git.example/deploy", "a".repeat(40))
+                    .parse()
+                    .ok(),
+                cluster: Some("c0ffee".to_owned()),
+            },
+            deleted: vec![Deleted {
+                at: jiff::Timestamp::UNIX_EPOCH,
+                objects: 3,
+            }],
             units: BTreeMap::new(),
         };
         let mut files = BTreeMap::new();

@@ -9,7 +9,8 @@ use tracing::warn;
 
 use super::RecordError;
 use crate::model::EnvironmentName;
-use crate::source::remove;
+use crate::runtime::files::{own_directory, own_file};
+use crate::source::{remove, tree_of};
 
 /// The right to write a repository. The system lets it go when the process dies.
 pub(super) struct Lock(File);
@@ -27,9 +28,9 @@ impl Drop for Lock {
 pub(super) fn lock(path: &Path) -> Result<Lock, RecordError> {
     let disk = |source| disk(path, source);
     if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).map_err(disk)?;
+        own_directory(parent).map_err(disk)?;
     }
-    let file = File::create(path.with_extension("lock")).map_err(disk)?;
+    let file = own_file(&path.with_extension("lock")).map_err(disk)?;
     match file.try_lock() {
         Ok(()) => Ok(Lock(file)),
         Err(TryLockError::Error(source)) => Err(disk(source)),
@@ -86,7 +87,7 @@ fn usable(path: &Path, branch: &str) -> Result<Repository, git2::Error> {
 }
 
 fn whole(repository: &Repository, tip: git2::Oid) -> Result<(), git2::Error> {
-    let tree = repository.find_commit(tip)?.tree()?;
+    let tree = tree_of(repository, tip)?;
     tree.walk(TreeWalkMode::PreOrder, |_, _| TreeWalkResult::Ok)
 }
 

@@ -9,15 +9,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-pub use self::environment::{follows, nothing, refused, stuck};
+pub use self::environment::{Hindrance, follows, nothing, refused, stuck};
 pub use self::hold::{Kept, Release, held, kept, released, resumed};
 use super::entry::Entry;
 use super::event::Event;
 use super::lines::{body, counts, drift_body, more};
 use super::status::State;
 use super::text::{COMMITTER_EMAIL, COMMITTER_NAME};
+use crate::fields::Hold;
 use crate::model::{Digest, EnvironmentName, ObjectId, Signature, SourceCommit, UnitName};
-use crate::plan::{Action, FieldChange, ForeignField, Step};
+use crate::plan::{Action, FieldChange, ForeignField, Overruled, Step};
 
 /// How many lines an entry's list of foreign fields has.
 const LINES: usize = 200;
@@ -32,16 +33,27 @@ pub struct Scene<'a> {
     pub environment: &'a EnvironmentName,
     /// The unit.
     pub unit: &'a UnitName,
-    /// The commit that declares the unit as it is.
+    /// The commit that declares the unit as it is, or that would and can't be rendered.
     pub source: Option<&'a SourceCommit>,
+    /// Who has to do with it that the unit stands as it does.
+    pub fault: Fault,
     /// How the unit stands with it; `None` where that isn't known yet.
     pub state: Option<State>,
     /// How long it took the unit to come to that state, if it was on its way there.
     pub took: Option<Duration>,
-    /// The plan that was followed.
+    /// The plan that was followed, or has to be approved.
     pub plan: Option<Digest>,
     /// When.
     pub now: Timestamp,
+}
+
+/// Who has to do with how a unit stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The commit can't be rendered.
+    OfCommit,
+    /// Nobody that could be named.
+    OfNobody,
 }
 
 /// A step that was taken, or a difference that was found, as far as it is told.
@@ -80,7 +92,16 @@ pub struct Contention {
     pub phase: Phase,
 }
 
-/// A moment of a fight.
+/// An object to which the API server gives values of its own, as far as it is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overruling {
+    /// The object, its fields, what is declared and what was answered.
+    pub overruled: Overruled,
+    /// What is told.
+    pub phase: Phase,
+}
+
+/// A moment of a fight, or of an overruling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// It has been taken back too often.
@@ -220,6 +241,59 @@ It is put back again after a while, each time after a longer one. That is not to
     entry
 }
 
+/// The API server, or an admission, gives declared fields values of its own, or does not any
+/// more. Nobody but they did it.
+pub fn overruled(scene: &Scene<'_>, told: &Overruling, changes: Changes) -> Entry {
+    let one = &told.overruled;
+    let object = &one.object;
+    let (word, next) = match one.hold {
+        Hold::Steady => (
+            "overruled",
+            "It is as near to what is declared as an apply brings it.",
+        ),
+        Hold::Changing => (
+            "contended",
+            "It is left alone until something else is declared, and asked about again now and then.",
+        ),
+    };
+    let field = match &one.fields[..] {
+        [one] => one.path.clone(),
+        many => format!("{} fields", many.len()),
+    };
+    let (event, subject, body) = match told.phase {
+        Phase::Begun => {
+            let fields = one.fields.iter().take(LINES);
+            let fields: Vec<String> = fields
+                .map(|field| format!("  {}", answered(field)))
+                .collect();
+            let body = format!(
+                "{one}\n\nanswered to the apply of {object}\n{}\n\n{next}",
+                fields.join("\n")
+            );
+            let subject = format!("{object} is {word} by admission: {field}");
+            (Event::Contended, subject, body)
+        }
+        Phase::Over => {
+            let subject = format!("{object} is no longer {word} by admission");
+            (
+                Event::Calm,
+                subject,
+                format!("{field} is as declared, or declared no more."),
+            )
+        }
+    };
+    entry(scene, &subject, body, event, None, changes)
+}
+
+/// In the direction in which the server moved it.
+fn answered(field: &FieldChange) -> FieldChange {
+    FieldChange {
+        from: field.to.clone(),
+        to: field.from.clone(),
+        ..field.clone()
+    }
+}
+
 /// The recorded tree did not match what is live, and we know of no event.
 pub fn found(scene: &Scene<'_>, changes: Changes) -> Entry {
     entry(
@@ -248,6 +322,9 @@ pub fn stands(
                 Some(State::Failed) => format!("{unit} is healthy again"),
                 Some(State::Blocked) => format!("{unit} is healthy, no longer blocked"),
                 Some(State::Drifted) => format!("{unit} is healthy, no longer drifted"),
+                Some(State::Synced) if !message.is_empty() => {
+                    format!("{unit} keeps objects that it does not declare")
+                }
                 _ => format!("{unit} is healthy"),
             },
             Event::Healthy,
@@ -258,7 +335,29 @@ pub fn stands(
         State::Failed => (format!("{unit} failed: {first}"), Event::Failed),
         State::Suspended => (format!("hold {unit}: suspended {first}"), Event::Hold),
     };
-    entry(scene, &subject, message.to_owned(), event, None, changes)
+    let author = match scene.fault {
+        Fault::OfCommit => deployer(scene.source, scene.now),
+        Fault::OfNobody => None,
+    };
+    entry(scene, &subject, message.to_owned(), event, author, changes)
+}
+
+/// Entries that waited so long to be written that they became one.
+pub fn gathered(
+    environment: &EnvironmentName,
+    count: u64,
+    subjects: &[&str],
+    changes: Changes,
+    now: Timestamp,
+) -> Entry {
+    Entry {
+        subject: format!("{environment}: {count} entries that could not be written at their time"),
+        body: subjects.join("\n"),
+        trailers: trailers(environment, None, Event::Recorded),
+        author: agent(now),
+        time: now,
+        changes,
+    }
 }
 
 /// A unit left the environment, and its objects are gone.

@@ -6,6 +6,7 @@ use tracing::{info, warn};
 use super::branch::{Changes, RecordBranch, changed};
 use super::outcome::{PushError, RecordError};
 use super::signing::Draft;
+use crate::source::{contains, related};
 
 /// Whether the remote's branch is where we believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,11 +42,11 @@ impl RecordBranch {
         let Some(ours) = self.ours() else {
             return self.set_ours(theirs);
         };
-        if ours == theirs || self.repository.graph_descendant_of(ours, theirs)? {
+        if contains(&self.repository, ours, theirs)? {
             return Ok(());
         }
         // With a common past, all that the remote lacks; without, only what it never had.
-        let related = self.repository.merge_base(ours, theirs).is_ok();
+        let related = related(&self.repository, ours, theirs)?;
         let hidden = [Some(theirs), before.filter(|_| !related)];
         let queue = self.commits(ours, hidden.into_iter().flatten())?;
         let mut tip = theirs;

@@ -11,7 +11,7 @@ use super::path;
 use super::status::StatusFile;
 use super::status_files::{self, StatusError};
 use crate::model::{EnvironmentName, Revision, UnitName};
-use crate::source::{Remote, SourceProblem, revision};
+use crate::source::{Remote, SourceProblem, contains, read_commit, revision, tree_of};
 
 /// Why a record can't be read.
 #[derive(Debug, thiserror::Error)]
@@ -117,9 +117,12 @@ impl RecordView {
 
     /// When that commit was made.
     pub fn time(&self) -> Result<Timestamp, ViewError> {
-        let commit = self.repository.find_commit(self.tip);
-        let seconds = commit.map_err(|error| self.failed(error))?.time().seconds();
-        Ok(Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH))
+        #[expect(
+            clippy::redundant_closure_for_method_calls,
+            reason = "the method itself is of one lifetime alone"
+        )]
+        let time = read_commit(&self.repository, self.tip, |commit| commit.committed());
+        time.map_err(|error| self.failed(error))
     }
 
     /// A file's content.
@@ -143,7 +146,7 @@ impl RecordView {
 
     /// The units that the recorded tree has: its directories.
     fn units(&self) -> Result<Vec<UnitName>, git2::Error> {
-        let tree = self.repository.find_commit(self.tip)?.tree()?;
+        let tree = tree_of(&self.repository, self.tip)?;
         let directories = tree
             .iter()
             .filter(|entry| entry.kind() == Some(ObjectType::Tree));
@@ -241,7 +244,7 @@ fn furthest(repository: &Repository, branch: &str) -> Option<Oid> {
     let fetched = repository.refname_to_id(&format!("refs/remotes/origin/{branch}"));
     match (own.ok(), fetched.ok()) {
         (Some(own), Some(fetched)) => {
-            let own_is_further = repository.graph_descendant_of(own, fetched);
+            let own_is_further = contains(repository, own, fetched);
             Some(if own_is_further.unwrap_or(false) {
                 own
             } else {
@@ -257,7 +260,7 @@ pub(super) fn read(
     tip: Oid,
     path: &str,
 ) -> Result<Option<Vec<u8>>, git2::Error> {
-    let tree = repository.find_commit(tip)?.tree()?;
+    let tree = tree_of(repository, tip)?;
     match tree.get_path(Path::new(path)) {
         Ok(entry) if entry.kind() == Some(ObjectType::Blob) => {
             let blob = repository.find_blob(entry.id())?;
@@ -274,7 +277,7 @@ pub(super) fn files(
     tip: Oid,
 ) -> Result<BTreeMap<String, Oid>, git2::Error> {
     let mut files = BTreeMap::new();
-    let tree = repository.find_commit(tip)?.tree()?;
+    let tree = tree_of(repository, tip)?;
     tree.walk(TreeWalkMode::PreOrder, |directory, entry| {
         // A name that isn't UTF-8 is none of ours.
         if let (Some(ObjectType::Blob), Ok(name)) = (entry.kind(), entry.name()) {

@@ -1,7 +1,7 @@
 //! Why a unit could not be rendered: every problem, and when to try again.
 
 use crate::config::{Problem, Problems};
-use crate::model::TreeError;
+use crate::model::{Exceeded, TreeError};
 use crate::render::yaml::{Position, YamlError};
 use crate::runtime::exec::{ExecError, Retry};
 
@@ -71,6 +71,11 @@ pub(super) fn of_yaml(path: &str, error: &YamlError) -> Problem {
     at(path, error.at, error.message.clone())
 }
 
+/// More than a unit may have, with what stands at a path.
+pub fn exceeded(path: &str, error: Exceeded) -> Problem {
+    Problem::in_file(path, error.to_string()).hint(error.hint())
+}
+
 /// A tree's errors begin with the path, and so does a problem.
 pub(super) fn of_tree(error: &TreeError) -> Problem {
     let path = match error {
@@ -79,7 +84,9 @@ pub(super) fn of_tree(error: &TreeError) -> Problem {
         | TreeError::Escapes { path, .. }
         | TreeError::LinkLoop { path }
         | TreeError::TooLarge { path, .. }
+        | TreeError::TooMany { path, .. }
         | TreeError::LfsPointer { path }
+        | TreeError::Misnamed { path }
         | TreeError::Submodule { path }
         | TreeError::Unreadable { path, .. } => path,
     };

@@ -1,8 +1,8 @@
 //! What a render depends on, cheap enough to ask for at every commit.
 
-use super::{RenderErrors, kustomize};
+use super::{RenderErrors, Tools, kustomize};
 use crate::config::{Unit, UnitType};
-use crate::model::{Digest, Tree};
+use crate::model::{Digest, Scale, Tree};
 
 /// What a unit is rendered from. Equal inputs give an equal render.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,10 +15,10 @@ pub struct Inputs {
 }
 
 /// The inputs of a unit.
-pub fn inputs(tree: &dyn Tree, unit: &Unit) -> Result<Inputs, RenderErrors> {
+pub fn inputs(tree: &dyn Tree, unit: &Unit, tools: &Tools) -> Result<Inputs, RenderErrors> {
     let (places, absent) = match unit.kind {
         UnitType::Manifests => (vec![unit.path.clone()], Vec::new()),
-        UnitType::Kustomize => kustomize::places(tree, unit)?,
+        UnitType::Kustomize => kustomize::places(tree, unit, tools.scale())?,
     };
     let digested = places.into_iter().map(|path| {
         let digest = tree.digest(&path)?;
@@ -35,7 +35,7 @@ pub fn inputs(tree: &dyn Tree, unit: &Unit) -> Result<Inputs, RenderErrors> {
 pub fn places(tree: &dyn Tree, unit: &Unit) -> Result<Vec<String>, RenderErrors> {
     match unit.kind {
         UnitType::Manifests => Ok(vec![unit.path.clone()]),
-        UnitType::Kustomize => Ok(kustomize::places(tree, unit)?.0),
+        UnitType::Kustomize => Ok(kustomize::places(tree, unit, Scale::default())?.0),
     }
 }
 

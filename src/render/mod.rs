@@ -14,26 +14,65 @@ mod tests;
 pub mod yaml;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::Value;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::config::{Problems, Unit, UnitType};
-use crate::model::{GroupKind, Origin, Tree, TreeError};
-use crate::runtime::exec::Unconfined;
+use crate::model::{
+    Cost, GroupKind, Json, Name, Namespace, Origin, Scale, Tree, TreeError, UnitBudget,
+};
+use crate::runtime::exec::{Limits, Unconfined};
+use crate::runtime::lock::lock;
+use crate::runtime::memory::Memory;
 
-pub use error::RenderErrors;
+pub use error::{RenderErrors, exceeded};
 pub use inputs::{Inputs, inputs, places};
 pub use scope::{DesiredSet, Scope, builtin_scope, resolve_scope, scopes_of_crds};
 pub use site::{SetBy, Site, site};
 
 /// The outside programs that rendering may need.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Tools {
     /// The `kustomize` to run; `None` where there is none.
     pub kustomize: Option<PathBuf>,
     /// What becomes of them where the kernel can't confine them.
     pub unconfined: Unconfined,
+    /// The memory that there is for them and for us.
+    pub memory: Memory,
+    /// Lets as many units be rendered side by side as there is room for, whichever
+    /// revision or pull request they are of.
+    pub turns: Arc<Semaphore>,
+}
+
+impl Default for Tools {
+    fn default() -> Self {
+        Self::within(Memory::default())
+    }
+}
+
+impl Tools {
+    /// No programs yet, and so much memory for them and for us.
+    pub fn within(memory: Memory) -> Self {
+        Self {
+            kustomize: None,
+            unconfined: Unconfined::default(),
+            memory,
+            turns: Arc::new(Semaphore::new(Limits::side_by_side(memory))),
+        }
+    }
+
+    /// A turn to render a unit.
+    pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed, so a permit is always had.
+        self.turns.acquire().await.ok()
+    }
+
+    /// How many times the bounds on what a commit may bring hold.
+    pub fn scale(&self) -> Scale {
+        Scale::of_memory(self.memory.bytes())
+    }
 }
 
 /// An object as a unit declares it, its namespace not yet resolved.
@@ -42,13 +81,20 @@ pub struct Manifest {
     /// Group and kind.
     pub kind: GroupKind,
     /// `metadata.namespace` as written.
-    pub namespace: Option<String>,
+    pub namespace: Option<Namespace>,
     /// `metadata.name`.
-    pub name: String,
+    pub name: Name,
     /// The whole object, without nulls, `status` and what only a server sets.
-    pub body: Value,
+    pub json: Json,
     /// Where it is declared.
     pub origin: Origin,
+}
+
+impl Manifest {
+    /// The whole object, parsed.
+    pub fn body(&self) -> Value {
+        self.json.value()
+    }
 }
 
 /// All that a unit declares. Zero objects are represented as such: whether that may
@@ -57,6 +103,7 @@ pub struct Manifest {
 pub struct Rendered {
     manifests: Vec<Manifest>,
     warnings: Problems,
+    cost: Cost,
 }
 
 impl Rendered {
@@ -69,6 +116,11 @@ impl Rendered {
     pub fn warnings(&self) -> &Problems {
         &self.warnings
     }
+
+    /// What it took of the revision's budget.
+    pub fn cost(&self) -> &Cost {
+        &self.cost
+    }
 }
 
 /// What a renderer found, before it is known to be complete.
@@ -76,6 +128,22 @@ impl Rendered {
 struct Found {
     manifests: Vec<Manifest>,
     warnings: Problems,
+    /// What is wrong; with any, nothing was rendered.
+    problems: Problems,
+}
+
+impl Found {
+    /// All of it, if nothing is wrong.
+    fn rendered(self, budget: &UnitBudget) -> Result<Rendered, RenderErrors> {
+        if !self.problems.is_empty() {
+            return Err(self.problems.into());
+        }
+        Ok(Rendered {
+            manifests: self.manifests,
+            warnings: self.warnings,
+            cost: budget.spent(),
+        })
+    }
 }
 
 /// Renders a unit, collecting everything that is wrong with it.
@@ -84,17 +152,25 @@ pub async fn render(
     unit: &Unit,
     tools: &Tools,
 ) -> Result<Rendered, RenderErrors> {
-    let found = match unit.kind {
+    let budget = UnitBudget::new(tools.scale());
+    match unit.kind {
         UnitType::Manifests => {
             let (tree, unit) = (Arc::clone(tree), unit.clone());
-            blocking(move || plain::render(tree.as_ref(), &unit)).await?
+            blocking(move || plain::render(tree.as_ref(), &unit, budget)).await
         }
-        UnitType::Kustomize => kustomize::render(tree, unit, tools).await?,
-    };
-    Ok(Rendered {
-        manifests: found.manifests,
-        warnings: found.warnings,
-    })
+        UnitType::Kustomize => kustomize::render(tree, unit, tools, budget).await,
+    }
+}
+
+/// Files that are larger are read as values one at a time, whatever else is rendered: a
+/// large one takes thirty megabytes while it is.
+const LARGE: usize = 128 * 1024;
+
+static LARGE_FILES: Mutex<()> = Mutex::new(());
+
+/// A turn to read a file of so many bytes; `None` if it needs none.
+fn turn(bytes: usize) -> Option<MutexGuard<'static, ()>> {
+    (bytes > LARGE).then(|| lock(&LARGE_FILES))
 }
 
 /// Reading a repository and parsing may take a while: not on the threads that serve

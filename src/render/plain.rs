@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::error::{at, of_tree, of_yaml};
-use super::object::{PlainSecrets, objects};
-use super::yaml::{self, Document};
-use super::{Found, RenderErrors, join, read_text};
+use super::error::{at, exceeded, of_tree, of_yaml};
+use super::object::{PlainSecrets, in_vain, objects};
+use super::yaml::{self, Document, Documents};
+use super::{Found, RenderErrors, Rendered, join, read_text, turn};
 use crate::config::{AGENT_FILE, Problem, Problems, UNIT_FILE, Unit};
-use crate::model::{EntryKind, Tree, TreeError};
+use crate::model::{EntryKind, Measure, Tree, UnitBudget};
 
 /// Files that make a directory something else than a directory of manifests.
 const OTHER: [(&str, &str); 4] = [
@@ -17,29 +17,37 @@ const OTHER: [(&str, &str); 4] = [
     ("Chart.yaml", "a Helm chart"),
 ];
 
-/// The most files that a unit may have.
-const MAX_FILES: usize = 20_000;
+/// The most directories inside each other.
+const MAX_DEPTH: usize = 100;
 
 /// Reads all of a unit's manifests, or says all that is wrong with them.
-pub(super) fn render(tree: &dyn Tree, unit: &Unit) -> Result<Found, RenderErrors> {
+pub(super) fn render(
+    tree: &dyn Tree,
+    unit: &Unit,
+    mut budget: UnitBudget,
+) -> Result<Rendered, RenderErrors> {
     let mut walk = Walk {
         tree,
         unit,
+        budget: &mut budget,
+        exclude: unit.exclude.iter().map(String::as_str).collect(),
         seen: BTreeSet::new(),
         files: Vec::new(),
         problems: Problems::default(),
     };
-    walk.directory(&unit.path);
-    let (files, mut problems) = (walk.files, walk.problems);
-    let mut found = Found::default();
+    walk.directory(&unit.path, 0);
+    let (files, problems) = (walk.files, walk.problems);
+    let mut found = Found {
+        problems,
+        ..Found::default()
+    };
     for path in files {
-        file(tree, &path, secrets(unit), &mut found, &mut problems);
+        if budget.check().is_err() {
+            break;
+        }
+        file(tree, &path, secrets(unit), &mut budget, &mut found);
     }
-    if problems.is_empty() {
-        Ok(found)
-    } else {
-        Err(problems.into())
-    }
+    found.rendered(&budget)
 }
 
 pub(super) fn secrets(unit: &Unit) -> PlainSecrets {
@@ -53,6 +61,9 @@ pub(super) fn secrets(unit: &Unit) -> PlainSecrets {
 struct Walk<'a> {
     tree: &'a dyn Tree,
     unit: &'a Unit,
+    budget: &'a mut UnitBudget,
+    /// What is not the unit's.
+    exclude: BTreeSet<&'a str>,
     /// The real directories walked: links may lead to the same one again and again.
     seen: BTreeSet<String>,
     files: Vec<String>,
@@ -60,7 +71,10 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn directory(&mut self, path: &str) {
+    fn directory(&mut self, path: &str, depth: usize) {
+        if self.budget.check().is_err() {
+            return;
+        }
         let real = match self.tree.resolve(path) {
             Ok(Some((real, _))) => real,
             Ok(None) => path.to_owned(),
@@ -70,21 +84,28 @@ impl Walk<'_> {
             let message = "a link leads to a directory that the unit has already";
             return self.problems.push(Problem::in_file(path, message));
         }
+        if depth > MAX_DEPTH {
+            let message = format!("is more than {MAX_DEPTH} directories deep in its unit");
+            return self.problems.push(Problem::in_file(path, message));
+        }
         let entries = match self.tree.list(path) {
             Ok(entries) => entries,
             Err(error) => return self.problems.push(of_tree(&error)),
         };
+        if let Err(error) = self.budget.draw(Measure::Paths, entries.len() as u64) {
+            return self.problems.push(exceeded(path, error));
+        }
         if path != self.unit.path && self.is_something_else(path, &entries) {
             return;
         }
         for (name, kind) in entries {
             let path = join(path, &name);
-            if name.starts_with('.') || self.unit.exclude.contains(&path) {
+            if name.starts_with('.') || self.exclude.contains(path.as_str()) {
                 continue;
             }
             match kind {
-                EntryKind::Directory => self.directory(&path),
-                EntryKind::File if is_manifest(&name) => self.file(path),
+                EntryKind::Directory => self.directory(&path, depth + 1),
+                EntryKind::File if is_manifest(&name) => self.files.push(path),
                 EntryKind::File => {}
             }
         }
@@ -106,16 +127,6 @@ impl Walk<'_> {
         self.problems.push(problem);
         true
     }
-
-    fn file(&mut self, path: String) {
-        if self.files.len() == MAX_FILES {
-            let message = format!("the unit has more than {MAX_FILES} files");
-            return self
-                .problems
-                .push(Problem::in_file(&self.unit.path, message));
-        }
-        self.files.push(path);
-    }
 }
 
 fn is_manifest(name: &str) -> bool {
@@ -127,33 +138,41 @@ fn file(
     tree: &dyn Tree,
     path: &str,
     secrets: PlainSecrets,
+    budget: &mut UnitBudget,
     found: &mut Found,
-    problems: &mut Problems,
 ) {
-    let documents = match parse(tree, path) {
-        Ok(documents) => documents,
-        Err(problem) => return problems.push(problem),
+    let text = match read_text(tree, path) {
+        Ok(text) => text,
+        Err(error) => return found.problems.push(of_tree(&error)),
     };
-    if is_ours(path, &documents) {
+    if let Err(error) = budget.draw(Measure::Bytes, text.len() as u64) {
+        return found.problems.push(exceeded(path, error));
+    }
+    if is_ours(path, &text) {
         return;
     }
-    for document in documents {
-        let warnings = document.warnings.iter();
-        let warnings = warnings.map(|warning| at(path, warning.at, warning.text.clone()));
-        found.warnings.extend(warnings);
-        let manifests = objects(path, &document, secrets, problems);
-        found.manifests.extend(manifests);
+    let _turn = turn(text.len());
+    let mut documents = Documents::of(&text);
+    while let Some(document) = documents.next(budget) {
+        match document {
+            Ok(document) => {
+                let warnings = document.warnings.iter();
+                let warnings = warnings.map(|warning| at(path, warning.at, warning.text.clone()));
+                found.warnings.extend(warnings);
+                found.warnings.append(in_vain(path, &document));
+                let problems = &mut found.problems;
+                let manifests = objects(path, &document, secrets, budget, problems);
+                found.manifests.extend(manifests);
+            }
+            Err(error) => found.problems.push(of_yaml(path, &error)),
+        }
     }
-}
-
-fn parse(tree: &dyn Tree, path: &str) -> Result<Vec<Document>, Problem> {
-    let text = read_text(tree, path).map_err(|error: TreeError| of_tree(&error))?;
-    yaml::documents(&text).map_err(|error| of_yaml(path, &error))
 }
 
 /// The agent's own files lie among the manifests; a manifest may have such a name too.
-fn is_ours(path: &str, documents: &[Document]) -> bool {
+fn is_ours(path: &str, text: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     let object = |document: &Document| document.value.get("kind").is_some();
-    matches!(name, AGENT_FILE | UNIT_FILE) && !documents.iter().any(object)
+    matches!(name, AGENT_FILE | UNIT_FILE)
+        && yaml::documents(text).is_ok_and(|documents| !documents.iter().any(object))
 }

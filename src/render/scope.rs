@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Manifest, RenderErrors, Rendered};
 use crate::config::{Problem, Problems};
-use crate::model::{Desired, GroupKind, ObjectId, Origin};
+use crate::model::{Desired, GroupKind, Namespace, ObjectId, Origin};
 
 /// Whether objects of a kind live in namespaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,13 +46,16 @@ impl DesiredSet {
     }
 }
 
+/// Where objects lie that nobody gives a namespace.
+const DEFAULT: Namespace = Namespace::known("default");
+
 /// Gives each object its identity: the unit's namespace (else `default`) where it needs
 /// one and names none, no namespace where it can't have one. Two objects that come to
 /// the same identity are an error that names both places. A kind that `scope` does not
 /// know is taken for a namespaced one. `finish` has the last word on each object.
 pub fn resolve_scope(
     rendered: &Rendered,
-    namespace: Option<&str>,
+    namespace: Option<&Namespace>,
     scope: &dyn Fn(&GroupKind) -> Option<Scope>,
     finish: &dyn Fn(&ObjectId, &mut Value),
 ) -> Result<DesiredSet, RenderErrors> {
@@ -60,7 +63,7 @@ pub fn resolve_scope(
     let mut problems = Problems::default();
     for manifest in &rendered.manifests {
         let scope = scope(&manifest.kind).unwrap_or(Scope::Namespaced);
-        let desired = resolve(manifest, namespace.unwrap_or("default"), scope, finish);
+        let desired = resolve(manifest, namespace.unwrap_or(&DEFAULT), scope, finish);
         match objects.entry(desired.id.clone()) {
             Entry::Vacant(entry) => {
                 entry.insert(desired);
@@ -77,24 +80,18 @@ pub fn resolve_scope(
 
 fn resolve(
     manifest: &Manifest,
-    namespace: &str,
+    namespace: &Namespace,
     scope: Scope,
     finish: &dyn Fn(&ObjectId, &mut Value),
 ) -> Desired {
     let namespace = match scope {
         Scope::Cluster => None,
-        Scope::Namespaced => Some(
-            manifest
-                .namespace
-                .as_deref()
-                .unwrap_or(namespace)
-                .to_owned(),
-        ),
+        Scope::Namespaced => Some(manifest.namespace.as_ref().unwrap_or(namespace).clone()),
     };
-    let mut body = manifest.body.clone();
+    let mut body = manifest.body();
     if let Some(Value::Object(metadata)) = body.get_mut("metadata") {
         match &namespace {
-            Some(namespace) => metadata.insert("namespace".to_owned(), namespace.clone().into()),
+            Some(namespace) => metadata.insert("namespace".to_owned(), namespace.as_str().into()),
             None => metadata.remove("namespace"),
         };
     }
@@ -118,15 +115,14 @@ pub fn scopes_of_crds(manifests: &[Manifest]) -> BTreeMap<GroupKind, Scope> {
             .is("apiextensions.k8s.io", "CustomResourceDefinition")
     });
     let defined = |crd: &Manifest| {
-        let text = |pointer: &str| crd.body.pointer(pointer).and_then(Value::as_str);
+        let body = crd.body();
+        let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str);
         let scope = match text("/spec/scope")? {
             "Cluster" => Scope::Cluster,
             _ => Scope::Namespaced,
         };
-        Some((
-            GroupKind::new(text("/spec/group")?, text("/spec/names/kind")?),
-            scope,
-        ))
+        let kind = GroupKind::new(text("/spec/group")?, text("/spec/names/kind")?);
+        Some((kind.ok()?, scope))
     };
     crds.filter_map(defined).collect()
 }
@@ -134,7 +130,7 @@ pub fn scopes_of_crds(manifests: &[Manifest]) -> BTreeMap<GroupKind, Scope> {
 /// The scope of a kind that Kubernetes itself brings; `None` for every other, which
 /// only a cluster (or a definition in the repository) can tell.
 pub fn builtin_scope(kind: &GroupKind) -> Option<Scope> {
-    let (_, cluster) = BUILTIN.iter().find(|(group, _)| *group == kind.group)?;
+    let (_, cluster) = BUILTIN.iter().find(|(group, _)| kind.group == *group)?;
     if cluster.contains(&kind.kind.as_str()) {
         Some(Scope::Cluster)
     } else {

@@ -136,7 +136,7 @@ fn in_document(
 pub(super) fn is_object(value: &Value, desired: &Desired) -> bool {
     let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str);
     let kind = &desired.id.kind;
-    text("/kind") == Some(&kind.kind)
-        && text("/apiVersion").is_none_or(|version| group_of(version) == kind.group)
+    text("/kind") == Some(kind.kind.as_str())
+        && text("/apiVersion").is_none_or(|version| kind.group == group_of(version))
         && text("/metadata/name").is_some_and(|name| desired.id.name.contains(name))
 }

@@ -7,8 +7,9 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
-use crate::model::Desired;
-use crate::source::tree::DirTree;
+use crate::model::{Desired, PLAIN_MEMORY};
+use crate::source::scratch::Scratch;
+use crate::source::tree::{DirTree, GitTree};
 
 /// A directory of files, in which paths that end in `@` are links.
 fn directory(files: &[(&str, &str)]) -> TempDir {
@@ -185,7 +186,7 @@ fn what_is_not_meant_to_be_applied_is_dropped() {
                 l: [null, {b: null, c: 1}]\nstatus: {loadBalancer: {}}\n";
     let rendered = plain(&[("u/s.yaml", text)]).unwrap();
     assert_eq!(
-        rendered.manifests()[0].body,
+        rendered.manifests()[0].body(),
         json!({
             "apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"},
             "spec": {"l": [null, {"c": 1}]},
@@ -243,13 +244,14 @@ fn an_empty_directory_declares_nothing_and_a_missing_one_is_an_error() {
 fn inputs_change_with_files_and_settings_only() {
     let digest = |files: &[(&str, &str)], unit: &Unit| {
         let directory = directory(files);
-        inputs(&DirTree::open(directory.path()).unwrap(), unit).unwrap()
+        let tree = DirTree::open(directory.path()).unwrap();
+        inputs(&tree, unit, &Tools::default()).unwrap()
     };
     let mut unit = unit("u", UnitType::Manifests);
     let first = digest(&[("u/a.yaml", A), ("x", "1")], &unit);
     assert_eq!(first, digest(&[("u/a.yaml", A), ("x", "2")], &unit));
     assert_ne!(first, digest(&[("u/a.yaml", B)], &unit));
-    unit.namespace = Some("n".to_owned());
+    unit.namespace = Some(Namespace::known("n"));
     assert_ne!(first, digest(&[("u/a.yaml", A)], &unit));
 }
 
@@ -257,7 +259,8 @@ fn resolve(files: &[(&str, &str)], namespace: Option<&str>) -> Result<DesiredSet
     let rendered = plain(files).unwrap();
     let crds = scopes_of_crds(rendered.manifests());
     let scope = |kind: &GroupKind| builtin_scope(kind).or_else(|| crds.get(kind).copied());
-    resolve_scope(&rendered, namespace, &scope, &|_, _| {})
+    let namespace = namespace.map(|name| name.parse().unwrap());
+    resolve_scope(&rendered, namespace.as_ref(), &scope, &|_, _| {})
 }
 
 const CRD: &str = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n\
@@ -324,4 +327,63 @@ fn the_same_object_twice_names_both_places() {
         error.to_string(),
         "u/b.yaml:5: ConfigMap shop/a is declared already at u/a.yaml:1"
     );
+}
+
+/// A unit in a commit that stands over a directory of more paths than can be counted.
+fn endless(kind: UnitType, files: &[(&str, &str)], end: (&str, i32, &str)) -> String {
+    let scratch = Scratch::new();
+    for (path, content) in files {
+        scratch.commit(path, content);
+    }
+    let revision = scratch.commit_endless("u", end);
+    let revision = match files {
+        [] => revision,
+        [(path, content), ..] => scratch.commit(path, content),
+    };
+    let tree: Arc<dyn Tree> = Arc::new(GitTree::open(&scratch.repository, &revision).unwrap());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let rendered = runtime.block_on(render(&tree, &unit("u", kind), &Tools::default()));
+    rendered.unwrap_err().to_string()
+}
+
+#[test]
+fn a_directory_of_endless_paths_is_walked_to_a_bound() {
+    let words = "more than 100000 files and directories";
+    let plain = endless(UnitType::Manifests, &[], ("end.yaml", 0o100_644, A));
+    assert!(plain.contains(words), "{plain}");
+    let kustomization = ("u/kustomization.yaml", "namePrefix: a\n");
+    // Links that lead nowhere are not copied, so nothing is written for this.
+    let end = ("end", 0o120_000, "nowhere");
+    let built = endless(UnitType::Kustomize, &[kustomization], end);
+    assert!(built.contains(words), "{built}");
+}
+
+#[test]
+fn a_unit_has_one_budget_for_all_its_files() {
+    let many = format!("{A}data: {{k: ''}}\nx: [{}]\n", "1,".repeat(250_000));
+    let names: Vec<String> = (0..5).map(|at| format!("u/{at}.yaml")).collect();
+    let files: Vec<(&str, &str)> = names.iter().map(|name| (&**name, &*many)).collect();
+    let told = problems(&files);
+    let words = "u/3.yaml:5:";
+    assert!(told.starts_with(words), "{told}");
+    assert!(
+        told.contains("the unit has more than 1000000 values in its YAML"),
+        "{told}"
+    );
+    assert_eq!(told.lines().count(), 1, "{told}");
+    let with = Tools::within(format!("{}", 2 * PLAIN_MEMORY).parse().unwrap());
+    assert_eq!(with.scale(), Scale::of_memory(2 * PLAIN_MEMORY));
+}
+
+#[test]
+fn of_many_problems_a_hundred_are_told_and_the_rest_is_counted() {
+    let numbers: Vec<String> = (0..80_000).map(|key| format!("  k{key}: {key}")).collect();
+    let numbers = numbers.join("\n");
+    let text = format!("{A}data:\n{numbers}");
+    let told = problems(&[("u/a.yaml", &text)]);
+    assert_eq!(told.lines().count(), 101, "{told}");
+    assert!(told.ends_with("\nand 79900 more"), "{told}");
+    assert!(told.len() < 20_000, "{told}");
 }

@@ -5,12 +5,18 @@
 //! forges look for no mention. Both end at as many backticks as they began with, so they
 //! begin with more than the text has in a row.
 
+use crate::model::{cut_inside, cut_lines, shown};
+
+/// The most characters of a name or a sentence in code on one line: a comment has a limit,
+/// and room for many.
+const CODE: usize = 300;
+
 /// Text on one line, as code.
 pub(super) fn code(text: &str) -> String {
-    let text: String = text
-        .chars()
-        .map(|c| if c == '\n' { ' ' } else { plain(c) })
-        .collect();
+    let text = cut_inside(text, CODE);
+    let text = shown(&text).replace(['\n', '\t'], " ");
+    // What is written out is longer.
+    let text = cut_inside(&text, CODE);
     let text = text.trim();
     if text.is_empty() {
         return "` `".to_owned();
@@ -33,7 +39,8 @@ pub(super) fn cell(text: &str) -> String {
 /// Lines as a block of code, with a newline at the end.
 pub(super) fn fenced(language: &str, text: &str) -> String {
     let fence = "`".repeat(longest_run(text).max(2) + 1);
-    let text: String = text.chars().map(plain).collect();
+    let text = cut_lines(text);
+    let text = shown(&text);
     let end = if text.ends_with('\n') { "" } else { "\n" };
     format!("{fence}{language}\n{text}{end}{fence}\n")
 }
@@ -43,33 +50,22 @@ fn longest_run(text: &str) -> usize {
     runs.max().unwrap_or(0)
 }
 
-/// What can't be seen, or turns what is seen around, is shown as such.
-fn plain(c: char) -> char {
-    let hidden = matches!(c,
-        '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
-    if hidden || c.is_control() && c != '\n' && c != '\t' {
-        char::REPLACEMENT_CHARACTER
-    } else {
-        c
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::is_seen;
 
     #[test]
     fn code_is_what_it_looks_like() {
         assert_eq!(code("Deployment shop/web"), "`Deployment shop/web`");
         assert_eq!(code("a`b"), "``a`b``");
         assert_eq!(code("`@everyone`"), "`` `@everyone` ``");
-        assert_eq!(
-            code("a\nb\u{202e}c\u{1b}[31m"),
-            "`a b\u{fffd}c\u{fffd}[31m`"
-        );
+        assert_eq!(code("a\nb\u{202e}c\u{1b}[31m"), r"`a b\u{202e}c\u{1b}[31m`");
         assert_eq!(code(" \n"), "` `");
+        let long = code(&"x".repeat(200_000));
+        assert!(long.len() < 2 * CODE, "{long}");
         assert_eq!(cell("a|b"), "`a¦b`");
         assert_eq!(fenced("diff", "+a\n"), "```diff\n+a\n```\n");
         assert_eq!(
@@ -79,6 +75,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn all_of_it_is_seen(text in ".*", odd in "[a`|\u{202e}\u{200b}\u{e0041}\u{9b}\n]{0,30}") {
+            for text in [text, odd] {
+                for shown in [code(&text), cell(&text), fenced("", &text)] {
+                    prop_assert!(is_seen(&shown), "{shown:?}");
+                }
+            }
+        }
+
         #[test]
         fn no_text_ends_its_own_code(text in "[`a@\n|<>~ ]{0,40}") {
             let span = code(&text);

@@ -85,7 +85,8 @@ pub struct Memory {
 /// A pull request as it was last looked at.
 #[derive(Default)]
 struct Seen {
-    /// Base and head, if nothing has to be tried again.
+    /// Base and head, if nothing has to be tried again. What the forge refused for good is
+    /// not: the others would wait with it.
     planned: Option<(Revision, Revision)>,
     /// Of the comment.
     text: Option<Digest>,
@@ -192,6 +193,7 @@ impl Previewer {
             }
             match self.preview(&base, pull, moved).await {
                 Ok(()) => {}
+                Err(error @ ForgeError::Refused { .. }) => self.give_up(&base, pull, &error),
                 // Whatever comes next would be refused as well.
                 Err(error) if matches!(error.retry(), Retry::At(_)) => return Err(error),
                 Err(error) => problem = Some(error),
@@ -305,6 +307,15 @@ impl Previewer {
         Ok(())
     }
 
+    /// The forge takes everything else: this one waits for another head, branch or state.
+    fn give_up(&mut self, base: &Revision, pull: &PullRequest, error: &ForgeError) {
+        let pull_request = pull.number;
+        warn!(forge = %self.forge.kind(), pull_request, %error, "the preview of a pull request is refused; the others go on");
+        let seen = self.memory.pulls.entry(pull.number).or_default();
+        seen.planned = Some((base.clone(), pull.head.revision.clone()));
+        seen.unsure = None;
+    }
+
     async fn merge(&self, base: &Revision, pull: &PullRequest) -> Result<Merge, MergeError> {
         let (mirror, remote, base) = (self.mirror.clone(), self.remote.clone(), base.clone());
         let wanted = Pull {
@@ -328,7 +339,7 @@ impl Previewer {
         let mut known = std::mem::take(&mut self.memory.known);
         for window in &self.memory.windows {
             let known = known.entry(window.name.clone()).or_default();
-            known.recorded = window.recorded();
+            known.recorded.desired = window.recorded();
             known.at_hand.view = Some(Arc::clone(&window.view));
         }
         let stop = self.stop.clone();

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::text::{Hindrance, Prospect};
 use crate::config;
 use crate::forge::{PullRequest, Standing};
-use crate::kube::Cluster;
-use crate::model::{Digest, DigestKey, EnvironmentName, UnitName};
+use crate::kube::{Cluster, ListKey};
+use crate::model::{DigestKey, EnvironmentName, Namespace};
 use crate::reconcile::{AtHand, PlanEnvironment, PlannedEnvironment, Tools, plan_environment};
+use crate::record::status::Last;
 use crate::runtime::exec::Unconfined;
 use crate::source::{Merge, Merged};
 
@@ -18,11 +19,13 @@ pub struct Planner {
     /// The cluster.
     pub cluster: Arc<Cluster>,
     /// Where the daemon keeps the inventories.
-    pub namespace: String,
+    pub namespace: Namespace,
     /// Programs for rendering.
     pub tools: Tools,
     /// For digests of Secrets' values.
     pub key: DigestKey,
+    /// What makes the lists of what was applied believed.
+    pub list_key: ListKey,
 }
 
 impl Planner {
@@ -48,8 +51,8 @@ pub(super) fn is_members(pull: &PullRequest) -> bool {
 /// What is known of an environment before it is planned.
 #[derive(Default)]
 pub struct Known {
-    /// What each unit declared when it was last synced.
-    pub recorded: BTreeMap<UnitName, Digest>,
+    /// What the record says.
+    pub recorded: Last,
     /// What makes it cheaper.
     pub at_hand: AtHand,
 }
@@ -62,6 +65,14 @@ pub async fn foresee(
 ) -> Prospect {
     let merged = match merge {
         Merge::Conflict(files) => return Prospect::Conflict(files.clone()),
+        Merge::TooLarge(paths) => {
+            let why = format!(
+                "the branch or the pull request has more than {paths} files and directories, too many to be merged to be looked at"
+            );
+            let each = environments.keys().cloned();
+            let plans = each.map(|name| (name, Err(Hindrance::Wrong(why.clone()))));
+            return Prospect::Planned(plans.collect());
+        }
         Merge::Clean(merged) => merged,
     };
     let resolved = config::resolve(&*merged.tree);
@@ -82,7 +93,8 @@ async fn plan(
     environment: &config::Environment,
     known: &mut Known,
 ) -> Result<PlannedEnvironment, Hindrance> {
-    known.at_hand.approved = Arc::new(merged.approved.clone());
+    known.at_hand.approved = Arc::new(merged.approved.plans.clone());
+    known.at_hand.adopted = Arc::new(merged.approved.environments.clone());
     let planned = plan_environment(PlanEnvironment {
         environment,
         tree: &merged.tree,
@@ -91,6 +103,7 @@ async fn plan(
         namespace: &with.namespace,
         tools: &with.tools,
         key: with.key.clone(),
+        list_key: with.list_key.clone(),
         recorded: known.recorded.clone(),
         at_hand: &mut known.at_hand,
     });

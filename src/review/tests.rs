@@ -156,6 +156,28 @@ fn a_long_text_is_cut_between_units_and_says_so() {
 }
 
 #[test]
+fn whatever_is_long_the_comment_is_within_its_limit() {
+    let long = "x".repeat(200_000);
+    let planned = PlannedEnvironment {
+        failed: (0..200)
+            .map(|number| (format!("u{number}").parse().unwrap(), long.clone()))
+            .collect(),
+        ..PlannedEnvironment::default()
+    };
+    let all = [
+        Prospect::Conflict(vec![long.clone(); 20]),
+        Prospect::Planned(vec![(name("staging"), Err(Hindrance::Wrong(long.clone())))]),
+        Prospect::Planned(vec![(name("staging"), Err(Hindrance::Passing(long)))]),
+        Prospect::Planned(vec![(name("staging"), Ok(planned))]),
+    ];
+    for prospect in all {
+        let (text, _) = told(&prospect);
+        assert!(text.len() <= 30_000, "{}", text.len());
+        assert!(text.contains("<sub>Planned for"), "{text}");
+    }
+}
+
+#[test]
 fn a_forge_that_fails_is_asked_less_and_less_often() {
     let now: Timestamp = "2026-11-21T10:00:00Z".parse().unwrap();
     let away = ForgeError::Unreachable {

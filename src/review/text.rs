@@ -91,8 +91,8 @@ fn planned_text(
             Vec::new()
         }
         Ok(planned) => {
-            table(&mut text, planned);
-            dangers(&mut text, planned);
+            table(&mut text, planned, limit / 3);
+            dangers(&mut text, planned, limit / 3);
             unit_parts(planned)
         }
     };
@@ -213,20 +213,31 @@ fn foot(occasion: Occasion<'_>) -> String {
     )
 }
 
-fn table(text: &mut String, planned: &PlannedEnvironment) {
+/// Adds lines as long as there is room for them, and says how many are left out.
+fn listed(text: &mut String, lines: &[String], room: usize, more: impl Fn(usize) -> String) {
+    let (mut shown, mut length) = (0, 0);
+    for line in lines.iter().take(ROWS) {
+        length += line.len() + 1;
+        if length > room {
+            break;
+        }
+        let _ = writeln!(text, "{line}");
+        shown += 1;
+    }
+    if shown < lines.len() {
+        let _ = writeln!(text, "{}", more(lines.len() - shown));
+    }
+    text.push('\n');
+}
+
+fn table(text: &mut String, planned: &PlannedEnvironment, room: usize) {
     let rows = rows(planned);
     if rows.is_empty() {
         let _ = writeln!(text, "{}\n", sentence(&planned.summary()));
         return;
     }
     text.push_str("| unit | would | plan |\n|---|---|---|\n");
-    for row in rows.iter().take(ROWS) {
-        let _ = writeln!(text, "{row}");
-    }
-    if rows.len() > ROWS {
-        let _ = writeln!(text, "| {} more | | |", rows.len() - ROWS);
-    }
-    text.push('\n');
+    listed(text, &rows, room, |more| format!("| {more} more | | |"));
 }
 
 fn sentence(text: &str) -> String {
@@ -252,7 +263,7 @@ fn rows(planned: &PlannedEnvironment) -> Vec<String> {
 }
 
 /// What can't be undone, and what would not be done at all.
-fn dangers(text: &mut String, planned: &PlannedEnvironment) {
+fn dangers(text: &mut String, planned: &PlannedEnvironment, room: usize) {
     let mut found: Vec<(u8, String)> = Vec::new();
     for plan in &planned.plans {
         let steps = plan.steps.iter();
@@ -272,13 +283,8 @@ fn dangers(text: &mut String, planned: &PlannedEnvironment) {
     }
     found.sort_by_key(|(rank, _)| *rank);
     text.push_str("**Look at this first**\n\n");
-    for (_, line) in found.iter().take(ROWS) {
-        let _ = writeln!(text, "{line}");
-    }
-    if found.len() > ROWS {
-        let _ = writeln!(text, "- and {} more", found.len() - ROWS);
-    }
-    text.push('\n');
+    let lines: Vec<String> = found.into_iter().map(|(_, line)| line).collect();
+    listed(text, &lines, room, |more| format!("- and {more} more"));
 }
 
 /// How dangerous a step is, the worst first, and in which words.
@@ -287,6 +293,9 @@ fn danger(step: &Step) -> Option<(u8, String)> {
     match (&step.standing, action) {
         (Standing::Blocked(Blocked::Guard(_)), _) => {
             Some((0, format!("**needs approval: {action}**")))
+        }
+        (Standing::Blocked(Blocked::Unobserved(_)), _) => {
+            Some((3, "**cannot be compared:**".to_owned()))
         }
         (_, Action::Replace) => Some((1, "**replace** (deleted and created again)".to_owned())),
         (_, Action::Prune) => Some((2, "**prune** (deleted)".to_owned())),

@@ -8,10 +8,11 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::listener::Listener;
 use super::metrics::Metrics;
+use crate::model::shown_line;
 use crate::runtime::lock::lock;
 
 /// A condition of readiness: says what is still missing, or nothing.
@@ -22,12 +23,25 @@ type Condition = Box<dyn Fn() -> Option<String> + Send + Sync>;
 #[derive(Clone, Default)]
 pub struct Readiness {
     conditions: Arc<Mutex<Vec<Condition>>>,
+    troubles: Arc<Mutex<Vec<Condition>>>,
 }
 
 impl Readiness {
     /// Adds a condition, which says what is missing.
     pub fn require(&self, condition: impl Fn() -> Option<String> + Send + Sync + 'static) {
         lock(&self.conditions).push(Box::new(condition));
+    }
+
+    /// Adds what may be wrong and is told, though the process does its work all the same.
+    pub fn mention(&self, trouble: impl Fn() -> Option<String> + Send + Sync + 'static) {
+        lock(&self.troubles).push(Box::new(trouble));
+    }
+
+    /// What is wrong, a line for each.
+    fn troubles(&self) -> String {
+        let troubles = lock(&self.troubles);
+        let lines = troubles.iter().filter_map(|trouble| trouble());
+        lines.fold(String::new(), |text, line| text + &shown_line(&line) + "\n")
     }
 
     /// What is missing.
@@ -50,7 +64,7 @@ struct Shown {
 /// Seconds since the source was last seen, if it ever was.
 type Age = Arc<dyn Fn() -> Option<f64> + Send + Sync>;
 
-/// Serves until cancelled.
+/// Takes the address, and gives what serves it until cancelled.
 ///
 /// # Errors
 /// When the address can't be had.
@@ -59,14 +73,14 @@ pub async fn serve(
     readiness: Readiness,
     metrics: Metrics,
     age: impl Fn() -> Option<f64> + Send + Sync + 'static,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(address).await.map_err(|error| {
+    closing: CancellationToken,
+) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send + 'static> {
+    let listener = Listener::bind(address).await.map_err(|error| {
         anyhow::anyhow!(
             "the admin address {address} cannot be used: {error}; choose another with --admin-addr"
         )
     })?;
-    tracing::info!(address = %listener.local_addr()?, "admin endpoints: /livez, /readyz, /metrics");
+    tracing::info!(address = %listener.address()?, "admin endpoints: /livez, /readyz, /metrics");
     let router = Router::new()
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
@@ -76,20 +90,20 @@ pub async fn serve(
             metrics,
             age: Arc::new(age),
         });
-    axum::serve(listener, router)
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await?;
-    Ok(())
+    Ok(async move {
+        listener.serve(router, closing).await;
+        Ok(())
+    })
 }
 
 async fn ready(State(shown): State<Shown>) -> impl IntoResponse {
-    let missing = shown.readiness.missing();
+    let (missing, troubles) = (shown.readiness.missing(), shown.readiness.troubles());
     if missing.is_empty() {
-        return (StatusCode::OK, "ready\n".to_owned());
+        return (StatusCode::OK, format!("ready\n{troubles}"));
     }
     (
         StatusCode::SERVICE_UNAVAILABLE,
-        format!("not ready: {}\n", missing.join("; ")),
+        format!("not ready: {}\n{troubles}", shown_line(&missing.join("; "))),
     )
 }
 

@@ -3,11 +3,13 @@
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+
+use super::log;
 
 /// Which unit of which environment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -62,6 +64,8 @@ pub struct Metrics {
     pub source_age: Gauge<f64, AtomicU64>,
     /// Entries that wait for the record's repository.
     pub record_queue: Family<EnvironmentLabels, Gauge>,
+    /// Entries that can't be written for now, and are kept in memory.
+    pub record_unwritten: Family<EnvironmentLabels, Gauge>,
     /// Deliveries of webhooks.
     pub webhook_deliveries: Family<DeliveryLabels, Counter>,
 }
@@ -76,6 +80,7 @@ impl Default for Metrics {
             apply_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
             source_age: Gauge::default(),
             record_queue: Family::default(),
+            record_unwritten: Family::default(),
             webhook_deliveries: Family::default(),
         }
     }
@@ -116,9 +121,19 @@ impl Metrics {
             self.record_queue.clone(),
         );
         registry.register(
+            "record_unwritten_entries",
+            "Entries that cannot be written for now, in memory alone",
+            self.record_unwritten.clone(),
+        );
+        registry.register(
             "webhook_deliveries",
             "Deliveries of webhooks, by sender and by what became of them",
             self.webhook_deliveries.clone(),
+        );
+        registry.register(
+            "log_lines_lost",
+            "Lines of the log that could not be written",
+            ConstCounter::new(log::lost()),
         );
         let mut text = String::new();
         // Writing to a String does not fail.

@@ -1,15 +1,17 @@
-//! Credentials for a repository, and how libgit2 is given them.
+//! Credentials for a repository.
 
 use std::path::{Path, PathBuf};
 
-use git2::{Cred, CredentialType, ErrorClass, ErrorCode};
-
-use super::url::{RepoUrl, Transport};
+use super::url::RepoUrl;
 use crate::model::Redacted;
+use crate::runtime::net::Tls;
 
 /// The user under which a token is given where none is named. GitHub demands this
 /// one for its apps' tokens; GitLab, Gitea and Forgejo take any.
 const TOKEN_USER: &str = "x-access-token";
+
+/// The variable with the passphrase of an SSH key.
+pub const PASSPHRASE: &str = "AGENT_GIT_SSH_PASSPHRASE";
 
 /// What to log in with. Plain data: who reads flags and the environment fills it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,7 +19,9 @@ pub struct Credentials {
     /// For `http(s)://`; without it, those in the address, if any.
     pub http: Option<HttpLogin>,
     /// For SSH.
-    pub ssh: Option<SshLogin>,
+    pub ssh: SshLogin,
+    /// For `https://`: whom to trust, and our own certificate.
+    pub tls: Tls,
 }
 
 /// A token, or a user and password.
@@ -33,17 +37,25 @@ pub enum HttpLogin {
     /// In a file that holds a token or `user:password`, read again at each
     /// connection, so that a rotated one is taken up.
     File(PathBuf),
+    /// A user, and a file with the password alone, read as often.
+    PasswordFile {
+        /// Left out where the server takes any.
+        username: Option<String>,
+        /// The file.
+        file: PathBuf,
+    },
 }
 
-/// A private key, and whom to trust.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A private key, and whom to trust. What is left out is as OpenSSH has it: its agent, its
+/// configuration, its files.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SshLogin {
     /// The private key's file.
-    pub key: PathBuf,
+    pub key: Option<PathBuf>,
     /// For an encrypted key.
     pub passphrase: Option<Redacted>,
-    /// The hosts that may answer, in the form of OpenSSH; any other is refused.
-    pub known_hosts: PathBuf,
+    /// The hosts that may answer; any other is refused.
+    pub known_hosts: Option<PathBuf>,
 }
 
 /// Credentials that can't be had.
@@ -75,109 +87,44 @@ pub enum CredentialsError {
         /// What kind of credential it was.
         kind: &'static str,
     },
+    /// The server did not take them, and said so in its own words.
+    #[error("{words}")]
+    NotTaken {
+        /// What it said.
+        words: String,
+    },
+    /// A key that nobody can read.
+    #[error(
+        "the key {path} is encrypted and there is no passphrase for it; set {PASSPHRASE}, or put the key into an agent"
+    )]
+    NoPassphrase {
+        /// The key's file.
+        path: String,
+    },
+    /// A passphrase of another key.
+    #[error("the passphrase in {PASSPHRASE} is not that of the key {path}")]
+    WrongPassphrase {
+        /// The key's file.
+        path: String,
+    },
     /// The server asked for them after it sent us elsewhere.
-    #[error("it redirects to another host, {host}, which won't be given the credentials")]
+    #[error(
+        "it redirects to another place, {host}, which won't be given the credentials; if that is right, give the repository's address there"
+    )]
     Redirected {
-        /// The other host.
+        /// The other place: scheme, host and port.
         host: String,
     },
 }
 
 impl Credentials {
-    pub(super) fn ssh_login(&self) -> Result<&SshLogin, CredentialsError> {
-        self.ssh.as_ref().ok_or(CredentialsError::Missing {
-            hint: "give a private key and a known_hosts file",
-        })
-    }
-}
-
-impl HttpLogin {
-    fn read(&self) -> Result<(String, Redacted), CredentialsError> {
-        match self {
-            Self::Given { username, secret } => {
-                let user = username.as_deref().unwrap_or(TOKEN_USER);
-                Ok((user.to_owned(), secret.clone()))
-            }
-            Self::File(path) => read_file(path),
-        }
-    }
-}
-
-fn read_file(path: &Path) -> Result<(String, Redacted), CredentialsError> {
-    let shown = || path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| CredentialsError::Unreadable {
-        path: shown(),
-        reason: error.to_string(),
-    })?;
-    let line = text.trim();
-    if line.is_empty() {
-        return Err(CredentialsError::EmptyFile { path: shown() });
-    }
-    let (user, secret) = line.split_once(':').unwrap_or((TOKEN_USER, line));
-    Ok((user.to_owned(), Redacted::new(secret)))
-}
-
-/// The credentials of one connection. libgit2 asks again after each refusal, for
-/// ever; so each kind is given once, and the second time why is kept and it ends.
-pub(super) struct Offer<'a> {
-    url: &'a RepoUrl,
-    credentials: &'a Credentials,
-    given: bool,
-}
-
-impl<'a> Offer<'a> {
-    pub(super) fn new(url: &'a RepoUrl, credentials: &'a Credentials) -> Self {
-        Self {
-            url,
-            credentials,
-            given: false,
-        }
-    }
-
-    /// Answers libgit2's question.
-    pub(super) fn answer(
-        &mut self,
-        asked_for: &str,
-        user: Option<&str>,
-        allowed: CredentialType,
-    ) -> Result<Result<Cred, CredentialsError>, git2::Error> {
-        match self.url.transport() {
-            Transport::Http { host } => self.http(host, asked_for),
-            Transport::Ssh { user: named, .. } => {
-                let user = named.as_deref().or(user).unwrap_or("git");
-                if allowed.contains(CredentialType::USERNAME) {
-                    return Cred::username(user).map(Ok);
-                }
-                self.ssh(user)
-            }
-            Transport::Local(_) => Err(refused()),
-        }
-    }
-
-    fn http(
-        &mut self,
-        host: &str,
-        asked_for: &str,
-    ) -> Result<Result<Cred, CredentialsError>, git2::Error> {
-        if let Some(other) = other_host(host, asked_for) {
-            return Ok(Err(CredentialsError::Redirected { host: other }));
-        }
-        if self.given {
-            let kind = "user and token or password";
-            return Ok(Err(CredentialsError::Refused { kind }));
-        }
-        self.given = true;
-        match self.http_login() {
-            Ok((user, secret)) => Cred::userpass_plaintext(&user, secret.expose()).map(Ok),
-            Err(error) => Ok(Err(error)),
-        }
-    }
-
-    fn http_login(&self) -> Result<(String, Redacted), CredentialsError> {
-        if let Some(login) = &self.credentials.http {
+    /// The user and the secret for HTTP, as they are now: those that were configured, else
+    /// those in the address.
+    pub(super) fn http_login(&self, url: &RepoUrl) -> Result<(String, Redacted), CredentialsError> {
+        if let Some(login) = &self.http {
             return login.read();
         }
-        match self.url.userinfo() {
+        match url.userinfo() {
             Some((user, Some(password))) => Ok((user.expose().to_owned(), password.clone())),
             Some((token, None)) => Ok((TOKEN_USER.to_owned(), token.clone())),
             None => Err(CredentialsError::Missing {
@@ -185,40 +132,75 @@ impl<'a> Offer<'a> {
             }),
         }
     }
+}
 
-    fn ssh(&mut self, user: &str) -> Result<Result<Cred, CredentialsError>, git2::Error> {
-        let login = match self.credentials.ssh_login() {
-            Ok(login) => login,
-            Err(error) => return Ok(Err(error)),
+impl HttpLogin {
+    fn read(&self) -> Result<(String, Redacted), CredentialsError> {
+        let user = |name: &Option<String>| name.as_deref().unwrap_or(TOKEN_USER).to_owned();
+        match self {
+            Self::Given { username, secret } => Ok((user(username), secret.clone())),
+            Self::PasswordFile { username, file } => {
+                Ok((user(username), Redacted::new(read_line(file)?)))
+            }
+            Self::File(path) => {
+                let line = read_line(path)?;
+                let line = line.trim();
+                let (user, secret) = line.split_once(':').unwrap_or((TOKEN_USER, line));
+                Ok((user.to_owned(), Redacted::new(secret)))
+            }
+        }
+    }
+}
+
+impl SshLogin {
+    /// What keeps the key from being used, if anything here does.
+    pub(super) fn obstacle(&self) -> Option<CredentialsError> {
+        let path = self.key.as_ref()?.display().to_string();
+        let text = match self.read() {
+            Ok(text) => text?,
+            Err(error) => return Some(error),
         };
-        if self.given {
-            let kind = "SSH key";
-            return Ok(Err(CredentialsError::Refused { kind }));
+        let key = ssh_key::PrivateKey::from_openssh(&text).ok();
+        let encrypted = key.as_ref().map_or_else(
+            // The older form says so in its head, and is opened by whoever uses it.
+            || text.contains("ENCRYPTED"),
+            ssh_key::PrivateKey::is_encrypted,
+        );
+        match (&self.passphrase, key) {
+            _ if !encrypted => None,
+            (None, _) => Some(CredentialsError::NoPassphrase { path }),
+            (Some(passphrase), Some(key)) if key.decrypt(passphrase.expose()).is_err() => {
+                Some(CredentialsError::WrongPassphrase { path })
+            }
+            (Some(_), _) => None,
         }
-        self.given = true;
-        if let Err(error) = std::fs::File::open(&login.key) {
-            return Ok(Err(CredentialsError::Unreadable {
-                path: login.key.display().to_string(),
+    }
+
+    /// The text of the key, where there is one.
+    pub(super) fn read(&self) -> Result<Option<String>, CredentialsError> {
+        let Some(path) = &self.key else {
+            return Ok(None);
+        };
+        let text = std::fs::read_to_string(path);
+        text.map(Some)
+            .map_err(|error| CredentialsError::Unreadable {
+                path: path.display().to_string(),
                 reason: error.to_string(),
-            }));
-        }
-        let passphrase = login.passphrase.as_ref().map(Redacted::expose);
-        Cred::ssh_key(user, None, &login.key, passphrase).map(Ok)
+            })
     }
 }
 
-/// The host that asks, if it isn't the one that was addressed.
-fn other_host(host: &str, asked_for: &str) -> Option<String> {
-    let asking = asked_for.parse::<RepoUrl>().ok()?;
-    match asking.transport() {
-        Transport::Http { host: other } if other != host => Some(other.clone()),
-        _ => None,
+/// What stands in a file, without the end of its line.
+fn read_line(path: &Path) -> Result<String, CredentialsError> {
+    let shown = || path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| CredentialsError::Unreadable {
+        path: shown(),
+        reason: error.to_string(),
+    })?;
+    if text.trim().is_empty() {
+        return Err(CredentialsError::EmptyFile { path: shown() });
     }
-}
-
-/// What ends libgit2's asking.
-pub(super) fn refused() -> git2::Error {
-    git2::Error::new(ErrorCode::Auth, ErrorClass::Callback, "no credentials left")
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 #[cfg(test)]

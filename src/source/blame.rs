@@ -5,6 +5,7 @@ use std::path::Path;
 use git2::{BlameOptions, Oid, Repository};
 
 use super::checkout::{CheckoutError, commit};
+use super::grafts;
 use crate::model::{Origin, Revision, SourceCommit};
 
 /// Why that can't be told.
@@ -52,13 +53,55 @@ fn of_line(
     origin: &Origin,
 ) -> Result<Option<Revision>, git2::Error> {
     let opened = Repository::open(repository)?;
+    let id = Oid::from_str(revision.as_str())?;
+    match in_repository(&opened, id, origin) {
+        Err(error) if grafts::may_help(&error) => {
+            let directory = tempfile::tempdir().map_err(|_| error)?;
+            let around = grafts::beside(&opened, directory.path(), id)?;
+            in_repository(&around, id, origin)
+        }
+        found => found,
+    }
+}
+
+fn in_repository(
+    repository: &Repository,
+    revision: Oid,
+    origin: &Origin,
+) -> Result<Option<Revision>, git2::Error> {
     let line = origin.line.max(1) as usize;
     let mut options = BlameOptions::new();
     options
-        .newest_commit(Oid::from_str(revision.as_str())?)
+        .newest_commit(revision)
         .min_line(line)
         .max_line(line);
-    let blame = opened.blame_file(Path::new(&origin.path), Some(&mut options))?;
+    let blame = repository.blame_file(Path::new(&origin.path), Some(&mut options))?;
     let hunk = blame.get_line(line);
     Ok(hunk.and_then(|hunk| hunk.final_commit_id().to_string().parse().ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+    use crate::source::scratch::Scratch;
+
+    #[test]
+    fn a_commit_that_cannot_be_read_is_stepped_over() {
+        let scratch = Scratch::bare();
+        let first = scratch.commit("a", "one\ntwo\n");
+        scratch.odd_commit();
+        let second = scratch.commit_by_git("a", "one\nTWO\n", "Change it");
+        scratch.odd_commit();
+        let head = scratch.commit_by_git("b", "b\n", "Another");
+        for (line, expected) in [(1, &first), (2, &second)] {
+            let origin = Origin {
+                path: "a".to_owned(),
+                line,
+            };
+            let found = blame(&scratch.repository, &head, &origin).unwrap().unwrap();
+            assert_eq!(found.revision, *expected, "line {line}");
+        }
+        assert!(!scratch.repository.join("info/grafts").exists());
+    }
 }

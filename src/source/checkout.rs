@@ -4,9 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use git2::{ErrorCode, Repository};
-use jiff::Timestamp;
 
-use crate::model::{Redacted, Revision, Signature, SourceCommit};
+use super::commits;
+use super::problem::form;
+use crate::model::{Redacted, Revision, SourceCommit};
 
 /// Why a commit can't be read.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +20,14 @@ pub enum CheckoutError {
         /// libgit2's words.
         #[source]
         source: git2::Error,
+    },
+    /// A form of repository that can't be read here.
+    #[error("{path} can't be read: {reason}")]
+    Form {
+        /// Its path.
+        path: String,
+        /// Which form it is, and what to do.
+        reason: String,
     },
     /// Text that names no commit, or more than one.
     #[error(
@@ -57,19 +66,35 @@ pub struct Checkout {
 
 impl Checkout {
     /// The checkout that a directory is in, looking upwards; `None` outside of any.
-    pub fn discover(directory: &Path) -> Option<Self> {
-        let repository = Repository::discover(directory).ok()?;
-        Some(Self {
-            root: repository.workdir()?.to_owned(),
+    ///
+    /// # Errors
+    /// When there is one that can't be opened.
+    pub fn find(directory: &Path) -> Result<Option<Self>, CheckoutError> {
+        let repository = match Repository::discover(directory) {
+            Ok(repository) => repository,
+            Err(error) if error.code() == ErrorCode::NotFound => return Ok(None),
+            Err(error) => return Err(unopened(directory, error)),
+        };
+        Ok(repository.workdir().map(|root| Self {
+            root: root.to_owned(),
             repository: repository.path().to_owned(),
-        })
+        }))
+    }
+
+    /// The same, where it makes no difference why there is none.
+    pub fn discover(directory: &Path) -> Option<Self> {
+        Self::find(directory).ok().flatten()
+    }
+
+    /// Whether objects of it were left at the remote, as in a partial clone.
+    pub fn is_partial(&self) -> bool {
+        Repository::open(&self.repository).is_ok_and(|repository| is_partial(&repository))
     }
 
     /// The commit that is checked out; `None` in a repository without commits.
     pub fn head(&self) -> Option<Revision> {
         let repository = Repository::open(&self.repository).ok()?;
-        let head = repository.head().ok()?.peel_to_commit().ok()?;
-        head.id().to_string().parse().ok()
+        repository.head().ok()?.target().map(revision)
     }
 
     /// The address of the remote `origin`, as Git would connect to it. It may hold a
@@ -88,6 +113,16 @@ impl Checkout {
     }
 }
 
+/// Whether what can't be found in a repository may be at the remote that it was cloned from.
+pub(super) fn is_partial(repository: &Repository) -> bool {
+    let promised = || {
+        let config = repository.config()?;
+        let mut entries = config.entries(Some("^remote\\..*\\.promisor$"))?;
+        Ok::<_, git2::Error>(entries.next().is_some())
+    };
+    promised().unwrap_or(false)
+}
+
 /// The commit that a text names as `git rev-parse` would: a hash, a branch, a tag.
 pub fn resolve(repository: &Path, text: &str) -> Result<Revision, CheckoutError> {
     let path = repository.display().to_string();
@@ -99,9 +134,11 @@ pub fn resolve(repository: &Path, text: &str) -> Result<Revision, CheckoutError>
             ErrorCode::NotFound => opened.revparse_single(&format!("origin/{text}")),
             _ => Err(error),
         })
-        .and_then(|object| object.peel_to_commit());
+        .and_then(|object| object.peel_to_commit())
+        .map(|commit| commit.id())
+        .or_else(|error| odd(&opened, text).ok_or(error));
     match found {
-        Ok(commit) => Ok(revision(commit.id())),
+        Ok(id) => Ok(revision(id)),
         Err(source) => Err(CheckoutError::NoCommit {
             text: text.to_owned(),
             path,
@@ -110,7 +147,20 @@ pub fn resolve(repository: &Path, text: &str) -> Result<Revision, CheckoutError>
     }
 }
 
-/// A commit's author and subject.
+/// The commit that a text names and libgit2 can't read.
+fn odd(repository: &Repository, text: &str) -> Option<git2::Oid> {
+    let prefixes = ["", "refs/heads/", "refs/tags/", "refs/remotes/origin/"];
+    let named = prefixes
+        .iter()
+        .find_map(|prefix| repository.refname_to_id(&format!("{prefix}{text}")).ok());
+    let id = named.or_else(|| {
+        let revision: Revision = text.parse().ok()?;
+        git2::Oid::from_str(revision.as_str()).ok()
+    })?;
+    commits::read(repository, id, |_| id).ok()
+}
+
+/// A commit's author and subject, as far as they can be read.
 pub fn commit(repository: &Path, revision: &Revision) -> Result<SourceCommit, CheckoutError> {
     let failed = |source| CheckoutError::Read {
         revision: revision.clone(),
@@ -119,30 +169,40 @@ pub fn commit(repository: &Path, revision: &Revision) -> Result<SourceCommit, Ch
     };
     let opened = open(repository)?;
     let id = git2::Oid::from_str(revision.as_str()).map_err(failed)?;
-    let found = opened.find_commit(id).map_err(failed)?;
-    let summary = found.summary_bytes().unwrap_or_default();
-    Ok(SourceCommit {
+    let read = commits::read(&opened, id, |commit| SourceCommit {
         revision: revision.clone(),
-        author: signature(&found.author()),
-        committed: signature(&found.committer()).time,
-        subject: String::from_utf8_lossy(summary).into_owned(),
-    })
+        author: commit.author(),
+        committed: commit.committed(),
+        subject: commit.subject(),
+    });
+    read.map_err(failed)
 }
 
-/// A name or time that isn't valid is made so: history can't be mended.
-fn signature(author: &git2::Signature<'_>) -> Signature {
-    Signature {
-        name: String::from_utf8_lossy(author.name_bytes()).into_owned(),
-        email: String::from_utf8_lossy(author.email_bytes()).into_owned(),
-        time: Timestamp::from_second(author.when().seconds()).unwrap_or(Timestamp::UNIX_EPOCH),
-    }
+/// What is odd about a commit that is there and can't be used, such as a time that is
+/// none; `None` if it can be.
+///
+/// # Errors
+/// When the repository can't be opened, or the commit isn't there.
+pub(crate) fn oddity(
+    repository: &Path,
+    revision: &Revision,
+) -> Result<Option<String>, CheckoutError> {
+    commit(repository, revision)?;
+    let opened = open(repository)?;
+    let id = git2::Oid::from_str(revision.as_str());
+    Ok(id.ok().and_then(|id| commits::oddity(&opened, id)))
 }
 
 fn open(path: &Path) -> Result<Repository, CheckoutError> {
-    Repository::open(path).map_err(|source| CheckoutError::Open {
-        path: path.display().to_string(),
-        source,
-    })
+    Repository::open(path).map_err(|source| unopened(path, source))
+}
+
+fn unopened(path: &Path, source: git2::Error) -> CheckoutError {
+    let path = path.display().to_string();
+    match form(source.message()) {
+        Some(reason) => CheckoutError::Form { path, reason },
+        None => CheckoutError::Open { path, source },
+    }
 }
 
 /// A commit's id, as a revision.

@@ -246,7 +246,7 @@ impl Looker {
             // The repository may have been moved away: its watch is of no use then.
             self.refs = None;
             self.failures = self.failures.saturating_add(1);
-            backoff(self.failures, self.poll_interval)
+            backoff(self.failures, self.poll_interval).max(problem.pause())
         };
         // After a restart with the remote away, what was enforced before still is.
         let known = self.publish.borrow().head.is_some();

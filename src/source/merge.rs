@@ -1,24 +1,29 @@
 //! What merging a pull request would bring: both sides in the mirror, the result in
 //! memory alone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use git2::{ErrorCode, Index, Oid, Repository};
+use git2::{Index, Oid, Repository};
 
-use super::approvals::approvals;
+use super::approvals::{Approved, approvals};
 use super::checkout::revision;
+use super::commits::{self, Walk};
+use super::objects::paths;
 use super::problem::SourceProblem;
 use super::remote::Remote;
 use super::tree::GitTree;
-use crate::model::{Digest, Revision, Tree};
+use crate::model::{Revision, Tree};
 
 /// Where the heads of pull requests are kept, below `refs/`.
 const HEADS: &str = "refs/agent/pulls";
 
 /// Objects in memory take precedence over any on disk, and are where new ones go.
 const BEFORE_ALL: i32 = 1_000;
+
+/// The most paths that a side may have: libgit2 merges in a list of all of them.
+const MAX_PATHS: u64 = 200_000;
 
 /// A conflict is told by so many of its files.
 const NAMED: usize = 20;
@@ -49,6 +54,8 @@ pub enum Merge {
     Clean(Merged),
     /// The files that both sides have changed.
     Conflict(Vec<String>),
+    /// It is not tried: a side has more files and directories than this.
+    TooLarge(u64),
 }
 
 /// The result of a merge.
@@ -57,8 +64,8 @@ pub struct Merged {
     pub tree: Arc<dyn Tree>,
     /// The id of its tree: the same files, the same id.
     pub id: String,
-    /// The plans that either side approves.
-    pub approved: BTreeSet<Digest>,
+    /// What either side approves.
+    pub approved: Approved,
 }
 
 /// Why it can't be told what a merge brings.
@@ -70,6 +77,9 @@ pub enum MergeError {
     /// The head that the forge names is not under its ref (yet, or any more).
     #[error("the commit {0} of the pull request is not to be had")]
     Gone(Revision),
+    /// The head is a commit that libgit2 can't read.
+    #[error("the commit {0} of the pull request can't be used: {1}")]
+    Odd(Revision, String),
     /// libgit2 failed.
     #[error("the pull request cannot be merged to be looked at")]
     Git(#[from] git2::Error),
@@ -98,16 +108,17 @@ impl Pulls<'_> {
     pub fn fetch(&self, pull: &Pull) -> Result<(), MergeError> {
         let repository = Repository::open(self.repository)?;
         let head = Oid::from_str(pull.head.as_str())?;
-        if repository.find_commit(head).is_err() {
+        let is_here = || commits::read(&repository, head, |_| ()).is_ok();
+        if !is_here() {
             let refspec = format!("+{}:{HEADS}/{}", pull.reference, pull.number);
             self.remote.fetch(&repository, &[refspec])?;
         }
-        match repository.find_commit(head) {
-            Ok(_) => Ok(()),
-            Err(error) if error.code() == ErrorCode::NotFound => {
-                Err(MergeError::Gone(pull.head.clone()))
-            }
-            Err(error) => Err(error.into()),
+        if !is_here() {
+            return Err(MergeError::Gone(pull.head.clone()));
+        }
+        match commits::oddity(&repository, head) {
+            Some(why) => Err(MergeError::Odd(pull.head.clone(), why)),
+            None => Ok(()),
         }
     }
 
@@ -136,12 +147,17 @@ impl Pulls<'_> {
     /// When a commit or what it leads to can't be read.
     pub fn merge(&self, base: &Revision, head: &Revision) -> Result<Merge, MergeError> {
         let repository = Repository::open(self.repository)?;
+        for side in [base, head] {
+            let tree = commits::tree_id(&repository, Oid::from_str(side.as_str())?)?;
+            if paths(&repository, tree)? > MAX_PATHS {
+                return Ok(Merge::TooLarge(MAX_PATHS));
+            }
+        }
         // Held by the repository from here on: nothing of the merge reaches the disk.
         repository.odb()?.add_new_mempack_backend(BEFORE_ALL)?;
         let id = {
-            let commit =
-                |revision: &Revision| repository.find_commit(Oid::from_str(revision.as_str())?);
-            let mut index = repository.merge_commits(&commit(base)?, &commit(head)?, None)?;
+            let [base, head] = [base, head].map(|side| Oid::from_str(side.as_str()));
+            let mut index = merged(&repository, base?, head?)?;
             if index.has_conflicts() {
                 return Ok(Merge::Conflict(conflicts(&index)?));
             }
@@ -152,9 +168,30 @@ impl Pulls<'_> {
         Ok(Merge::Clean(Merged {
             tree: Arc::new(GitTree::of_tree(repository, id)),
             id: id.to_string(),
-            approved: base?.into_iter().chain(head?).collect(),
+            approved: base?.and(head?),
         }))
     }
+}
+
+/// As Git merges them; around a commit that libgit2 can't read, by the newest one that both
+/// sides have.
+fn merged(repository: &Repository, base: Oid, head: Oid) -> Result<Index, git2::Error> {
+    let commits = [base, head].map(|side| repository.find_commit(side));
+    if let [Ok(base), Ok(head)] = &commits
+        && let Ok(index) = repository.merge_commits(base, head, None)
+    {
+        return Ok(index);
+    }
+    let tree = |id| commits::tree_of(repository, id);
+    let beneath: HashSet<Oid> = Walk::from(repository, [base])?.map(|one| one.id).collect();
+    let mut shared = Walk::from(repository, [head])?
+        .filter(|one| beneath.contains(&one.id))
+        .filter_map(|one| tree(one.id).ok());
+    let ancestor = match shared.next() {
+        Some(ancestor) => ancestor,
+        None => repository.find_tree(repository.treebuilder(None)?.write()?)?,
+    };
+    repository.merge_trees(&ancestor, &tree(base)?, &tree(head)?, None)
 }
 
 fn conflicts(index: &Index) -> Result<Vec<String>, git2::Error> {

@@ -4,22 +4,30 @@
 //! away and made again. Nothing stays open between calls, so a copy that somebody
 //! deletes or damages meanwhile is noticed.
 
+use std::cell::Cell;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use git2::{ObjectType, Odb, Oid, Repository, TreeWalkMode, TreeWalkResult};
+use git2::{Odb, Oid, Repository};
 use rustix::fs::{CWD, RenameFlags};
 use tracing::warn;
 
 use super::checkout::revision;
-use super::objects::{added, copy, has_many_packs, loose};
+use super::commits::{self, Content, Walk, contains, tree_id};
+use super::objects::{added, has_many_packs, loose};
 use super::problem::{SourceProblem, explain};
 use super::remote::Remote;
+use super::stamp::Stamp;
+use super::tree::MAX_FILE;
 use crate::model::{Digest, Revision};
 
 /// What is copied from a disk stays in files of its own, of which Git keeps those that
 /// begin alike in one directory: with more than this many there it is fetched anew.
 const MOST_LOOSE: usize = 40;
+
+/// When a repository that is damaged itself is fetched as a whole again.
+const ANEW_AGAIN: Duration = Duration::from_mins(30);
 
 /// How closely to look at what is already there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +44,10 @@ pub struct Mirror {
     path: PathBuf,
     remote: Remote,
     branch: String,
+    /// The commit of which a fresh copy was damaged as well, and when.
+    anew: Cell<Option<(Oid, Instant)>>,
+    /// The commit that was last found to be whole, and the objects as they were then.
+    intact: Cell<Option<(Oid, Stamp)>>,
 }
 
 impl Mirror {
@@ -46,6 +58,8 @@ impl Mirror {
             path: data_dir.join("mirror").join(directory_name(&remote)),
             remote,
             branch: branch.to_owned(),
+            anew: Cell::new(None),
+            intact: Cell::new(None),
         }
     }
 
@@ -82,6 +96,7 @@ impl Mirror {
             match self.bring_to(&repository, wanted, check) {
                 Ok(head) => return Ok(revision(head)),
                 Err(problem) if !problem.maybe_local() => return Err(problem),
+                Err(problem) if self.was_anew(wanted) => return Err(problem),
                 Err(problem) => {
                     warn!(mirror = %self.path.display(), %problem, "the copy of the repository is damaged; it is fetched anew");
                 }
@@ -89,7 +104,18 @@ impl Mirror {
         } else if self.path.exists() {
             warn!(mirror = %self.path.display(), "the copy of the repository can't be opened; it is fetched anew");
         }
-        self.make_anew().map(revision)
+        let made = self.make_anew();
+        if made.as_ref().is_err_and(SourceProblem::maybe_local) {
+            self.anew.set(Some((wanted, Instant::now())));
+        }
+        made.map(revision)
+    }
+
+    /// Whether a fresh copy of this was no better, not long ago: then the repository
+    /// itself is damaged, and is not to be fetched as a whole again and again.
+    fn was_anew(&self, wanted: Oid) -> bool {
+        let anew = self.anew.get();
+        anew.is_some_and(|(id, at)| id == wanted && at.elapsed() < ANEW_AGAIN)
     }
 
     /// What the remote says that our branch is at.
@@ -117,50 +143,71 @@ impl Mirror {
         wanted: Oid,
         check: Check,
     ) -> Result<Oid, SourceProblem> {
-        match self.fetched(repository) {
-            Some(before) if before == wanted => {}
-            before => {
-                // A process that was killed leaves it; the copy has no other writer than us.
-                let _ = std::fs::remove_file(repository.path().join(self.tracking() + ".lock"));
-                return match before {
-                    Some(before) => self.fetch_after(repository, before, wanted),
-                    None => self.fetch_into(repository),
-                };
-            }
+        let before = self.fetched(repository);
+        if before == Some(wanted) {
+            self.look_at(repository, wanted, check)?;
+            return Ok(wanted);
         }
-        // Fetching again would bring nothing: libgit2 believes that all is here.
-        whole(repository, wanted, check).map_err(|error| self.damaged(error.message()))?;
-        Ok(wanted)
+        if is_odd(repository, wanted) {
+            return Ok(wanted);
+        }
+        // A process that was killed leaves it; the copy has no other writer than us.
+        let _ = std::fs::remove_file(repository.path().join(self.tracking() + ".lock"));
+        self.fetch_into(repository)
     }
 
-    fn fetch_into(&self, repository: &Repository) -> Result<Oid, SourceProblem> {
-        self.fetch(repository)?;
-        self.received(repository, None)
-    }
-
-    fn fetch(&self, repository: &Repository) -> Result<(), SourceProblem> {
-        let refspec = format!("+refs/heads/{}:{}", self.branch, self.tracking());
-        self.remote.fetch(repository, &[refspec])
-    }
-
-    /// Brings what was committed since. All of the commit before is here.
-    fn fetch_after(
+    /// Whether all of a commit that was fetched is still here. Fetching again would bring
+    /// nothing: libgit2 believes that it is.
+    fn look_at(
         &self,
         repository: &Repository,
-        before: Oid,
         wanted: Oid,
-    ) -> Result<Oid, SourceProblem> {
-        let Some(path) = self.remote.url.local_path() else {
-            self.fetch(repository)?;
-            return self.received(repository, Some(before));
-        };
-        let brought = Repository::open(path).and_then(|there| {
-            let known = there.find_commit(before).is_ok().then_some(before);
-            copy(&there, repository, wanted, known)?;
-            repository.reference(&self.tracking(), wanted, true, "fetch")
-        });
-        brought.map_err(|error| explain(&self.remote.url, &error, None))?;
-        Ok(wanted)
+        check: Check,
+    ) -> Result<(), SourceProblem> {
+        // Before looking, so that what changes meanwhile is looked at the next time.
+        let seen = Stamp::of(repository).map(|stamp| (wanted, stamp));
+        if check == Check::Presence && seen.is_some() && self.intact.get() == seen {
+            return Ok(());
+        }
+        whole(repository, wanted, check).map_err(|error| self.damaged(error.message()))?;
+        self.intact.set(seen);
+        Ok(())
+    }
+
+    /// Brings what was committed since the commit that is here with all of its files. One
+    /// that can't be used is a head as well: who reads it tells why, and goes on with the
+    /// one before.
+    fn fetch_into(&self, repository: &Repository) -> Result<Oid, SourceProblem> {
+        let before = self.fetched(repository);
+        let refspec = format!("+refs/heads/{}:{}", self.branch, self.tracking());
+        match self.remote.fetch(repository, &[refspec]) {
+            Ok(()) => {
+                let received = self.received(repository, before);
+                if let (Err(_), Some(before)) = (&received, before) {
+                    self.point(repository, before)?;
+                }
+                received
+            }
+            Err(problem) => {
+                let odd = problem
+                    .commit()
+                    .and_then(|id| Oid::from_str(id.as_str()).ok());
+                let Some(odd) = odd.filter(|id| is_odd(repository, *id)) else {
+                    return Err(problem);
+                };
+                if let (None, Some(below)) = (before, usable_below(repository, odd)) {
+                    self.point(repository, below)?;
+                }
+                Ok(odd)
+            }
+        }
+    }
+
+    fn point(&self, repository: &Repository, to: Oid) -> Result<(), SourceProblem> {
+        let pointed = repository.reference(&self.tracking(), to, true, "fetch");
+        pointed
+            .map(|_| ())
+            .map_err(|error| explain(&self.remote.url, &error))
     }
 
     /// The commit that was fetched, all of whose files are there.
@@ -187,7 +234,7 @@ impl Mirror {
     pub(super) fn rewritten(&self, old: &Revision, new: &Revision) -> bool {
         let follows = || {
             let (old, new) = (Oid::from_str(old.as_str())?, Oid::from_str(new.as_str())?);
-            open(&self.path)?.graph_descendant_of(new, old)
+            contains(&open(&self.path)?, new, old)
         };
         !follows().unwrap_or(false)
     }
@@ -218,6 +265,18 @@ impl Mirror {
     }
 }
 
+/// Whether a commit is there that can't be used.
+fn is_odd(repository: &Repository, id: Oid) -> bool {
+    commits::read(repository, id, |_| ()).is_ok() && commits::oddity(repository, id).is_some()
+}
+
+/// The newest commit below another that can be used.
+fn usable_below(repository: &Repository, tip: Oid) -> Option<Oid> {
+    let mut walk = Walk::from(repository, [tip]).ok()?;
+    let usable = walk.find(|walked| matches!(walked.content, Content::Tree(_)))?;
+    Some(usable.id)
+}
+
 /// `<name>-<hash of the address>.git`.
 pub(crate) fn directory_name(remote: &Remote) -> String {
     let hash = Digest::of_bytes(remote.url.to_string().as_bytes());
@@ -232,39 +291,26 @@ pub(crate) fn open(path: &Path) -> Result<Repository, git2::Error> {
 /// Whether a commit and all that its tree names is there. Submodules are somebody
 /// else's.
 fn whole(repository: &Repository, head: Oid, check: Check) -> Result<(), git2::Error> {
-    let objects = repository.odb()?;
-    let mut damage = None;
-    let tree = repository.find_commit(head)?.tree()?;
-    let walked = tree.walk(TreeWalkMode::PreOrder, |_, entry| {
-        if entry.kind() != Some(ObjectType::Blob) {
-            return TreeWalkResult::Ok;
-        }
-        match blob(&objects, entry.id(), check) {
-            Ok(()) => TreeWalkResult::Ok,
-            Err(error) => {
-                damage = Some(error);
-                TreeWalkResult::Abort
-            }
-        }
-    });
-    match damage {
-        Some(error) => Err(error),
-        None => walked,
-    }
+    let tree = tree_id(repository, head)?;
+    all(repository, &added(repository, tree, None)?, check)
 }
 
 /// The same, given that all of another commit is there.
 fn whole_since(repository: &Repository, before: Oid, head: Oid) -> Result<(), git2::Error> {
-    let tree = |id| Ok::<_, git2::Error>(repository.find_commit(id)?.tree_id());
-    let objects = repository.odb()?;
-    for id in added(repository, tree(head)?, tree(before)?)? {
-        blob(&objects, id, Check::Presence)?;
-    }
-    Ok(())
+    let [head, before] = [head, before].map(|id| tree_id(repository, id));
+    let added = added(repository, head?, Some(before?))?;
+    all(repository, &added, Check::Presence)
 }
 
-fn blob(objects: &Odb<'_>, id: Oid, check: Check) -> Result<(), git2::Error> {
+fn all(repository: &Repository, ids: &[Oid], check: Check) -> Result<(), git2::Error> {
+    let objects = repository.odb()?;
+    ids.iter().try_for_each(|id| object(&objects, *id, check))
+}
+
+fn object(objects: &Odb<'_>, id: Oid, check: Check) -> Result<(), git2::Error> {
     match check {
+        // Nobody reads more than that of it, and it would take as much memory.
+        Check::Content if objects.read_header(id)?.0 as u64 > MAX_FILE => Ok(()),
         // Reading compares with the hash.
         Check::Content => objects.read(id).map(|_| ()),
         Check::Presence if objects.exists(id) => Ok(()),

@@ -1,11 +1,13 @@
 //! What is wrong with a source: what was tried, on what, what the other side said,
 //! what to do.
 
+use std::error::Error;
+use std::time::Duration;
+
 use git2::{ErrorClass, ErrorCode};
 
-use super::auth::CredentialsError;
-use super::known_hosts::HostKeyError;
 use super::url::RepoUrl;
+use crate::model::{Revision, shell_quoted};
 
 /// Why there is no newer commit to be had. Addresses in it hold no credentials.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,6 +19,16 @@ pub enum SourceProblem {
         url: String,
         /// What libgit2 or the server said.
         reason: String,
+    },
+    /// The server is there, and has no time for us.
+    #[error("{url} can't be reached: {reason}{}", asks(*.pause))]
+    Busy {
+        /// The repository.
+        url: String,
+        /// What the server said.
+        reason: String,
+        /// For how long it wants to be left alone, if it says so.
+        pause: Option<Duration>,
     },
     /// The host answers, and has no such repository.
     #[error(
@@ -37,12 +49,12 @@ pub enum SourceProblem {
         reason: String,
     },
     /// The SSH server isn't one that the operator vouched for.
-    #[error("{url} is not trusted: {error}")]
+    #[error("{url} is not trusted: {reason}")]
     HostKey {
         /// The repository.
         url: String,
         /// Which key it showed, and what to do.
-        error: Box<HostKeyError>,
+        reason: String,
     },
     /// The HTTPS server's certificate is not valid.
     #[error("{url} is not trusted: {reason}")]
@@ -70,6 +82,50 @@ pub enum SourceProblem {
         /// The branch that is wanted.
         branch: String,
     },
+    /// A ref that leads to no commit that can be read.
+    #[error(
+        "`{reference}` of {url} can't be used: {revision}: {reason}; move it to a commit as Git makes them"
+    )]
+    Unusable {
+        /// The repository.
+        url: String,
+        /// The ref.
+        reference: String,
+        /// What it leads to.
+        revision: Revision,
+        /// What is odd about that.
+        reason: String,
+    },
+    /// A branch that makes another one impossible.
+    #[error(
+        "{url} has a branch `{branch}`, beside which Git can keep no branch `{wanted}`; rename it: git push origin {} {}",
+        shell_quoted(&format!("origin/{branch}:refs/heads/NEW-NAME")),
+        shell_quoted(&format!(":refs/heads/{branch}"))
+    )]
+    InTheWay {
+        /// The repository.
+        url: String,
+        /// The branch that is there.
+        branch: String,
+        /// The one that isn't.
+        wanted: String,
+    },
+    /// Git's own configuration, on this machine or in the repository.
+    #[error("{url} can't be opened: Git's configuration can't be read: {reason}; mend that file")]
+    Configuration {
+        /// The repository.
+        url: String,
+        /// Which file, which line, and what is wrong with it.
+        reason: String,
+    },
+    /// A form of repository that can't be read here.
+    #[error("{url} can't be read: {reason}")]
+    Form {
+        /// The repository.
+        url: String,
+        /// Which form it is, and what to do.
+        reason: String,
+    },
     /// Objects that are missing or damaged, even in a fresh copy.
     #[error(
         "the copy of {url} is damaged, and so is a fresh one: {reason}; run `git fsck` in the repository itself"
@@ -94,6 +150,22 @@ pub enum SourceProblem {
     },
 }
 
+/// What is heeded of a server's wish to be left alone: nobody would know of a new commit
+/// for a day because one answer says so.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+
+fn asks(pause: Option<Duration>) -> String {
+    let Some(pause) = pause else {
+        return String::new();
+    };
+    let (asked, longest) = (pause.as_secs(), LONGEST_PAUSE.as_secs());
+    if pause > LONGEST_PAUSE {
+        format!("; it asks to be left alone for {asked} s, of which {longest} s are heeded")
+    } else {
+        format!("; it asks to be left alone for {asked} s")
+    }
+}
+
 fn suggest(others: &[String]) -> String {
     if others.is_empty() {
         String::new()
@@ -105,7 +177,28 @@ fn suggest(others: &[String]) -> String {
 impl SourceProblem {
     /// Whether the remote answered as it should, and only has no commit for us.
     pub fn answered(&self) -> bool {
-        matches!(self, Self::Empty { .. } | Self::BranchMissing { .. })
+        matches!(
+            self,
+            Self::Empty { .. } | Self::BranchMissing { .. } | Self::Unusable { .. }
+        )
+    }
+
+    /// What the ref leads to that can't be used.
+    pub(super) fn commit(&self) -> Option<&Revision> {
+        match self {
+            Self::Unusable { revision, .. } => Some(revision),
+            _ => None,
+        }
+    }
+
+    /// The least time until it is asked again.
+    pub(super) fn pause(&self) -> Duration {
+        match self {
+            Self::Busy {
+                pause: Some(pause), ..
+            } => (*pause).min(LONGEST_PAUSE),
+            _ => Duration::ZERO,
+        }
     }
 
     /// Whether the copy may be at fault, so that a fresh one might help.
@@ -114,45 +207,23 @@ impl SourceProblem {
     }
 }
 
-/// What our own callbacks refused during a conversation: more telling than what
-/// libgit2 makes of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    Credentials(CredentialsError),
-    HostKey(HostKeyError),
-    Stalled { seconds: u64 },
-}
-
-/// Tells what a failed conversation with a remote means.
-pub(crate) fn explain(
-    url: &RepoUrl,
-    error: &git2::Error,
-    refusal: Option<Refusal>,
-) -> SourceProblem {
-    let url = url.to_string();
-    match refusal {
-        Some(Refusal::Credentials(why)) => SourceProblem::Unauthorized {
-            url,
-            reason: why.to_string(),
-        },
-        Some(Refusal::HostKey(error)) => SourceProblem::HostKey {
-            url,
-            error: Box::new(error),
-        },
-        Some(Refusal::Stalled { seconds }) => SourceProblem::Unreachable {
-            url,
-            reason: format!("nothing more came for {seconds} s, so the transfer was given up"),
-        },
-        None => by_class(url, error),
-    }
+/// Tells what libgit2's error means.
+pub(crate) fn explain(url: &RepoUrl, error: &git2::Error) -> SourceProblem {
+    by_class(url.to_string(), error)
 }
 
 fn by_class(url: String, error: &git2::Error) -> SourceProblem {
     let reason = error.message().to_owned();
+    if let Some(reason) = form(&reason) {
+        return SourceProblem::Form { url, reason };
+    }
     match (error.class(), error.code()) {
         (_, ErrorCode::Auth) => SourceProblem::Unauthorized { url, reason },
         (_, ErrorCode::Certificate) => SourceProblem::Certificate { url, reason },
-        (ErrorClass::Http, _) => by_status(url, reason),
+        // A walk through what is here came to what it can't read.
+        (ErrorClass::Invalid, _) if reason.starts_with("failed to parse") => {
+            SourceProblem::Corrupt { url, reason }
+        }
         (ErrorClass::Repository, _) => SourceProblem::NoRepository { url, reason },
         (ErrorClass::Os | ErrorClass::Filesystem, ErrorCode::NotFound) => {
             SourceProblem::NoRepository { url, reason }
@@ -164,23 +235,34 @@ fn by_class(url: String, error: &git2::Error) -> SourceProblem {
             | ErrorClass::Indexer
             | ErrorClass::Reference
             | ErrorClass::Tree
-            | ErrorClass::Config
             | ErrorClass::Sha1,
             _,
         ) => SourceProblem::Corrupt { url, reason },
+        (ErrorClass::Config, _) => SourceProblem::Configuration { url, reason },
         _ => SourceProblem::Unreachable { url, reason },
     }
 }
 
-/// libgit2 reports a status only as text: `unexpected http status code: 404`.
-fn by_status(url: String, reason: String) -> SourceProblem {
-    let code = reason
-        .rsplit(' ')
-        .next()
-        .and_then(|code| code.parse::<u16>().ok());
-    match code {
-        Some(401 | 403) => SourceProblem::Unauthorized { url, reason },
-        Some(404 | 410) => SourceProblem::NoRepository { url, reason },
-        _ => SourceProblem::Unreachable { url, reason },
+/// Whether an error is libgit2's of an object that isn't here.
+pub fn is_absence(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref::<git2::Error>().is_some_and(|error| {
+        (error.class(), error.code()) == (ErrorClass::Odb, ErrorCode::NotFound)
+    })
+}
+
+/// What is to be done about a repository of a newer form than libgit2 knows, by its words.
+pub(super) fn form(words: &str) -> Option<String> {
+    let lower = words.to_ascii_lowercase();
+    let says = |any: &[&str]| any.iter().any(|some| lower.contains(some));
+    if says(&["extensions.refstorage", "reftable"]) {
+        Some("its refs are kept as a reftable, which the agent can't read from a disk; run `git refs migrate --ref-format=files` there, or give its address at a server".to_owned())
+    } else if says(&["objectformat", "object format", "object type sha256"]) {
+        Some("its objects are named by SHA-256, which the agent can't read; use a repository of SHA-1 (`git init --object-format=sha1`)".to_owned())
+    } else if says(&["unsupported extension name", "extensions.partialclone"]) {
+        Some(format!(
+            "it is of a form that the agent can't read ({words}); make a full clone of it"
+        ))
+    } else {
+        None
     }
 }

@@ -3,23 +3,31 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 use git2::{
-    AutotagOption, CertificateCheckStatus, Direction, FetchOptions, FetchPrune, ProxyOptions,
-    PushOptions, RemoteCallbacks, RemoteRedirect, Repository,
+    AutotagOption, Config, Direction, FetchOptions, FetchPrune, PushOptions, RemoteCallbacks,
+    RemoteRedirect, Repository,
 };
 
-use super::auth::{Credentials, Offer, SshLogin, refused};
-use super::known_hosts::{self, HostKey, HostKeyError};
-use super::problem::{Refusal, SourceProblem, explain};
-use super::url::{RepoUrl, Transport};
+use tracing::warn;
+
+use super::auth::Credentials;
+use super::exchange;
+use super::growth::{Goes, Growth};
+use super::problem::{SourceProblem, explain};
+use super::transport::{self, Conversation};
+use super::url::RepoUrl;
 use crate::model::Revision;
 
-/// A transfer that doesn't grow for this long is given up. libgit2's own timeout ends
-/// the silence of a server; this ends one that only says that it is still there.
-/// Long enough for a server that counts the objects of a very large repository.
-const STALL: Duration = Duration::from_mins(5);
+/// How many objects a fetch may bring. libgit2 keeps about 150 bytes for each while it
+/// takes them in, and a pack of empty ones is cheap to send without end.
+const MOST_OBJECTS: usize = 1_000_000;
+
+/// How much is kept of what a server says beside its answer, in bytes: the end of it,
+/// where the reason of a refusal stands.
+const MOST_WORDS: usize = 2 << 10;
 
 /// A repository elsewhere, and what to log in with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,19 +46,17 @@ impl Remote {
 
     /// Its branches by name (without `refs/heads/`): one question, no objects.
     pub fn branches(&self) -> Result<BTreeMap<String, Revision>, SourceProblem> {
-        let talk = Talk::default();
-        let listed = self.list(&talk);
-        listed.map_err(|error| explain(&self.url, &error, talk.refusal()))
+        let talk = Talk::new(self, Config::open_default());
+        let listed = talk.conversation.hold(|| self.list(&talk));
+        listed.map_err(|error| talk.explain(&error))
     }
 
     fn list(&self, talk: &Talk) -> Result<BTreeMap<String, Revision>, git2::Error> {
         if let Some(path) = self.url.local_path() {
-            // Of a path where nothing is, a remote says "unsupported URL protocol".
-            Repository::open(path)?;
+            return exchange::branches(path);
         }
         let mut remote = git2::Remote::create_detached(self.url.connect_text())?;
-        let connection =
-            remote.connect_auth(Direction::Fetch, Some(talk.callbacks(self)), Some(proxy()))?;
+        let connection = remote.connect_auth(Direction::Fetch, Some(talk.callbacks()), None)?;
         let branches = connection.list()?.iter().filter_map(|head| {
             let name = head.name().strip_prefix("refs/heads/")?;
             Some((name.to_owned(), head.oid().to_string().parse().ok()?))
@@ -58,54 +64,52 @@ impl Remote {
         Ok(branches.collect())
     }
 
-    /// Fetches refspecs into a repository; refs that the remote doesn't have are left
-    /// out without a word.
-    pub(crate) fn fetch(
+    /// Fetches refspecs into a repository over the network.
+    pub(super) fn fetch_once(
         &self,
         into: &Repository,
         refspecs: &[String],
     ) -> Result<(), SourceProblem> {
-        let talk = Talk::default();
+        let talk = Talk::new(self, into.config());
         let mut options = FetchOptions::new();
         options
-            .remote_callbacks(talk.callbacks(self))
-            .proxy_options(proxy())
+            .remote_callbacks(talk.callbacks())
             .download_tags(AutotagOption::None)
             .prune(FetchPrune::Off)
             .update_fetchhead(false)
             .follow_redirects(RemoteRedirect::Initial);
-        into.remote_anonymous(self.url.connect_text())
-            .and_then(|mut remote| remote.fetch(refspecs, Some(&mut options), None))
-            .map_err(|error| explain(&self.url, &error, talk.refusal()))
+        let fetched = talk.conversation.hold(|| {
+            into.remote_anonymous(self.url.connect_text())?.fetch(
+                refspecs,
+                Some(&mut options),
+                None,
+            )
+        });
+        fetched.map_err(|error| talk.explain(&error))
     }
 
-    /// Pushes one refspec. A server that rejects it is `Ok(Sent::Rejected)`: libgit2
-    /// itself says nothing of it.
-    pub(crate) fn push(&self, from: &Repository, refspec: &str) -> Result<Sent, SourceProblem> {
-        let talk = Talk::default();
-        match self.send(from, refspec, &talk) {
+    /// Pushes one refspec.
+    pub(super) fn push_once(
+        &self,
+        from: &Repository,
+        refspec: &str,
+    ) -> Result<Sent, SourceProblem> {
+        let talk = Talk::new(self, from.config());
+        match talk.conversation.hold(|| self.send(from, refspec, &talk)) {
             Ok(()) => Ok(talk.rejection().map_or(Sent::Taken, Sent::Rejected)),
             Err(error) if error.code() == git2::ErrorCode::NotFastForward => Ok(Sent::Behind),
-            Err(error) => Err(explain(&self.url, &error, talk.refusal())),
+            Err(error) => Err(talk.explain(&error)),
         }
     }
 
     fn send(&self, from: &Repository, refspec: &str, talk: &Talk) -> Result<(), git2::Error> {
         let mut options = PushOptions::new();
         options
-            .remote_callbacks(talk.callbacks(self))
-            .proxy_options(proxy())
+            .remote_callbacks(talk.callbacks())
             .follow_redirects(RemoteRedirect::Initial);
         let mut remote = from.remote_anonymous(self.url.connect_text())?;
         remote.push(&[refspec], Some(&mut options))
     }
-}
-
-/// As Git: the configuration's proxy, or that of `https_proxy`, minus `no_proxy`.
-fn proxy() -> ProxyOptions<'static> {
-    let mut proxy = ProxyOptions::new();
-    proxy.auto();
-    proxy
 }
 
 /// What became of a push.
@@ -119,119 +123,92 @@ pub(crate) enum Sent {
     Rejected(String),
 }
 
-/// What the callbacks of one conversation leave behind.
-#[derive(Default)]
+/// One conversation, and what its callbacks leave behind.
 struct Talk {
-    refusal: Rc<RefCell<Option<Refusal>>>,
+    conversation: Arc<Conversation>,
     rejection: Rc<RefCell<Option<String>>>,
+    /// What the server said beside its answers.
+    words: Rc<RefCell<Vec<u8>>>,
 }
 
 impl Talk {
-    fn refusal(&self) -> Option<Refusal> {
-        self.refusal.borrow_mut().take()
+    fn new(remote: &Remote, config: Result<Config, git2::Error>) -> Self {
+        Self {
+            conversation: Conversation::new(remote, config),
+            rejection: Rc::default(),
+            words: Rc::default(),
+        }
+    }
+
+    fn explain(&self, error: &git2::Error) -> SourceProblem {
+        let known = self.conversation.problem();
+        let known = known.or_else(|| self.conversation.cut_off());
+        known.unwrap_or_else(|| explain(self.conversation.remote(), error))
     }
 
     fn rejection(&self) -> Option<String> {
-        self.rejection.borrow_mut().take()
+        let reason = self.rejection.borrow_mut().take()?;
+        let words = transport::words(&String::from_utf8_lossy(&self.words.borrow()));
+        Some(if words.is_empty() {
+            reason
+        } else {
+            format!("{reason}: {words}")
+        })
     }
 
-    fn callbacks<'a>(&self, remote: &'a Remote) -> RemoteCallbacks<'a> {
+    fn callbacks(&self) -> RemoteCallbacks<'static> {
         let mut callbacks = RemoteCallbacks::new();
-        let mut offer = Offer::new(&remote.url, &remote.credentials);
-        let refusal = Rc::clone(&self.refusal);
-        callbacks.credentials(move |url, user, allowed| {
-            offer.answer(url, user, allowed)?.map_err(|why| {
-                *refusal.borrow_mut() = Some(Refusal::Credentials(why));
-                refused()
-            })
-        });
-        let refusal = Rc::clone(&self.refusal);
-        callbacks.certificate_check(move |certificate, _| {
-            let Some(key) = certificate.as_hostkey() else {
-                return Ok(CertificateCheckStatus::CertificatePassthrough);
-            };
-            check_host(remote, key).map_err(|why| {
-                *refusal.borrow_mut() = Some(why);
-                refused()
-            })
-        });
         let rejection = Rc::clone(&self.rejection);
         callbacks.push_update_reference(move |_, status| {
-            *rejection.borrow_mut() = status.map(str::to_owned);
+            *rejection.borrow_mut() = status.map(transport::words);
             Ok(())
         });
         self.watch_progress(&mut callbacks);
         callbacks
     }
 
-    fn watch_progress(&self, callbacks: &mut RemoteCallbacks<'_>) {
-        let progress = Rc::new(RefCell::new(Growth::new()));
-        let (shared, refusal) = (Rc::clone(&progress), Rc::clone(&self.refusal));
+    fn watch_progress(&self, callbacks: &mut RemoteCallbacks<'static>) {
+        let growth = Rc::new(RefCell::new(Growth::new(Instant::now())));
+        let (shared, conversation) = (Rc::clone(&growth), Arc::clone(&self.conversation));
         callbacks.transfer_progress(move |now| {
+            let all = now.total_objects();
+            if all > MOST_OBJECTS {
+                conversation.fail(conversation.unreachable(format_args!(
+                    "it sends {all} objects, and more than {MOST_OBJECTS} at once are not taken"
+                )));
+                return false;
+            }
             let size = now.received_bytes() + now.indexed_deltas() + now.indexed_objects();
-            shared.borrow_mut().goes_on(size, &refusal)
+            let mut growth = shared.borrow_mut();
+            growth.came(size, Instant::now());
+            goes_on(&growth, &conversation)
         });
-        let refusal = Rc::clone(&self.refusal);
-        callbacks.sideband_progress(move |_| {
-            let mut progress = progress.borrow_mut();
-            let size = progress.size;
-            progress.goes_on(size, &refusal)
+        let (words, conversation) = (Rc::clone(&self.words), Arc::clone(&self.conversation));
+        let mut told = false;
+        callbacks.sideband_progress(move |text| {
+            let mut words = words.borrow_mut();
+            words.extend_from_slice(text);
+            let over = words.len().saturating_sub(MOST_WORDS);
+            words.drain(..over);
+            let mut growth = growth.borrow_mut();
+            growth.said(text, Instant::now());
+            if growth.goes(Instant::now()) == Goes::Counting && !told {
+                told = true;
+                let repository = conversation.remote();
+                warn!(%repository, "no object comes yet, and the server says that it is at work; it is waited for a few minutes");
+            }
+            goes_on(&growth, &conversation)
         });
     }
 }
 
-struct Growth {
-    size: usize,
-    at: Instant,
-}
-
-impl Growth {
-    fn new() -> Self {
-        Self {
-            size: 0,
-            at: Instant::now(),
-        }
-    }
-
-    fn goes_on(&mut self, size: usize, refusal: &RefCell<Option<Refusal>>) -> bool {
-        if size > self.size {
-            (self.size, self.at) = (size, Instant::now());
-        }
-        if self.at.elapsed() < STALL {
-            return true;
-        }
-        let seconds = STALL.as_secs();
-        *refusal.borrow_mut() = Some(Refusal::Stalled { seconds });
-        false
-    }
-}
-
-fn check_host(
-    remote: &Remote,
-    key: &git2::cert::CertHostkey<'_>,
-) -> Result<CertificateCheckStatus, Refusal> {
-    let Transport::Ssh { host, port, .. } = remote.url.transport() else {
-        return Ok(CertificateCheckStatus::CertificatePassthrough);
+fn goes_on(growth: &Growth, conversation: &Conversation) -> bool {
+    let Goes::No(silent) = growth.goes(Instant::now()) else {
+        return true;
     };
-    let login = remote
-        .credentials
-        .ssh_login()
-        .map_err(Refusal::Credentials)?;
-    let (Some(blob), Some(kind)) = (key.hostkey(), key.hostkey_type()) else {
-        return Err(Refusal::HostKey(HostKeyError::NoKey { host: host.clone() }));
-    };
-    let kind = kind.name();
-    vouched(login, (host, *port), HostKey { kind, blob }).map_err(Refusal::HostKey)?;
-    Ok(CertificateCheckStatus::CertificateOk)
-}
-
-fn vouched(login: &SshLogin, host: (&str, u16), key: HostKey<'_>) -> Result<(), HostKeyError> {
-    let file = login.known_hosts.display().to_string();
-    match std::fs::read_to_string(&login.known_hosts) {
-        Ok(text) => known_hosts::check(&text, &file, host, key),
-        Err(error) => Err(HostKeyError::Unreadable {
-            file,
-            reason: error.to_string(),
-        }),
-    }
+    let seconds = silent.as_secs();
+    conversation.fail(conversation.unreachable(format_args!(
+        "no object came for {seconds} s, so the transfer was given up"
+    )));
+    false
 }

@@ -22,6 +22,13 @@ use crate::model::Revision;
 #[path = "../../tests/support/git_http.rs"]
 pub mod git_http;
 
+#[allow(
+    dead_code,
+    reason = "shared with the integration tests; neither needs all of it"
+)]
+#[path = "../../tests/support/hostile_git.rs"]
+pub mod hostile_git;
+
 /// A temporary directory with a repository in it.
 pub struct Scratch {
     pub directory: TempDir,
@@ -62,6 +69,70 @@ impl Scratch {
         commit_on(&self.repository, "main", file, content)
     }
 
+    /// A commit on `main` with twelve objects and 10^10 paths, at the end of each of which
+    /// stands a link, or a file.
+    pub fn commit_endless(&self, path: &str, end: (&str, i32, &str)) -> Revision {
+        let opened = git2::Repository::open(&self.repository).unwrap();
+        let (name, mode, content) = end;
+        let blob = opened.blob(content.as_bytes()).unwrap();
+        let mut below = opened.treebuilder(None).unwrap();
+        below.insert(name, blob, mode).unwrap();
+        let mut id = below.write().unwrap();
+        for _ in 0..10 {
+            let mut level = opened.treebuilder(None).unwrap();
+            for name in 0..10 {
+                level.insert(name.to_string(), id, 0o040_000).unwrap();
+            }
+            id = level.write().unwrap();
+        }
+        let main = opened.refname_to_id("refs/heads/main");
+        let parent = main.ok().map(|main| opened.find_commit(main).unwrap());
+        let before = parent.as_ref().map(|parent| parent.tree().unwrap());
+        let mut root = opened.treebuilder(before.as_ref()).unwrap();
+        root.insert(path, id, 0o040_000).unwrap();
+        let tree = opened.find_tree(root.write().unwrap()).unwrap();
+        let parents: Vec<_> = parent.iter().collect();
+        let id = opened.commit(None, &ada(), &ada(), "Endless\n", &tree, &parents);
+        let id = id.unwrap().to_string();
+        self.git(&["update-ref", "refs/heads/main", &id]);
+        id.parse().unwrap()
+    }
+
+    /// A commit on `main` that Git takes and libgit2 can't read, of the same files.
+    pub fn odd_commit(&self) -> Revision {
+        let tree = self.git(&["rev-parse", "main^{tree}"]);
+        let parent = self.git(&["rev-parse", "main"]);
+        let odd = "X <x@example.com> not-a-time +0000";
+        let text = format!("tree {tree}parent {parent}author {odd}\ncommitter {odd}\n\nodd\n");
+        let write = "hash-object -t commit -w --literally --stdin";
+        let id = self.git_reading(&write.split(' ').collect::<Vec<_>>(), &text);
+        self.move_main(&id)
+    }
+
+    /// A commit on `main` that changes one file, by Git alone, whatever it is on top of.
+    pub fn commit_by_git(&self, file: &str, content: &str, message: &str) -> Revision {
+        let blob = self.git_reading(&["hash-object", "-w", "--stdin"], content);
+        let others = self.git(&["ls-tree", "main"]);
+        let end = format!("\t{file}");
+        let own = format!("100644 blob {blob}{end}");
+        let others = others.lines().filter(|line| !line.ends_with(&end));
+        let lines: Vec<&str> = others.chain([&*own]).collect();
+        let tree = self.git_reading(&["mktree"], &(lines.join("\n") + "\n"));
+        let id = self.git(&["commit-tree", "-m", message, "-p", "main", &tree]);
+        self.move_main(id.trim())
+    }
+
+    fn git_reading(&self, arguments: &[&str], input: &str) -> String {
+        let place = self.repository.to_str().unwrap();
+        let all = [&["-C", place], arguments].concat();
+        git_with_input(&all, input.as_bytes()).trim().to_owned()
+    }
+
+    fn move_main(&self, id: &str) -> Revision {
+        self.git(&["update-ref", "refs/heads/main", id]);
+        id.parse().unwrap()
+    }
+
     /// As a remote.
     pub fn remote(&self) -> Remote {
         remote(self.repository.to_str().unwrap())
@@ -95,16 +166,26 @@ pub fn commit_on(repository: &Path, branch: &str, file: &str, content: &str) -> 
         .create_updated(&opened, &base)
         .unwrap();
     let tree = opened.find_tree(tree).unwrap();
-    let time = git2::Time::new(1_790_000_000, 0);
-    let ada = git2::Signature::new("Ada", "ada@example.com", &time).unwrap();
     let parents: Vec<_> = parent.iter().collect();
     let id = opened
-        .commit(None, &ada, &ada, &format!("Set {file}\n"), &tree, &parents)
+        .commit(
+            None,
+            &ada(),
+            &ada(),
+            &format!("Set {file}\n"),
+            &tree,
+            &parents,
+        )
         .unwrap();
     // By git, whose way of writing a ref is what a watch is to see.
     let reference = format!("refs/heads/{branch}");
     git(repository, &["update-ref", &reference, &id.to_string()]);
     id.to_string().parse().unwrap()
+}
+
+fn ada() -> git2::Signature<'static> {
+    let time = git2::Time::new(1_790_000_000, 0);
+    git2::Signature::new("Ada", "ada@example.com", &time).unwrap()
 }
 
 /// Runs git somewhere, without anybody's configuration, and gives its output.

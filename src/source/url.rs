@@ -58,6 +58,12 @@ pub enum UrlError {
     /// A query or fragment, which Git doesn't know and which often holds a token.
     #[error("the repository's address has a query (`?` or `#`); give a token as a credential")]
     Query,
+    /// A login in front of the host, where Git would read the user as a host and the
+    /// password as a path.
+    #[error(
+        "the repository's address has a login and no scheme; write https://HOST/PATH, and give the login as a credential"
+    )]
+    Login,
     /// Control characters or a broken percent-encoding.
     #[error("the repository's address holds characters that don't belong there")]
     Characters,
@@ -89,6 +95,25 @@ impl RepoUrl {
             Transport::Local(path) => Some(path),
             Transport::Http { .. } | Transport::Ssh { .. } => None,
         }
+    }
+
+    /// What an SSH server is asked for: a path from its root, or from the user's home.
+    pub(super) fn ssh_path(&self) -> Option<String> {
+        if !matches!(self.transport, Transport::Ssh { .. }) {
+            return None;
+        }
+        let path = match self.text.strip_prefix("ssh://") {
+            Some(rest) => {
+                let path = decode(&rest[rest.find('/')?..]).ok()?;
+                // As Git: a home is named without the slash before it.
+                match path.strip_prefix("/~") {
+                    Some(home) => format!("~{home}"),
+                    None => path,
+                }
+            }
+            None => scp_like(&self.text)?.1.to_owned(),
+        };
+        (!path.is_empty()).then_some(path)
     }
 
     /// The last component without `.git`, for names of files.
@@ -188,6 +213,13 @@ fn scp_like(text: &str) -> Option<(&str, &str)> {
 
 fn scp(host: &str, path: &str) -> Result<RepoUrl, UrlError> {
     const FORM: &str = "[USER@]HOST:PATH";
+    if path
+        .split('/')
+        .next()
+        .is_some_and(|first| first.contains('@'))
+    {
+        return Err(UrlError::Login);
+    }
     let (user, host) = match host.rsplit_once('@') {
         Some((user, host)) => (Some(user.to_owned()), host),
         None => (None, host),

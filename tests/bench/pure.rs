@@ -15,7 +15,9 @@ use serde_json::Value;
 use agent::config::{Unit, UnitType};
 use agent::fields::{Others, Verdict, compare};
 use agent::health::{Health, Status};
-use agent::model::{Desired, DigestKey, EnvironmentName, GroupKind, Live, ObjectId, Origin};
+use agent::model::{
+    AppliedList, Desired, DigestKey, EnvironmentName, GroupKind, Live, ObjectId, Origin,
+};
 use agent::plan::{
     AsDesired, Baseline, Deletions, Members, Neighbours, Observation, Proposals, Subject,
     dependencies, plan,
@@ -131,6 +133,7 @@ impl World {
             desired: &self.desired,
             observed: &self.observed,
             members: &self.members,
+            list: &AppliedList::default(),
             neighbours: &self.neighbours,
             dependencies: &dependencies(&self.desired, &self.neighbours.claims),
             applied: &self.applied,
@@ -138,6 +141,10 @@ impl World {
             proposals: &Proposals::default(),
             deletions: &Deletions::default(),
             along: &BTreeSet::new(),
+            dependents: &BTreeMap::new(),
+            upkeep: &agent::plan::Upkeep::default(),
+            others: &BTreeMap::new(),
+            adopted: &BTreeSet::new(),
             waits: None,
             key: &self.key,
             now: "2026-11-21T10:00:00Z".parse().unwrap(),
@@ -151,6 +158,7 @@ fn present() -> Observation {
         message: String::new(),
     };
     Observation::AsDesired(AsDesired {
+        overruled: Vec::new(),
         health,
         others: Others::default(),
     })
@@ -159,11 +167,8 @@ fn present() -> Observation {
 fn desired(number: usize) -> Desired {
     let body = serde_yaml::from_str(WRITTEN).unwrap();
     let body = named(body, number);
-    let id = ObjectId::new(
-        GroupKind::new("apps", "Deployment"),
-        Some("shop".to_owned()),
-        name(number),
-    );
+    let kind = GroupKind::known("apps", "Deployment");
+    let id = ObjectId::parse(kind, Some("shop"), &name(number)).unwrap();
     Desired::new(id, &body, origin())
 }
 

@@ -144,6 +144,24 @@ fn needs_only_read_rights() {
 }
 
 #[test]
+fn says_what_it_may_not_look_at() {
+    let stage = synced("diff-blind");
+    stage.kubectl(&["create", "serviceaccount", "nobody"]);
+    let kubeconfig = stage
+        .cluster
+        .kubeconfig_for_account(&stage.namespace, "nobody");
+    let diff = stage.agent(&["diff", "--environment", &stage.environment]);
+    let ran = diff.kubeconfig(&kubeconfig).run();
+    assert_eq!(ran.code, Some(2), "it can't be told: {ran:?}");
+    assert!(
+        ran.stdout.contains("cannot be compared: Deployment"),
+        "{ran:?}"
+    );
+    assert!(ran.stdout.contains("forbidden"), "{ran:?}");
+    assert!(!ran.stdout.contains("create"), "{ran:?}");
+}
+
+#[test]
 fn takes_a_directory_without_any_configuration() {
     let stage = Stage::new("diff-plain", AGENT);
     let directory = stage.repository.work().join("manifests");

@@ -354,7 +354,8 @@ fn who_owns_it_live_and_when_it_drifted() {
         .env("KUBECONFIG", "/there/is/none")
         .run();
     assert!(
-        ran.stdout.contains("not known: the kubeconfig"),
+        ran.stdout
+            .contains("not known: no cluster to talk to: KUBECONFIG names no file"),
         "{}",
         ran.stdout
     );

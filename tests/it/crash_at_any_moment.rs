@@ -5,6 +5,10 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+
 use crate::support::audit::AuditPosition;
 use crate::support::stage::{PATIENCE, Stage};
 use crate::support::wait::wait_seeing;
@@ -21,6 +25,8 @@ enum Moment {
     Widened,
     /// So many objects have been written: applied, or deleted.
     Written(usize),
+    /// The inventory's list has got the uids of what was applied.
+    Listed,
 }
 
 #[test]
@@ -30,11 +36,12 @@ fn a_sync_that_was_killed_is_finished_by_the_next_start() {
     stage.start();
     stage.until_synced("shop", &revision);
     stage.assert_consistent();
+    let forged = forge(&stage);
 
     let total = 2 * names(0).len() - 1;
     let moments = [0, 1, 9, 20, 40, 42, 60, total - 1, total].map(Moment::Written);
     let mut midway = 0;
-    for (number, moment) in [Moment::Pushed, Moment::Widened]
+    for (number, moment) in [Moment::Pushed, Moment::Widened, Moment::Listed]
         .into_iter()
         .chain(moments)
         .enumerate()
@@ -49,11 +56,67 @@ fn a_sync_that_was_killed_is_finished_by_the_next_start() {
         println!("{moment:?}: killed after {written} writes of {total}");
 
         stage.daemon().restart();
-        stage.until_synced("shop", &revision);
+        until_settled(&mut stage, &revision);
         assert_eq!(stage.labelled(), names(generation), "killed at {moment:?}");
         stage.assert_consistent();
     }
     assert!(midway >= 3, "too few were killed in the middle: {midway}");
+    assert_eq!(uid_of_forged(&stage), forged);
+}
+
+/// What is gone from Git by the next start was being created when the agent was killed:
+/// it is found, with or without its uid on the list.
+#[test]
+fn what_was_created_and_left_git_before_the_next_start_is_pruned() {
+    let mut stage = Stage::new("intended", env!("CARGO_BIN_EXE_agent"));
+    let forged = forge(&stage);
+    let total = names(1).len();
+    let moments = [1, 20, total].map(Moment::Written);
+    commit(&stage, 1);
+    stage.start();
+    for (number, moment) in moments.into_iter().chain([Moment::Listed]).enumerate() {
+        let position = stage.cluster.audit_position();
+        commit(&stage, 2 * number + 1);
+        if number > 0 {
+            stage.daemon().restart();
+        }
+        until(&stage, moment, position);
+        stage.daemon().kill();
+        let revision = commit(&stage, 2 * number + 2);
+        stage.daemon().restart();
+        until_settled(&mut stage, &revision);
+        assert_eq!(
+            stage.labelled(),
+            names(2 * number + 2),
+            "killed at {moment:?}"
+        );
+        stage.assert_consistent();
+        stage.daemon().kill();
+    }
+    assert_eq!(uid_of_forged(&stage), forged);
+}
+
+/// An object with the unit's label that nobody has applied for it, where the unit has none.
+fn forge(stage: &Stage<'_>) -> String {
+    let parent = format!(
+        "{}.shop.{}.ConfigMap.",
+        stage.environment, stage.inventories
+    );
+    let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(parent));
+    let label = format!("applyset.kubernetes.io/part-of=applyset-{hash}-v1");
+    let name = format!("forged-{}", stage.namespace);
+    let inside = ["-n", "default"];
+    let create = ["create", "configmap", &name];
+    stage.cluster.kubectl(&[&inside[..], &create].concat());
+    let mark = ["label", "configmap", &name, &label];
+    stage.cluster.kubectl(&[&inside[..], &mark].concat());
+    uid_of_forged(stage)
+}
+
+fn uid_of_forged(stage: &Stage<'_>) -> String {
+    let name = format!("forged-{}", stage.namespace);
+    let object = stage.cluster.get(&["-n", "default", "configmap", &name]);
+    object.expect("it stays")["metadata"]["uid"].to_string()
 }
 
 #[test]
@@ -135,6 +198,7 @@ fn until(stage: &Stage, moment: Moment, position: AuditPosition) {
     match moment {
         Moment::Pushed => {}
         Moment::Widened => drop(stage.until_writes(&stage.inventories, position, 1)),
+        Moment::Listed => drop(stage.until_writes(&stage.inventories, position, 2)),
         Moment::Written(count) => drop(stage.until_writes(&stage.namespace, position, count)),
     }
 }
@@ -143,11 +207,45 @@ fn until(stage: &Stage, moment: Moment, position: AuditPosition) {
 /// kind that the other does not have.
 fn commit(stage: &Stage, generation: usize) -> String {
     let configuration = stage.configuration(&[("shop", "maxPrune: {count: 1000, percent: 100}")]);
+    let objects = objects(generation);
+    stage.repository.write("agent.yaml", &configuration);
+    stage.repository.write("shop/objects.yaml", &objects);
+    // What goes is approved by the same commit, so that nothing is waited for in between.
+    let diff = stage.diff(&[]).stdout;
+    let approvals: BTreeSet<String> = diff.split('`').filter_map(approval).collect();
+    let approvals: Vec<String> = approvals.into_iter().collect();
+    let message = format!("Generation {generation}\n\n{}", approvals.join("\n"));
     let files = [
         ("agent.yaml", configuration.as_str()),
-        ("shop/objects.yaml", &objects(generation)),
+        ("shop/objects.yaml", &objects),
     ];
-    stage.commit(&format!("Generation {generation}"), &files)
+    stage.commit(&message, &files)
+}
+
+fn approval(text: &str) -> Option<String> {
+    text.starts_with("Approve-Plan: ").then(|| text.to_owned())
+}
+
+/// Waits until the unit is as a revision declares. What is left to be deleted after a kill
+/// is another plan, and is approved as such.
+fn until_settled(stage: &mut Stage, revision: &str) {
+    let mut approved = BTreeSet::new();
+    loop {
+        let asked = stage.until("shop to be synced, or to ask", |stage| {
+            let unit = stage.unit("shop");
+            let of_this = unit["revision"] == *revision;
+            if of_this && unit["state"] == "Synced" {
+                return Ok(None);
+            }
+            let message = unit["message"].as_str().unwrap_or_default();
+            let asked = message.split('`').find_map(approval);
+            let asked = asked.filter(|it| of_this && !approved.contains(it));
+            asked.map(Some).ok_or_else(|| unit.to_string())
+        });
+        let Some(approval) = asked else { return };
+        stage.commit(&format!("Let them go\n\n{approval}"), &[]);
+        approved.insert(approval);
+    }
 }
 
 fn ids(generation: usize) -> Vec<(&'static str, String)> {

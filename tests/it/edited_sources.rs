@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use agent::config::{Unit, UnitType};
 use agent::edit::{LiveObject, Wanted, adopt_changes};
-use agent::model::{GroupKind, ObjectId, Origin, Tree};
+use agent::model::{Namespace, ObjectId, Origin, Tree};
 use agent::render::{Tools, render};
 use agent::source::tree::DirTree;
 use serde_json::{Value, json};
@@ -76,12 +76,11 @@ async fn edited(
                 .iter()
                 .find(|it| it.kind.kind == *kind && it.name.starts_with(name))
                 .unwrap_or_else(|| panic!("{manifests:#?}"));
-            let kind = GroupKind::new(manifest.kind.group.clone(), manifest.kind.kind.clone());
-            let namespace = Some("default".to_owned());
+            let namespace = Some(Namespace::known("default"));
             LiveObject {
-                id: ObjectId::new(kind, namespace, manifest.name.clone()),
+                id: ObjectId::new(manifest.kind.clone(), namespace, manifest.name.clone()),
                 wanted: changes.map_or(Wanted::Gone, |changes| {
-                    Wanted::As(changed(manifest.body.clone(), changes))
+                    Wanted::As(changed(manifest.body(), changes))
                 }),
             }
         })

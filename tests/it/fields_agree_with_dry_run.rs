@@ -421,14 +421,16 @@ fn judge(after: &Value, live: Value, dry: &Value) -> Result<&'static str, String
     after["metadata"]["namespace"] = live["metadata"]["namespace"].clone();
     let values = same_but_for(&live, dry, &["managedFields"]);
     let owners = owners(&live) == owners(dry);
-    let id = ObjectId::new(
-        GroupKind::new(
-            group_of(after["apiVersion"].as_str().unwrap()),
-            after["kind"].as_str().unwrap(),
-        ),
-        live["metadata"]["namespace"].as_str().map(str::to_owned),
-        live["metadata"]["name"].as_str().unwrap().to_owned(),
+    let kind = GroupKind::new(
+        group_of(after["apiVersion"].as_str().unwrap()),
+        after["kind"].as_str().unwrap(),
     );
+    let id = ObjectId::parse(
+        kind.unwrap(),
+        live["metadata"]["namespace"].as_str(),
+        live["metadata"]["name"].as_str().unwrap(),
+    )
+    .unwrap();
     let desired = Desired::new(
         id,
         &after,
@@ -456,6 +458,7 @@ fn judge(after: &Value, live: Value, dry: &Value) -> Result<&'static str, String
         (Verdict::Drifted(_), ..) => Ok("Drifted"),
         (Verdict::Maybe(_), true, true) => Ok("Maybe, same"),
         (Verdict::Maybe(_), ..) => Ok("Maybe, changed"),
+        (Verdict::Overruled(..), ..) => wrong("Overruled, though nobody was asked"),
     }
 }
 

@@ -242,6 +242,52 @@ fn what_is_ignored_or_allowed_is_left_and_not_told() {
     assert_eq!(paths(&stage), [] as [&str; 0]);
 }
 
+/// A namespace's own finalizers change by its end alone: the server writes down who asked
+/// for others and keeps what was there.
+#[test]
+fn what_nobody_can_take_off_is_not_tried() {
+    let mut stage = Stage::new("finalized", AGENT);
+    let name = format!("{}-own", stage.namespace);
+    let namespace = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}}}\n");
+    let configuration = stage.configuration(&[("shop", "foreignFields: revert")]);
+    let files = [
+        ("agent.yaml", configuration.as_str()),
+        ("shop/namespace.yaml", &namespace),
+    ];
+    let revision = stage.commit("Start", &files);
+    stage.start();
+    stage.until_synced("shop", &revision);
+    let before = subjects(&stage).len();
+    let finalizers = r#"{"spec": {"finalizers": ["kubernetes", "example.com/mine"]}}"#;
+    stage.kubectl(&[
+        "patch",
+        "namespace",
+        &name,
+        "--type=merge",
+        "-p",
+        finalizers,
+    ]);
+    let words = ["get", "namespace", &name, "-oyaml", "--show-managed-fields"];
+    let live = stage.kubectl(&words);
+    assert!(live.contains("manager: kubectl-patch"), "{live}");
+    stage.kubectl(&["annotate", "namespace", &name, "example.com/note=x"]);
+    stage.until("what can be taken off to be", |stage| {
+        let told = subjects(stage).len() >= before + 2;
+        let live = stage.cluster.get(&["namespace", &name]).unwrap_or_default();
+        let note = live["metadata"]["annotations"]["example.com/note"].clone();
+        if told && note == Value::Null {
+            Ok(())
+        } else {
+            Err(note.to_string())
+        }
+    });
+    let entries = stage.entries();
+    for entry in &entries[before..] {
+        assert!(!entry.message.contains("finalizers"), "{}", entry.message);
+    }
+    assert_eq!(entries.len(), before + 2, "{entries:#?}");
+}
+
 #[test]
 fn what_stands_in_an_item_that_left_git_goes_with_it() {
     let mut stage = synced("orphan", "");

@@ -8,6 +8,7 @@ use agent::forge::{
     PullState, Section, Standing, StatusState, connect, keep_comment,
 };
 use agent::model::{Redacted, Revision};
+use agent::runtime::net::Tls;
 use tokio::runtime::Runtime;
 
 use crate::support::gitea::{Forged, Gitea, User};
@@ -18,7 +19,7 @@ fn forge_of(forged: &Forged<'_>, user: &User) -> Arc<dyn Forge> {
     let url = forged.repository.url().parse().unwrap();
     let address = ForgeAddress::of(&url, Some(ForgeKind::Gitea), None);
     let token = ForgeToken::Given(Redacted::new(&*user.token));
-    connect(&address.unwrap().unwrap(), token).unwrap()
+    connect(&address.unwrap().unwrap(), token, &Tls::default()).unwrap()
 }
 
 #[test]

@@ -21,20 +21,6 @@ fn bomb() -> String {
     text
 }
 
-/// The most that the process ever held, in MiB.
-fn peak_memory(id: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
-    let kib: u64 = line
-        .unwrap()
-        .split_whitespace()
-        .nth(1)
-        .unwrap()
-        .parse()
-        .unwrap();
-    kib / 1024
-}
-
 #[test]
 fn are_errors_of_their_units_alone() {
     let mut stage = Stage::new("hostile", AGENT);
@@ -73,6 +59,6 @@ fn are_errors_of_their_units_alone() {
         assert!(message.contains(words), "{unit}: {message}");
         assert!(!message.contains("root:"), "{unit}: {message}");
     }
-    let peak = peak_memory(stage.daemon().id());
+    let peak = stage.daemon().peak_memory();
     assert!(peak < 400, "{peak} MiB");
 }

@@ -119,9 +119,9 @@ async fn an_overlay_is_built_and_each_object_knows_where_it_is_declared() {
         let found = rendered.manifests().iter().find(|it| it.kind.kind == kind);
         found.unwrap()
     };
-    assert_eq!(find("Deployment").body["spec"]["replicas"], 3);
+    assert_eq!(find("Deployment").body()["spec"]["replicas"], 3);
     assert_eq!(find("Deployment").namespace.as_deref(), Some("shop"));
-    assert_eq!(find("ConfigMap").body["data"]["key"], "from a link");
+    assert_eq!(find("ConfigMap").body()["data"]["key"], "from a link");
 }
 
 #[tokio::test]
@@ -227,7 +227,7 @@ async fn what_it_reads_otherwise_than_kubectl_is_warned_about() {
     ])
     .await
     .unwrap();
-    assert_eq!(rendered.manifests()[0].body["data"]["x"], "on");
+    assert_eq!(rendered.manifests()[0].body()["data"]["x"], "on");
     let warnings = rendered.warnings().to_string();
     assert!(
         warnings.starts_with("o/a.yaml:4:11: unquoted `on` is a boolean"),

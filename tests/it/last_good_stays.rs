@@ -53,7 +53,7 @@ fn the_last_good_one_stays(name: &str, path: &str, broken: &str) {
     stage.start();
     stage.until_synced("shop", &first);
 
-    stage.commit("Break it", &[(path, broken)]);
+    let bad = stage.commit("Break it", &[(path, broken)]);
     let place = format!("{path}:");
     stage.until("the problem to be told", |stage| {
         let status = stage.status().to_string();
@@ -77,6 +77,7 @@ fn the_last_good_one_stays(name: &str, path: &str, broken: &str) {
     });
     let told = ["shop failed", "stays at "].map(|words| stage.entries_on(words).len());
     assert_eq!(told.iter().sum::<usize>(), 1, "it is told once: {told:?}");
+    assert_named(&stage, &bad, &first);
 
     let mended = settings("two");
     let fix = stage.commit(
@@ -94,6 +95,30 @@ fn the_last_good_one_stays(name: &str, path: &str, broken: &str) {
         .lines()
         .filter(|line| line.contains("\"message\":\"revision\""));
     assert!(taken.count() < 6, "a revision is taken in once: {log}");
+}
+
+/// Whoever reads the record or the status learns whose commit it is, and what is enforced.
+fn assert_named(stage: &Stage<'_>, bad: &str, good: &str) {
+    let mut told = stage.entries_on("shop failed");
+    told.extend(stage.entries_on("stays at "));
+    let told = &told[0];
+    assert!(told.author.starts_with("Ada Lovelace <"), "{told:#?}");
+    assert!(told.message.contains(bad), "{told:#?}");
+    if told.subject.contains("stays at ") {
+        assert_eq!(told.trailer("Revision").as_deref(), Some(good), "{told:#?}");
+        let ran = stage
+            .agent(&["status", "--repo", stage.repository.url()])
+            .run();
+        let [bad, good] = [bad, good].map(|revision| &revision[..8]);
+        for words in [
+            format!("{good} stays enforced: commit {bad} by Ada Lovelace (Break it)"),
+            ", seen ".to_owned(),
+        ] {
+            assert!(ran.stdout.contains(&words), "{words}: {ran:?}");
+        }
+    } else {
+        assert_eq!(told.trailer("Revision").as_deref(), Some(bad), "{told:#?}");
+    }
 }
 
 #[test]

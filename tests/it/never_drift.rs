@@ -173,17 +173,8 @@ fn mutate(object: &Value) -> Value {
 
 /// The API server learns of a webhook by a watch.
 fn until_in_force(stage: &Stage) {
-    let words = [
-        "-n",
-        &stage.namespace,
-        "create",
-        "--dry-run=server",
-        "-ojson",
-        "-f",
-        "-",
-    ];
     wait_seeing("the webhook to be called", PATIENCE, || {
-        let answer = stage.cluster.kubectl_with(&words, WEB).unwrap();
+        let answer = stage.as_created(WEB);
         if answer.contains("mirror.example.com") {
             Ok(())
         } else {
@@ -276,6 +267,88 @@ fn an_object_whose_definition_fills_it_in() {
     pass_the_fence(&mut stage, "blue");
     assert_left_alone(&stage, since, 1);
 }
+
+/// What nobody knows the shape of is compared as JSON, whole.
+#[test]
+fn a_field_of_free_form() {
+    let mut stage = Stage::new("freeform", AGENT);
+    let group = format!("{}.example.com", stage.namespace);
+    let definition = FREE.replace("GROUP", &group);
+    let since = synced(
+        &mut stage,
+        &[
+            ("shop/definition.yaml", &definition),
+            ("shop/chart.yaml", &CHART.replace("GROUP", &group)),
+            ("shop/revision.yaml", REVISION),
+        ],
+    );
+    let live = stage.get("controllerrevision", "one");
+    assert_eq!(
+        live["data"]["spec"]["list"],
+        json!([1, {"a": []}]),
+        "{live}"
+    );
+    pass_the_fence(&mut stage, "free");
+    assert_left_alone(&stage, since, 1);
+    let patches = stage.writes().into_iter();
+    let patches = patches.filter(|event| event.object.resource == "controllerrevisions");
+    assert_eq!(patches.count(), 1);
+    assert_left_alone_after_a_restart(&mut stage, 1);
+
+    let patch = r#"{"values":{"deep":{"list":[2]}}}"#;
+    let chart = format!("charts.{group}");
+    stage.kubectl(&[
+        "patch",
+        &chart,
+        "one",
+        "--type=merge",
+        "--field-manager=anna",
+        "-p",
+        patch,
+    ]);
+    stage.until_entry("anna changed Chart");
+    stage.until("it to be put back", |stage| {
+        let live = stage.get(&chart, "one")["values"]["deep"]["list"].clone();
+        if live == json!([1, {"b": ""}]) {
+            Ok(())
+        } else {
+            Err(live.to_string())
+        }
+    });
+}
+
+const FREE: &str = "apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: charts.GROUP}
+spec:
+  group: GROUP
+  scope: Namespaced
+  names: {plural: charts, singular: chart, kind: Chart, listKind: ChartList}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema:
+      openAPIV3Schema:
+        type: object
+        properties:
+          values: {type: object, x-kubernetes-preserve-unknown-fields: true}
+          template: {type: object, x-kubernetes-embedded-resource: true, x-kubernetes-preserve-unknown-fields: true}
+          any: {x-kubernetes-preserve-unknown-fields: true}
+";
+const CHART: &str = "apiVersion: GROUP/v1
+kind: Chart
+metadata: {name: one}
+values: {deep: {list: [1, {b: ''}], none: {}, empty: []}, cpu: 1000m}
+template: {apiVersion: v1, kind: ConfigMap, metadata: {name: inner}, data: {a: '1'}}
+any: [1, [2, {three: 3}], text]
+";
+const REVISION: &str = "apiVersion: apps/v1
+kind: ControllerRevision
+metadata: {name: one}
+revision: 1
+data: {spec: {list: [1, {a: []}], zero: 0, text: ''}, kind: Anything}
+";
 
 /// A create would drop it silently; it is refused, once, instead of being missed for ever.
 #[test]

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::support::stage::Stage;
+use crate::support::stage::{PATIENCE, Stage};
 
 /// A Deployment that no node takes, if `node` is given.
 fn web(image: &str, node: Option<&str>) -> String {
@@ -95,12 +95,15 @@ fn a_timeout_is_a_failure_and_health_that_comes_later_is_told() {
         stage.repository.log(&stage.branch())
     );
     assert_eq!(failed[0].trailer("Cause").as_deref(), Some("failed"));
+    // One process at a time serves an environment.
+    stage.daemon().terminate(PATIENCE);
     let once = stage.invocation().args(["--once"]).run();
     assert_eq!(once.code, Some(1), "{once:?}");
     assert!(
         once.stderr.contains("web is Failed: not healthy within 3s"),
         "{once:?}"
     );
+    stage.daemon().restart();
 
     // The cluster heals, the repository stays.
     let label = format!("only={}", stage.namespace);

@@ -48,7 +48,8 @@ fn what_a_creator_did_not_say_is_nobodys() {
             continue;
         };
         let live = Live::new(serde_json::from_str(&created).unwrap());
-        let id = ObjectId::new(GroupKind::new(group, kind.as_str()), None, name);
+        let id =
+            ObjectId::parse(GroupKind::new(&group, kind.as_str()).unwrap(), None, &name).unwrap();
         let origin = Origin {
             path: String::new(),
             line: 0,

@@ -145,7 +145,7 @@ fn it_stays_deleted_while_it_is_proposed_and_is_declared_no_more_when_that_is_me
 }
 
 #[test]
-fn what_is_closed_or_held_too_long_is_created_again_and_what_is_back_needs_no_decision() {
+fn what_is_closed_or_held_too_long_is_created_again_and_what_is_made_anew_is_proposed() {
     let mut team = Team::new(AGENT, "propose-refused", "drift: propose", &FILES);
     delete(&team, "works");
     let pull = team.until_proposal(1, "works was deleted", "open");
@@ -158,10 +158,12 @@ fn what_is_closed_or_held_too_long_is_created_again_and_what_is_back_needs_no_de
     delete(&team, "works");
     team.until_proposal(2, "works was deleted", "open");
     assert!(!is_there(&team.stage, "works"));
-    // Somebody makes it again, with nothing of ours on it.
+    // Somebody makes it again, with nothing of ours on it: that is what is decided about now.
     let by_hand = ["create", "configmap", "works", "--from-literal=speed=low"];
     team.stage.kubectl(&by_hand);
-    team.until_proposal(2, "works was deleted", "closed");
+    let pull = team.until_proposal(2, "kubectl-create changed", "open");
+    assert_eq!(team.stage.get("configmap", "works")["data"]["speed"], "low");
+    team.close(&pull);
     team.stage.until_state("shop", "Synced");
     assert_eq!(
         team.stage.get("configmap", "works")["data"]["speed"],

@@ -40,10 +40,10 @@ fn objects_of_others_in_the_same_namespace_stay() {
     stage.until_synced("shop", &revision);
     stage.commit(
         "Take the unit away",
-        &[(
-            "agent.yaml",
-            &stage.configuration(&[]).replace("units:\n", "units: []\n"),
-        )],
+        &[
+            ("agent.yaml", &stage.configuration(&[("stays", "")])),
+            ("stays/stays.yaml", &config_map("stays")),
+        ],
     );
     stage.until_gone("configmap", "b");
     stage.until_entry("shop left the environment");

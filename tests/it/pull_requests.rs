@@ -151,6 +151,44 @@ fn settings(color: &str) -> String {
 }
 
 #[test]
+fn a_name_that_leads_elsewhere_shows_nothing_of_what_is_there() {
+    let mut team = Team::new("lured", "", &[("shop/a.yaml", &settings("red"))]);
+    let namespace = team.stage.namespace.clone();
+    let tok = [
+        "create",
+        "secret",
+        "generic",
+        "tok",
+        "--from-literal=key=hunter2",
+    ];
+    team.stage.kubectl(&tok);
+    team.start();
+    let began = team.stage.cluster.audit_position();
+    let text = format!(
+        "apiVersion: v1\nkind: Namespace\nmetadata: {{name: {namespace}/secrets/tok}}\n---\n\
+         apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a, namespace: \"{namespace}/secrets/tok?\"}}\n\
+         data: {{key: user\u{202e}nimda}}\n"
+    );
+    let (number, head) = team.propose("lure", "shop/b.yaml", &text);
+    let comment = team.until_comment(number, "cannot be rendered");
+    assert!(comment.contains("shop/b.yaml:3"), "{comment}");
+    let status = team.until_status(&head, "failure");
+    let log = team.stage.log();
+    for said in [&comment, &status, &log] {
+        for secret in ["hunter2", "aHVudGVyMg", "\u{202e}"] {
+            assert!(!said.contains(secret), "{said}");
+        }
+    }
+    let asked = team.stage.cluster.audit_since(began);
+    let mut asked = asked
+        .iter()
+        .filter(|event| event.user_agent.starts_with("gitops-agent/"));
+    let lured =
+        asked.find(|event| event.object.name == "tok" && event.object.resource == "secrets");
+    assert!(lured.is_none(), "{lured:?}");
+}
+
+#[test]
 fn a_pull_request_says_what_it_would_do_and_its_merge_what_it_did() {
     let mut team = Team::new(
         "pulls",
@@ -186,7 +224,7 @@ fn a_pull_request_says_what_it_would_do_and_its_merge_what_it_did() {
     team.until_comment(number, "-  color: green");
 
     // The head moves, and is refused by the API server by now.
-    let worse = settings("blue").replace("settings", "Not_A_Name");
+    let worse = settings("blue").replace("name: settings", "name: worse, labels: {a: b c}");
     let head = team
         .forged
         .branch("blue", "Worse", &[("shop/a.yaml", &worse)]);

@@ -1,10 +1,9 @@
 //! `/readyz` says yes only when the environment is known: before that, what it waits for.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
+use crate::support::ports::{free_address, readyz};
 use crate::support::stage::Stage;
 use crate::support::wait::wait_seeing;
 
@@ -47,16 +46,30 @@ fn a_cluster_that_is_away_is_waited_for() {
     });
 }
 
-fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
-}
-
-fn readyz(address: &str) -> Result<String, String> {
-    let answer = TcpStream::connect(address).and_then(|mut stream| {
-        stream.write_all(b"GET /readyz HTTP/1.0\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).map(|_| answer)
+#[test]
+fn an_environment_that_the_repository_lacks_is_not_ready_and_told() {
+    let mut stage = Stage::new("lacking", env!("CARGO_BIN_EXE_agent"));
+    let text = stage.configuration(&[("shop", "")]);
+    let other = text.replace(&stage.environment, "another");
+    let shop = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
+    stage.commit("Start", &[("agent.yaml", &other), ("shop/a.yaml", shop)]);
+    let address = free_address();
+    stage.start_as(stage.invocation().args(["--admin-addr", &address]));
+    wait_seeing("the page to say what is missing", PATIENCE, || {
+        let page = readyz(&address)?;
+        let named = page.contains("another") && page.contains("agent.yaml");
+        if page.contains(" 503 ") && named {
+            Ok(())
+        } else {
+            Err(format!("{page}\n{}", stage.log()))
+        }
     });
-    answer.map_err(|error| error.to_string())
+
+    let revision = stage.commit("Have it", &[("agent.yaml", &text)]);
+    stage.until_synced("shop", &revision);
+    let ready = |page: &str| page.contains(" 200 ");
+    wait_seeing("it to be ready", PATIENCE, || {
+        let page = readyz(&address)?;
+        if ready(&page) { Ok(()) } else { Err(page) }
+    });
 }

@@ -19,7 +19,7 @@ fn every_kind_of_kubernetes_has_the_scope_that_the_cluster_tells() {
             let (kind, version) = (words[0], words[2]);
             let group = version.split_once('/').map_or("", |(group, _)| group);
             let of_kubernetes = !group.contains('.') || group.ends_with(".k8s.io");
-            let kind = GroupKind::new(group, kind);
+            let kind = GroupKind::new(group, kind).unwrap();
             if of_kubernetes {
                 assert_eq!(builtin_scope(&kind), Some(scope), "{kind}");
                 known += 1;

@@ -32,6 +32,7 @@ const PURE: &[&str] = &[
     "edit",
     "health",
     "plan",
+    "runtime/net/proxy.rs",
     "record/entry.rs",
     "record/event.rs",
     "record/lines.rs",
@@ -145,6 +146,30 @@ fn no_file_names_a_path_of_the_machine_it_was_written_on() {
             .chain([&clone])
             .find(|home| text.contains(home.as_str()));
         wrong.extend(found.map(|home| format!("{} names {home}", path.display())));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A row that nothing holds is a wish.
+#[test]
+fn each_test_that_the_threat_page_names_is_there() {
+    let page = fs::read_to_string(root().join("deploy/threats.md")).unwrap();
+    let rows = page.lines().filter(|line| line.starts_with("| "));
+    let rows: Vec<Vec<&str>> = rows.map(|row| row.split(" | ").collect()).collect();
+    let rows = rows
+        .iter()
+        .filter(|row| row.len() == 5 && row[0] != "| what");
+    let mut wrong = Vec::new();
+    for row in rows {
+        let tests: Vec<&str> = row[4].split('`').skip(1).step_by(2).collect();
+        wrong.extend(tests.is_empty().then(|| format!("{} has no test", row[0])));
+        for test in tests {
+            let (module, name) = test.split_once("::").unwrap_or((test, ""));
+            let text = fs::read_to_string(root().join(format!("tests/it/{module}.rs")));
+            let function = format!("fn {name}(");
+            let there = text.is_ok_and(|text| name.is_empty() || text.contains(&function));
+            wrong.extend((!there).then(|| format!("{test} is not there")));
+        }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

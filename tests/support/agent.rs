@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::leash::{self, Process, describe};
@@ -105,6 +106,16 @@ impl Agent {
         self.env("PATH", path)
     }
 
+    /// The same, started by another program, which gets it and its arguments after its own.
+    #[must_use]
+    pub fn through(mut self, command: &[&str]) -> Self {
+        let binary = std::mem::replace(&mut self.binary, command[0].into());
+        let before = command[1..].iter().map(Into::into);
+        let all = before.chain([binary.into_os_string()]);
+        self.arguments = all.chain(std::mem::take(&mut self.arguments)).collect();
+        self
+    }
+
     /// Its working directory; else an empty one.
     #[must_use]
     pub fn directory(mut self, path: impl Into<PathBuf>) -> Self {
@@ -150,6 +161,20 @@ impl Agent {
         }
     }
 
+    /// Starts it as a daemon whose log goes elsewhere.
+    ///
+    /// # Panics
+    /// When it can't be started.
+    pub fn start_logging_to(self, stderr: impl Into<Stdio>) -> Daemon {
+        let log = self.home().join("daemon.log");
+        let process = self.launch(Stdio::null(), stderr.into());
+        Daemon {
+            agent: self,
+            process,
+            log,
+        }
+    }
+
     fn spawn(
         &self,
         stdout: &Path,
@@ -157,6 +182,10 @@ impl Agent {
         open: fn(PathBuf) -> std::io::Result<File>,
     ) -> Process {
         let file = |path: &Path| open(path.to_owned()).expect("its home is writable");
+        self.launch(file(stdout).into(), file(stderr).into())
+    }
+
+    fn launch(&self, stdout: Stdio, stderr: Stdio) -> Process {
         let mut command = Command::new(&self.binary);
         command
             .args(&self.arguments)
@@ -164,8 +193,8 @@ impl Agent {
             .envs(&self.environment)
             .current_dir(&self.directory)
             .stdin(Stdio::null())
-            .stdout(file(stdout))
-            .stderr(file(stderr));
+            .stdout(stdout)
+            .stderr(stderr);
         leash::spawn(&mut command)
             .unwrap_or_else(|error| panic!("cannot start {}: {error}", self.binary.display()))
     }
@@ -175,6 +204,18 @@ impl Daemon {
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.process.id()
+    }
+
+    /// The most memory that the process ever held, in MiB.
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub fn peak_memory(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.id());
+        let status = fs::read_to_string(path).expect("it runs");
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+        let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+        kib.expect("the kernel tells it") / 1024
     }
 
     /// The directory that its invocation calls home.
@@ -192,10 +233,18 @@ impl Daemon {
     /// # Panics
     /// When it hasn't ended within `patience`.
     pub fn terminate(&mut self, patience: Duration) -> ExitStatus {
-        self.process.signal(rustix::process::Signal::TERM);
+        self.end_by(Signal::TERM, patience)
+    }
+
+    /// A signal that ends it, and its exit status.
+    ///
+    /// # Panics
+    /// When it hasn't ended within `patience`.
+    pub fn end_by(&mut self, signal: Signal, patience: Duration) -> ExitStatus {
+        self.process.signal(signal);
         self.process
             .wait(patience)
-            .unwrap_or_else(|| panic!("the agent doesn't end on SIGTERM:\n{}", tail(&self.log)))
+            .unwrap_or_else(|| panic!("the agent doesn't end on {signal:?}:\n{}", tail(&self.log)))
     }
 
     /// Starts it again with the same arguments. What ran is killed first.

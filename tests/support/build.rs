@@ -49,9 +49,6 @@ fn arguments() -> Result<Vec<String>> {
         "release" => words.push("--release".into()),
         other => words.extend(["--profile".into(), other.into()]),
     }
-    if cfg!(not(feature = "vendored-openssl")) {
-        words.push("--no-default-features".into());
-    }
     words.push("--message-format=json-render-diagnostics".into());
     Ok(words)
 }

@@ -141,7 +141,8 @@ impl Stage<'_> {
         };
         items
             .into_iter()
-            .map(|parent| (id(&parent).expect("it has an id"), parent))
+            // What was deleted lately is kept beside them, and has none.
+            .filter_map(|parent| Some((id(&parent)?, parent)))
             .collect()
     }
 

@@ -105,6 +105,17 @@ impl ControlPlane {
         path
     }
 
+    /// A kubeconfig of the administrator for an API server at another URL.
+    pub fn kubeconfig_at(&self, server: &str) -> PathBuf {
+        let number = self.tokens.fetch_add(1, Ordering::Relaxed);
+        let path = self.layout.file(&format!("elsewhere-{number}.kubeconfig"));
+        let text = fs::read_to_string(self.kubeconfig())
+            .expect("it was written at the start")
+            .replace(&self.server(), server);
+        fs::write(&path, text).expect("the directory is writable");
+        path
+    }
+
     /// The API server's URL.
     pub fn server(&self) -> String {
         self.layout.server()

@@ -18,6 +18,8 @@ use std::thread::JoinHandle;
 
 use base64::Engine as _;
 
+use super::hostile_git::{Manner, play};
+
 /// Serves every repository below a directory. Stops when dropped.
 pub struct GitHttp {
     address: SocketAddr,
@@ -30,6 +32,7 @@ struct Shared {
     rules: Mutex<Rules>,
     released: Condvar,
     requests: AtomicUsize,
+    logins: AtomicUsize,
 }
 
 #[derive(Default, Clone)]
@@ -42,6 +45,17 @@ struct Rules {
     hold: bool,
     /// Whether pushes are refused.
     read_only: bool,
+    /// A manner, and what is answered so.
+    manner: Option<(Manner, Asked)>,
+}
+
+/// What a manner is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// Any request.
+    All,
+    /// One that asks for objects, or brings some.
+    Objects,
 }
 
 struct Running {
@@ -57,6 +71,7 @@ impl GitHttp {
             rules: Mutex::default(),
             released: Condvar::new(),
             requests: AtomicUsize::new(0),
+            logins: AtomicUsize::new(0),
         });
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
@@ -102,6 +117,16 @@ impl GitHttp {
     pub fn release(&self) {
         self.shared.rules.lock().unwrap().hold = false;
         self.shared.released.notify_all();
+    }
+
+    /// From now on answers so; `None` serves again.
+    pub fn answer_as(&self, manner: Option<(Manner, Asked)>) {
+        self.shared.rules.lock().unwrap().manner = manner;
+    }
+
+    /// How many requests came with a login so far.
+    pub fn logins(&self) -> usize {
+        self.shared.logins.load(Ordering::SeqCst)
     }
 
     /// How many requests came in so far.
@@ -169,9 +194,20 @@ impl Request {
 fn serve(mut stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
     let request = read_request(stream)?;
     shared.requests.fetch_add(1, Ordering::SeqCst);
+    if !request.header("authorization").is_empty() {
+        shared.logins.fetch_add(1, Ordering::SeqCst);
+    }
     let rules = shared.rules.lock().unwrap();
     let released = shared.released.wait_while(rules, |rules| rules.hold);
     let rules = released.unwrap().clone();
+    match &rules.manner {
+        Some((manner, Asked::All)) => return play(stream, manner),
+        Some((manner, Asked::Objects)) if request.method == "POST" => return play(stream, manner),
+        _ => {}
+    }
+    if request.header("transfer-encoding") == "chunked" {
+        return reply(stream, "411 Length Required", "", b"");
+    }
     if let Some(status) = rules.status {
         return reply(stream, &status, "", b"");
     }
@@ -229,19 +265,6 @@ fn read_request(stream: &TcpStream) -> std::io::Result<Request> {
 
 fn read_body(reader: &mut impl BufRead, request: &Request) -> std::io::Result<Vec<u8>> {
     let mut body = Vec::new();
-    if request.header("transfer-encoding") == "chunked" {
-        loop {
-            let mut size = String::new();
-            reader.read_line(&mut size)?;
-            let size = u64::from_str_radix(size.trim(), 16).unwrap_or(0);
-            let mut chunk = Vec::new();
-            reader.by_ref().take(size + 2).read_to_end(&mut chunk)?;
-            if size == 0 {
-                return Ok(body);
-            }
-            body.extend_from_slice(&chunk[..chunk.len() - 2]);
-        }
-    }
     let length = request.header("content-length").parse().unwrap_or(0);
     reader.take(length).read_to_end(&mut body)?;
     Ok(body)

@@ -1,8 +1,8 @@
 //! The Go modules under `testdata/programs`, built into a cache outside the clone:
 //! `$AGENT_TEST_CACHE`, else `gitops-agent` in the user's cache directory.
 //!
-//! A module is built once for each content of its `go.mod` and `go.sum`; with a
-//! warm cache Go isn't needed.
+//! A module is built once for each content of its `go.mod` and `go.sum`, and of its own
+//! source where it has some; with a warm cache Go isn't needed.
 
 use std::env;
 use std::fs::{self, File};
@@ -91,6 +91,16 @@ pub const GITEA: Module = Module {
     first_time: "about 5 min",
 };
 
+/// A server of Git over SSH, whose source lies in the folder.
+pub const SSHD: Module = Module {
+    name: "sshd",
+    flags: &[],
+    packages: &["."],
+    files: &[],
+    output: "sshd",
+    first_time: "about 10 s",
+};
+
 /// In kwok's own module. These make nodes ready, and make pods run at once; its other
 /// stages make pods fail, restart or stay pending.
 const STAGES: &[&str] = &[
@@ -115,6 +125,9 @@ impl Module {
             hash.update(
                 fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?,
             );
+        }
+        if let Ok(own) = fs::read(self.source().join("main.go")) {
+            hash.update(own);
         }
         for part in [self.flags, self.packages, self.files].concat() {
             hash.update(part);

@@ -1,4 +1,5 @@
-//! The real programs that tests run: etcd, the parts of Kubernetes, kwok, kustomize, Gitea.
+//! The real programs that tests run: etcd, the parts of Kubernetes, kwok, kustomize, Gitea,
+//! and a server of Git over SSH.
 //!
 //! They are built on first use. What lies in `$KUBEBUILDER_ASSETS` is not built.
 
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::modules::{self, ETCD, GITEA, KUBERNETES, KUSTOMIZE, KWOK, Module};
+use super::modules::{self, ETCD, GITEA, KUBERNETES, KUSTOMIZE, KWOK, Module, SSHD};
 
 /// A program that tests run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,6 +22,7 @@ pub enum Program {
     Kwok,
     Kustomize,
     Gitea,
+    Sshd,
 }
 
 /// Where each of the programs that were asked for is.
@@ -41,6 +43,7 @@ impl Program {
             Self::Kwok => "kwok",
             Self::Kustomize => "kustomize",
             Self::Gitea => "gitea",
+            Self::Sshd => "sshd",
         }
     }
 
@@ -50,6 +53,7 @@ impl Program {
             Self::Kwok => &KWOK,
             Self::Kustomize => &KUSTOMIZE,
             Self::Gitea => &GITEA,
+            Self::Sshd => &SSHD,
             Self::KubeApiserver
             | Self::KubeControllerManager
             | Self::KubeScheduler
@@ -94,8 +98,9 @@ impl Programs {
 }
 
 fn provided(program: Program) -> Option<PathBuf> {
-    // What lies beside them is needed as well, and comes from the module.
-    if matches!(program, Program::Kwok | Program::Gitea) {
+    // What lies beside them is needed as well, and comes from the module; another server
+    // of that name doesn't do what ours does.
+    if matches!(program, Program::Kwok | Program::Gitea | Program::Sshd) {
         return None;
     }
     let path = PathBuf::from(env::var_os("KUBEBUILDER_ASSETS")?).join(program.name());

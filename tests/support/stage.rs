@@ -107,13 +107,15 @@ impl<'c> Stage<'c> {
     }
 
     /// The invocation of the daemon, to be changed before it is started. With each its own
-    /// data directory, all are the same agent.
+    /// data directory, each is an agent of its own, which waits for the Lease of another
+    /// that was killed.
     pub fn invocation(&self) -> Agent {
         let run = self.agent(&["run", "--repo", self.repository.url()]);
         let data = run.home().join("data");
         run.args(["--environment", &self.environment, "--data-dir"])
             .args([data])
             .env("AGENT_IDENTITY", &self.environment)
+            .env("AGENT_LEASE_DURATION", "15s")
     }
 
     /// Starts the daemon.
@@ -144,6 +146,21 @@ impl<'c> Stage<'c> {
         self.agent(&["diff", "--environment", &self.environment])
             .args(arguments)
             .run()
+    }
+
+    /// What the API server would make of an object that is created in the namespace, as JSON.
+    pub fn as_created(&self, manifest: &str) -> String {
+        let words = [
+            "-n",
+            &self.namespace,
+            "create",
+            "--dry-run=server",
+            "-ojson",
+            "-f",
+            "-",
+        ];
+        let answer = self.cluster.kubectl_with(&words, manifest);
+        answer.expect("it can be created")
     }
 
     /// Waits for a condition while the daemon runs.
@@ -285,6 +302,11 @@ impl<'c> Stage<'c> {
         self.cluster
             .kubectl_with(&words, yaml)
             .unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
+    /// Where the audit log was when the stage was made.
+    pub fn began(&self) -> AuditPosition {
+        self.began
     }
 
     /// What agents have written in the units' namespace since the stage was made.

@@ -11,7 +11,7 @@ use crate::config;
 use crate::edit::{Adoption, LiveObject, Wanted, adopt_changes};
 use crate::fields::{self, Absence};
 use crate::kube::{self, Cluster, Finding};
-use crate::model::{Desired, Digest, FIELD_MANAGER, Live, ObjectId, UnitName, holds_secret};
+use crate::model::{Desired, Digest, FIELD_MANAGER, Live, ObjectId, UnitName, shows_secret};
 use crate::plan::{dependencies, never_left};
 use crate::reconcile::{Labels, RenderCache, UnitDesired, declare, went_along};
 
@@ -41,7 +41,7 @@ pub(super) async fn adopt(
     .await;
     let recorded = args
         .record
-        .last_declared(&args.repository, &tree.root, &environment.name)
+        .last(&args.repository, &tree.root, &environment.name)
         .await;
     let mut found = Found::default();
     // Units may share files: each begins with what was written for those before it.
@@ -57,7 +57,7 @@ pub(super) async fn adopt(
                 continue;
             }
         };
-        let last = recorded.get(name);
+        let last = recorded.desired.get(name);
         let (mut objects, gone) = drifted(&cluster, desired, last, &mut found).await;
         if last == Some(&desired.digest) {
             objects.extend(meant(&cluster, &unit.unit, desired, gone, &mut found).await);
@@ -136,7 +136,7 @@ async fn drifted(
         let Some(wanted) = changed(desired, &live, absence) else {
             continue;
         };
-        if holds_secret(&id) {
+        if shows_secret(&id, &live.body) {
             found.secrets.push(id);
         } else {
             let wanted = Wanted::As(wanted);

@@ -2,7 +2,9 @@
 //! of the working tree, for a person to commit.
 
 mod drift;
+mod environment;
 mod object;
+mod source;
 
 use std::path::Path;
 
@@ -16,13 +18,15 @@ use super::records::PlaceArgs;
 use super::tree::{TreeArgs, WorkingTree};
 use crate::config::{self, Resolved};
 use crate::edit::{EditedTree, Others};
-use crate::model::{EnvironmentName, UnitName};
+use crate::model::{EnvironmentName, UnitName, shell_quoted};
 use crate::record::ObjectPattern;
 
 const EXAMPLES: &str = "Examples:
   agent adopt Deployment/shop/web --unit shop   an object that no unit declares yet
   agent adopt --drift --environment staging     what was changed or deleted by hand, everywhere
   agent adopt --drift --unit shop
+  agent adopt --source                          go on from this repository in place of another
+  agent adopt --from staging --environment test take over all that was another environment's
 
 Files are changed where they are, with nothing else in them; nothing is committed, and
 nothing in the cluster is touched.
@@ -35,13 +39,21 @@ pub struct AdoptArgs {
     /// An object to declare, as Kind/namespace/name
     #[arg(
         value_name = "OBJECT",
-        required_unless_present = "drift",
-        conflicts_with = "drift"
+        required_unless_present_any = ["drift", "source", "from"],
+        conflicts_with_all = ["drift", "source", "from"]
     )]
     object: Option<ObjectPattern>,
     /// Make the files say what was changed or deleted in the cluster
     #[arg(long)]
     drift: bool,
+    /// Show what it would do if the environment went on from this repository, where its
+    /// objects were applied from another one, and say how to have it so
+    #[arg(long, conflicts_with_all = ["drift", "unit"])]
+    source: bool,
+    /// Show what it would do if the environment took the place of another one, as after it
+    /// was renamed, and say how to have it so
+    #[arg(long, value_name = "ENVIRONMENT", conflicts_with_all = ["drift", "unit", "source"])]
+    from: Option<EnvironmentName>,
     /// The unit [default: for an object the one that is in its namespace, for --drift all]
     #[arg(long, value_name = "NAME")]
     unit: Option<UnitName>,
@@ -74,6 +86,12 @@ pub async fn run(args: AdoptArgs) -> anyhow::Result<u8> {
             environment.name,
             names.join(", ")
         );
+    }
+    if let Some(from) = &args.from {
+        return environment::adopt(&args, &tree, &environment, from).await;
+    }
+    if args.source {
+        return source::adopt(&args, &tree, &environment).await;
     }
     match &args.object {
         Some(object) => object::adopt(&args, &tree, &environment, object).await,
@@ -177,5 +195,22 @@ fn next(tree: &WorkingTree, edited: &EditedTree) -> String {
         short.unwrap_or(on_disk).display().to_string()
     };
     let files: Vec<String> = edited.files().keys().map(shown).collect();
-    format!("git add {} && git commit", files.join(" "))
+    command(&files)
 }
+
+/// Names may be of somebody who would have a command run.
+fn command(files: &[String]) -> String {
+    // Git takes some names for patterns, for options, or for more than a name.
+    let special =
+        |name: &String| name.starts_with(['-', ':']) || name.contains(['*', '?', '[', '\\']);
+    let git = if files.iter().any(special) {
+        "git --literal-pathspecs add --"
+    } else {
+        "git add"
+    };
+    let files: Vec<_> = files.iter().map(|file| shell_quoted(file)).collect();
+    format!("{git} {} && git commit", files.join(" "))
+}
+
+#[cfg(test)]
+mod tests;

@@ -58,8 +58,7 @@ async fn find(cluster: &Cluster, object: &ObjectPattern) -> anyhow::Result<(Obje
     let mut found = Vec::new();
     let mut missed = None;
     for kind in kinds {
-        let namespace = object.namespace().map(str::to_owned);
-        let id = ObjectId::new(kind, namespace, object.name());
+        let id = ObjectId::parse(kind, object.namespace(), object.name())?;
         let namespaced = cluster.resource(&id.kind, None).await?.namespaced;
         if namespaced != id.namespace.is_some() {
             let form = if namespaced {
@@ -97,7 +96,7 @@ async fn declared(
         tree,
         environment,
         tools,
-        Labels::Plain,
+        Labels::Plain { namespace: None },
         Some(cluster),
         &mut cache,
     )

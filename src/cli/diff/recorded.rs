@@ -5,10 +5,10 @@ use std::path::Path;
 use anyhow::bail;
 
 use super::{DiffArgs, environments, touches};
-use crate::cli::output::{DIM, ago};
+use crate::cli::output::{ago, note};
 use crate::cli::records::Records;
 use crate::config;
-use crate::model::{DigestKey, EnvironmentName};
+use crate::model::{DigestKey, EnvironmentName, shell_quoted};
 use crate::reconcile::{self, PlannedEnvironment};
 use crate::record::{BranchPattern, RecordView};
 use crate::runtime::{clock, random};
@@ -26,10 +26,10 @@ pub(super) async fn plans(
     for (environment, record) in wanted.iter().zip(&records.views) {
         let name = &environment.name;
         let (entry, age) = (record.tip(), ago(record.time()?, clock::now()));
-        anstream::eprintln!(
-            "{DIM}{name}: compared with the record, whose last entry, {}, is from {age}{DIM:#}",
+        note(&format!(
+            "{name}: compared with the record, whose last entry, {}, is from {age}",
             entry.short()
-        );
+        ));
         let mut plan = reconcile::plan_recorded(reconcile::PlanRecorded {
             environment,
             tree: &tree.tree,
@@ -84,8 +84,10 @@ fn in_checkout(
         };
         let Some(view) = view else {
             let branch = branches.of(name);
+            let refs = format!("+refs/heads/{branch}:refs/remotes/origin/{branch}");
             bail!(
-                "there is no record of {name} in this clone; fetch it: git fetch origin '+refs/heads/{branch}:refs/remotes/origin/{branch}', or name the repository that it is in with --record-repo"
+                "there is no record of {name} in this clone; fetch it: git fetch origin {}, or name the repository that it is in with --record-repo",
+                shell_quoted(&refs)
             );
         };
         views.push(view);

@@ -4,6 +4,7 @@
 mod seen;
 mod text;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use serde_json::Value;
 
 use super::access::{ClusterArgs, RepositoryArgs, ToolArgs};
 use super::exit;
-use super::output::{Format, print, progress, warn};
+use super::output::{Format, print, print_json, progress, warn};
 use super::records::{PlaceArgs, RecordArgs, Records};
 use crate::config::{self, FieldPath};
 use crate::kube::{self, Cluster};
@@ -99,6 +100,9 @@ struct Declared {
     origin: Origin,
     by: String,
     commit: Option<Commit>,
+    /// Where the field is declared nowhere and may be misspelt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
 }
 
 /// Who last touched that line.
@@ -137,7 +141,7 @@ struct Told {
 
 pub async fn run(args: WhyArgs) -> anyhow::Result<u8> {
     let shown = progress("looking for it");
-    let Some(checkout) = Checkout::discover(Path::new(".")) else {
+    let Some(checkout) = Checkout::find(Path::new("."))? else {
         bail!(
             "the current directory is in no checkout of a Git repository; go to a checkout of the environment repository"
         );
@@ -173,14 +177,17 @@ pub async fn run(args: WhyArgs) -> anyhow::Result<u8> {
     }
     drop(shown);
     if answers.is_empty() {
+        let declared = declared_objects(&place, &resolved, &names).await;
+        let hint = config::did_you_mean(&args.object.written(), declared.iter().map(|id| &**id));
+        let hint = hint.unwrap_or_else(|| "write Kind/namespace/name".to_owned());
         bail!(
-            "{} declares no {}, and no record has it; write Kind/namespace/name",
+            "{} declares no {}, and no record has it; {hint}",
             place.revision.short(),
             args.object
         );
     }
     match args.output {
-        Format::Json => print(&format!("{:#}\n", serde_json::to_value(&answers)?))?,
+        Format::Json => print_json(&answers)?,
         Format::Text => print(&text::of(&answers))?,
     }
     Ok(exit::SAME)
@@ -284,6 +291,35 @@ async fn desired(
     Ok(found)
 }
 
+/// All objects that these environments declare, as this command takes them.
+async fn declared_objects(
+    place: &Place,
+    resolved: &config::Resolved,
+    names: &[EnvironmentName],
+) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    for name in names {
+        let Ok(environment) = resolved.environment(name) else {
+            continue;
+        };
+        let labels = Labels::Plain { namespace: None };
+        let (tree, tools, mut cache) = (&place.tree, &place.tools, RenderCache::default());
+        let declared = declare(tree, environment, tools, labels, None, &mut cache).await;
+        let units = declared.units.values();
+        let desired = units.filter_map(|unit| unit.desired.as_ref().ok());
+        all.extend(desired.flat_map(|desired| desired.objects.keys().map(written)));
+    }
+    all
+}
+
+fn written(id: &ObjectId) -> String {
+    let kind = &id.kind.kind;
+    match &id.namespace {
+        Some(namespace) => format!("{kind}/{namespace}/{}", id.name),
+        None => format!("{kind}/{}", id.name),
+    }
+}
+
 async fn declared_in(
     args: &WhyArgs,
     place: &Place,
@@ -291,7 +327,8 @@ async fn declared_in(
 ) -> (Option<(config::Unit, Desired)>, Vec<String>) {
     let (tree, tools) = (&place.tree, &place.tools);
     let mut cache = RenderCache::default();
-    let declared = declare(tree, environment, tools, Labels::Plain, None, &mut cache).await;
+    let labels = Labels::Plain { namespace: None };
+    let declared = declare(tree, environment, tools, labels, None, &mut cache).await;
     let mut wrong = Vec::new();
     for unit in declared.units.values() {
         match &unit.desired {
@@ -316,20 +353,23 @@ fn declared(
     unit: &config::Unit,
     desired: &Desired,
 ) -> anyhow::Result<Declared> {
-    let (site, value) = if let Some(field) = &args.field {
+    let (site, value, hint) = if let Some(field) = &args.field {
         let site = render::site(&*place.tree, unit, desired, field);
         let body = desired.body();
-        (site, field.resolve(&body).cloned())
+        let value = field.resolve(&body).cloned();
+        let near = || field.did_you_mean(&body);
+        let hint = value.is_none().then(near).flatten();
+        (site, value, hint)
     } else {
         let origin = desired.origin.clone();
         let by = SetBy::Object;
-        (render::Site { origin, by }, None)
+        (render::Site { origin, by }, None, None)
     };
     let commit = source::blame(&place.checkout.repository, &place.revision, &site.origin);
     let commit = commit.with_context(|| format!("{} can't be looked into", site.origin))?;
     Ok(Declared {
         unit: unit.name.clone(),
-        value: seen::shown(args, &desired.id, value),
+        value: seen::shown(args, &desired.id, &desired.body(), value),
         origin: site.origin,
         by: site.by.to_string(),
         commit: commit.map(|commit| Commit {
@@ -339,5 +379,6 @@ fn declared(
             time: commit.author.time,
             subject: commit.subject,
         }),
+        hint,
     })
 }

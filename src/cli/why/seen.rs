@@ -8,7 +8,7 @@ use super::{Place, Seen, Told, WhyArgs};
 use crate::config;
 use crate::fields;
 use crate::kube::InventoryParent;
-use crate::model::{Live, ObjectId, PART_OF, UnitName, holds_secret};
+use crate::model::{Live, ObjectId, PART_OF, UnitName, shows_secret};
 use crate::record::lines::Changed;
 use crate::record::{Event, ObjectFiles, RecordView, Recorded};
 
@@ -18,13 +18,18 @@ const LATEST: usize = 5;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A Secret's values are not shown.
-pub(super) fn shown(args: &WhyArgs, id: &ObjectId, value: Option<Value>) -> Option<Value> {
+pub(super) fn shown(
+    args: &WhyArgs,
+    id: &ObjectId,
+    object: &Value,
+    value: Option<Value>,
+) -> Option<Value> {
     let field = args.field.as_ref().map(ToString::to_string);
     let public = field.is_some_and(|field| {
         field.starts_with("metadata.") && !field.starts_with("metadata.annotations")
     });
     match value {
-        Some(_) if holds_secret(id) && !public => Some("(hidden)".into()),
+        Some(_) if shows_secret(id, object) && !public => Some("(hidden)".into()),
         value => value,
     }
 }
@@ -73,7 +78,7 @@ fn known(args: &WhyArgs, object: &ObjectId, live: &Live) -> Seen {
     let there = pointer.rest == 0;
     let value = live.body.pointer(&pointer.text).filter(|_| there).cloned();
     Seen::Known {
-        value: shown(args, object, value),
+        value: shown(args, object, &live.body, value),
         managers: if there {
             fields::holders(live, &pointer.text)
         } else {

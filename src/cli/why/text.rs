@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Answer, Declared, Seen, Told};
 use crate::cli::output::{BOLD, Cell, DIM, PLAIN, columns};
-use crate::model::Manager;
+use crate::model::{LINE, Manager, cut_inside, cut_lines};
 
 /// All answers, one after the other.
 pub(super) fn of(answers: &[Answer]) -> String {
@@ -28,13 +28,18 @@ fn answer(answer: &Answer) -> String {
         }
     };
     match &answer.declared {
-        Some(found) => line("declared", &declared(found, answer.field.is_some())),
+        Some(found) => line(
+            "declared",
+            &cut_lines(&declared(found, answer.field.is_some())),
+        ),
         None => line("declared", "nowhere at this commit"),
     }
-    line("live", &live(answer));
+    line("live", &cut_lines(&live(answer)));
     if let Seen::Unknown { .. } = answer.live
         && let Some(value) = &answer.recorded
     {
+        let value = value.to_string();
+        let value = cut_inside(&value, LINE);
         line("recorded", &format!("{value}, as of the last entry"));
     }
     match &answer.last_drift {
@@ -50,9 +55,13 @@ fn answer(answer: &Answer) -> String {
 
 /// The value, then the line, then who made it so.
 fn declared(found: &Declared, field: bool) -> String {
+    let hint = found.hint.as_ref();
     let mut text = match &found.value {
         Some(value) => format!("{value}\n"),
-        None if field => "not declared; this is its object's place\n".to_owned(),
+        None if field => match hint {
+            Some(hint) => format!("not declared; {hint} This is its object's place\n"),
+            None => "not declared; this is its object's place\n".to_owned(),
+        },
         None => String::new(),
     };
     let by = match found.by.as_str() {

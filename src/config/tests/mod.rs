@@ -10,7 +10,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::EnvironmentName;
+use crate::model::{Digest, EntryKind, EnvironmentName, Tree, TreeError, UnitBudget};
 use repository::Repository;
 
 /// The example repositories of a folder by name.
@@ -225,6 +225,12 @@ fn an_environment_that_is_not_there_is_named_with_the_nearest() {
         asked("moon"),
         "agent.yaml: has no environment `moon`; there are production, staging"
     );
+    let none = agent_yaml("  {}");
+    let none = none.environment(&environment("moon"));
+    assert_eq!(
+        none.unwrap_err().to_string(),
+        "agent.yaml: has no environment `moon`; there is none"
+    );
 }
 
 #[test]
@@ -333,8 +339,84 @@ proptest! {
     }
 
     #[test]
+    fn a_path_has_one_spelling_and_stays_inside(path in "[ab./*]{0,40}") {
+        if let Ok(normal) = each::normal(&path) {
+            prop_assert_eq!(each::normal(&normal), Ok(normal.clone()));
+            let name = |part: &str| !matches!(part, "" | "." | "..");
+            prop_assert!(normal.is_empty() || normal.split('/').all(name), "{}", normal);
+        }
+    }
+
+    #[test]
+    fn what_matches_is_there_and_has_a_name(pattern in "[ab.*]{1,3}(/[ab.*]{1,3}){0,3}") {
+        let repository = Repository::from_text("-- a/b/a/x --\n-- ab/ba/x --\n-- b/x --\n-- a/.b/x --\n");
+        if each::check(&pattern).is_ok() {
+            let matches = each::matches(&repository, &pattern, &mut UnitBudget::default());
+            for found in matches.unwrap() {
+                let levels = |path: &str| path.split('/').count();
+                prop_assert_eq!(repository.kind(&found.path), Ok(Some(EntryKind::Directory)));
+                prop_assert_eq!(levels(&found.path), levels(&pattern));
+                prop_assert!(!found.name.is_empty());
+            }
+        }
+    }
+
+    #[test]
     fn any_directory_gives_a_name(directory in "\\PC{0,80}") {
         let repository = Repository::from_text("-- a/b.yaml --\n");
         prop_assert!(Config::single(&repository, "a", &directory).is_ok());
     }
+}
+
+/// A directory in which ten links lead to where they are.
+struct Circles;
+
+impl Tree for Circles {
+    fn list(&self, _: &str) -> Result<Vec<(String, EntryKind)>, TreeError> {
+        let names = (0..10).map(|at| (at.to_string(), EntryKind::Directory));
+        Ok(names.collect())
+    }
+
+    fn kind(&self, path: &str) -> Result<Option<EntryKind>, TreeError> {
+        Ok(match path {
+            AGENT_FILE => Some(EntryKind::File),
+            _ if path.ends_with(UNIT_FILE) => None,
+            _ => Some(EntryKind::Directory),
+        })
+    }
+
+    fn read(&self, _: &str) -> Result<Vec<u8>, TreeError> {
+        let stars = "*/".repeat(8);
+        let environments = [
+            "a: {units: [{each: '0/*'}]}",
+            &format!("b: {{units: [{{each: '{stars}*'}}]}}"),
+        ];
+        let text = format!(
+            "version: 1\nenvironments:\n  {}\n",
+            environments.join("\n  ")
+        );
+        Ok(text.into_bytes())
+    }
+
+    fn digest(&self, path: &str) -> Result<Digest, TreeError> {
+        Ok(Digest::of_bytes(path.as_bytes()))
+    }
+}
+
+#[test]
+fn links_that_multiply_are_matched_to_a_bound_and_other_environments_stand() {
+    let resolved = resolve(&Circles);
+    assert_eq!(
+        resolved.environments[&environment("a")]
+            .as_ref()
+            .unwrap()
+            .units
+            .len(),
+        10
+    );
+    let problems = resolved.environments[&environment("b")]
+        .clone()
+        .unwrap_err();
+    let words = "agent.yaml:4:22: with it the configuration leads to more than 100000 files and directories";
+    assert!(problems.to_string().contains(words), "{problems}");
 }

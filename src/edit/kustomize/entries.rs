@@ -11,8 +11,9 @@ use crate::edit::yaml::{self, Step, find};
 /// An image that the layer gives another name or tag.
 pub(super) fn images(search: &Search<'_>, layer: &Layer, found: &mut Vec<EditedTree>) {
     let path = &search.change.path;
+    let body = search.manifest.body();
     let (Some(Value::String(to)), Some(Value::String(from))) =
-        (&search.change.to, find(&search.manifest.body, path))
+        (&search.change.to, find(&body, path))
     else {
         return;
     };

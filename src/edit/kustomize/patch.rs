@@ -72,10 +72,14 @@ fn edits(search: &Search<'_>, text: &str) -> Vec<String> {
 /// A patch that looks like the object.
 fn merge(search: &Search<'_>, text: &str, index: usize, document: &Document) -> Option<String> {
     let kind = document.value.get("kind").and_then(Value::as_str);
-    if kind.is_some_and(|kind| kind != search.manifest.kind.kind) {
+    if kind.is_some_and(|kind| search.manifest.kind.kind != kind) {
         return None;
     }
-    let path = transferred(&search.change.path, &search.manifest.body, &document.value)?;
+    let path = transferred(
+        &search.change.path,
+        &search.manifest.body(),
+        &document.value,
+    )?;
     find(&document.value, &path)?;
     let edited = match &search.change.to {
         Some(to) => yaml::set(text, index, &path, to),

@@ -23,7 +23,7 @@ pub(super) fn resources(search: &Search<'_>, found: &mut Vec<EditedTree>) {
         } = one;
         let object = find(&documents[place.document].value, &place.path);
         let Some(object) = object else { continue };
-        let Some(below) = transferred(&search.change.path, &manifest.body, object) else {
+        let Some(below) = transferred(&search.change.path, &manifest.body(), object) else {
             continue;
         };
         let at: Vec<Step> = [&place.path[..], &below].concat();
@@ -97,7 +97,7 @@ pub(super) fn names(
                 .and_then(Value::as_str);
             let kind = document.value.get("kind").and_then(Value::as_str);
             if let Some(name) = name
-                && kind == Some(&manifest.kind.kind)
+                && kind == Some(manifest.kind.kind.as_str())
                 && manifest.name.contains(name)
             {
                 found.push((path.clone(), name.to_owned()));

@@ -17,7 +17,7 @@ pub(in crate::edit) fn merge_patch(manifest: &Manifest, after: &Value) -> Value 
     named(
         manifest,
         &manifest.name,
-        difference(&manifest.body, after, Lists::Keyed),
+        difference(&manifest.body(), after, Lists::Keyed),
     )
 }
 
@@ -58,7 +58,7 @@ pub(super) fn names_to_patch(
     layers: &[Layer],
     manifest: &Manifest,
 ) -> Vec<String> {
-    let mut names = vec![manifest.name.clone()];
+    let mut names = vec![manifest.name.to_string()];
     for (_, name) in resources::names(tree, layers, manifest) {
         if !names.contains(&name) {
             names.push(name);
@@ -70,14 +70,14 @@ pub(super) fn names_to_patch(
 /// The patch as entries of `patches`, the plainest first.
 fn entries(manifest: &Manifest, after: &Value, names: &[String]) -> Vec<Value> {
     let mut found = Vec::new();
-    let operations = yaml::text(&operations(&manifest.body, after));
+    let operations = yaml::text(&operations(&manifest.body(), after));
     for lists in [Lists::Keyed, Lists::InOrder, Lists::Whole] {
         if lists == Lists::Whole {
             for name in names {
                 found.push(json!({ "patch": operations, "target": target(manifest, name) }));
             }
         }
-        let patch = difference(&manifest.body, after, lists);
+        let patch = difference(&manifest.body(), after, lists);
         for name in names {
             let text = yaml::text(&named(manifest, name, patch.clone()));
             found.push(json!({ "patch": text }));
@@ -90,7 +90,7 @@ fn entries(manifest: &Manifest, after: &Value, names: &[String]) -> Vec<Value> {
 pub(super) fn target(manifest: &Manifest, name: &str) -> Value {
     let mut target = json!({ "kind": manifest.kind.kind, "name": name });
     if !manifest.kind.group.is_empty() {
-        target["group"] = manifest.kind.group.clone().into();
+        target["group"] = manifest.kind.group.as_str().into();
     }
     target
 }
@@ -100,8 +100,9 @@ pub(super) fn named(manifest: &Manifest, name: &str, patch: Option<Value>) -> Va
         Some(Value::Object(patch)) => patch,
         _ => Map::new(),
     };
+    let body = manifest.body();
     for field in ["apiVersion", "kind"] {
-        if let Some(value) = manifest.body.get(field) {
+        if let Some(value) = body.get(field) {
             object.insert(field.to_owned(), value.clone());
         }
     }

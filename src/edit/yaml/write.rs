@@ -7,6 +7,7 @@ use granit_parser::ScalarStyle;
 use serde_json::{Map, Value};
 
 use super::style::{Quotes, Style};
+use crate::model::{is_seen, yaml_quoted};
 use crate::render::yaml::plain_text;
 
 /// Keys that people write first.
@@ -110,14 +111,13 @@ fn scalar(value: &Value, column: usize, style: Style) -> String {
 /// `indicator` is `|` or `>`.
 pub(super) fn literal(text: &str, indicator: &str, column: usize, newline: &str) -> Option<String> {
     let body = text.trim_end_matches('\n');
-    let odd = |c: char| c != '\n' && c != '\t' && (c.is_control() || special(c));
     let blank_start = body.starts_with(['\n', ' ', '\t']);
     let blanks = |line: &str| !line.is_empty() && line.trim().is_empty();
     if body.is_empty()
         || blank_start
         || body.split('\n').any(blanks)
         || column == 0
-        || text.chars().any(odd)
+        || !is_seen(text)
     {
         return None;
     }
@@ -173,9 +173,12 @@ pub(super) fn alike(value: &Value, old: ScalarStyle, within: Within, style: Styl
     };
     let usual = quoted_if_needed(text, style.quotes, within);
     match old {
-        ScalarStyle::SingleQuoted => single(text).into_iter().chain([double(text)]).collect(),
-        ScalarStyle::DoubleQuoted => vec![double(text)],
-        _ => vec![usual, double(text)],
+        ScalarStyle::SingleQuoted => single(text)
+            .into_iter()
+            .chain([yaml_quoted(text)])
+            .collect(),
+        ScalarStyle::DoubleQuoted => vec![yaml_quoted(text)],
+        _ => vec![usual, yaml_quoted(text)],
     }
 }
 
@@ -193,10 +196,10 @@ pub(super) fn key(name: &str, quotes: Quotes, within: Within) -> String {
 
 fn quoted_if_needed(text: &str, quotes: Quotes, within: Within) -> String {
     match quotes {
-        Quotes::Json => double(text),
+        Quotes::Json => yaml_quoted(text),
         _ if may_be_plain(text, within) => text.to_owned(),
-        Quotes::Single => single(text).unwrap_or_else(|| double(text)),
-        Quotes::Double => double(text),
+        Quotes::Single => single(text).unwrap_or_else(|| yaml_quoted(text)),
+        Quotes::Double => yaml_quoted(text),
     }
 }
 
@@ -215,6 +218,7 @@ fn may_be_plain(text: &str, within: Within) -> bool {
         && text[..4].bytes().all(|b| b.is_ascii_digit());
     text.starts_with(start)
         && text.chars().all(inner)
+        && is_seen(text)
         && !text.ends_with([' ', ':'])
         && !text.contains(": ")
         && !text.contains(" #")
@@ -223,36 +227,8 @@ fn may_be_plain(text: &str, within: Within) -> bool {
 }
 
 fn single(text: &str) -> Option<String> {
-    let odd = |c: char| c.is_control() || special(c);
-    (!text.chars().any(odd)).then(|| format!("'{}'", text.replace('\'', "''")))
-}
-
-/// Characters that some readers take for line breaks or refuse.
-fn special(c: char) -> bool {
-    matches!(
-        c,
-        '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
-    )
-}
-
-fn double(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => quoted.push_str("\\\""),
-            '\\' => quoted.push_str("\\\\"),
-            '\n' => quoted.push_str("\\n"),
-            '\t' => quoted.push_str("\\t"),
-            '\r' => quoted.push_str("\\r"),
-            c if c.is_control() || special(c) => {
-                let _ = write!(quoted, "\\u{:04x}", u32::from(c));
-            }
-            c => quoted.push(c),
-        }
-    }
-    quoted.push('"');
-    quoted
+    let plain = is_seen(text) && !text.contains(['\n', '\t']);
+    plain.then(|| format!("'{}'", text.replace('\'', "''")))
 }
 
 fn ordered(map: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {

@@ -65,6 +65,7 @@ async fn a_failure_says_when_to_try_again_and_never_the_token() {
     let forge = connect(
         &nobody.unwrap().unwrap(),
         ForgeToken::Given(Redacted::new("t")),
+        &Tls::default(),
     )
     .unwrap();
     let error = forge.pull_request(1).await.unwrap_err();

@@ -70,7 +70,7 @@ impl Fake {
     pub(super) fn forge_with(&self, kind: ForgeKind, token: ForgeToken) -> Arc<dyn Forge> {
         let url = format!("http://{}/team/deploy.git", self.address);
         let address = ForgeAddress::of(&url.parse().unwrap(), Some(kind), None);
-        connect(&address.unwrap().unwrap(), token).unwrap()
+        connect(&address.unwrap().unwrap(), token, &Tls::default()).unwrap()
     }
 
     /// From now on answers a request so.

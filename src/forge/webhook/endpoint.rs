@@ -17,16 +17,15 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use futures::StreamExt as _;
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::limit::Refusals;
-use super::listener::{Bounded, Peer};
 use super::secrets::Trust;
 use super::signature::{Check, Claim};
 use super::{Delivery, Hint, Place, Sender, Verdict};
+use crate::runtime::listener::{Listener, Peer};
 use crate::runtime::lock::lock;
 use crate::runtime::metrics::{DeliveryLabels, Metrics};
 use crate::source::Waker;
@@ -87,19 +86,22 @@ enum End {
     NoSecret,
 }
 
-/// Serves until cancelled.
+/// Takes the address, and gives what serves it until cancelled.
 ///
 /// # Errors
 /// When a secret can't be read, or the address can't be had.
-pub async fn serve(endpoint: Endpoint, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn serve(
+    endpoint: Endpoint,
+    closing: CancellationToken,
+) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send + 'static> {
     endpoint.trust.secrets()?;
     let address = endpoint.address;
-    let listener = TcpListener::bind(address).await.map_err(|error| {
+    let listener = Listener::bind(address).await.map_err(|error| {
         anyhow::anyhow!(
             "the webhook address {address} cannot be used: {error}; choose another with --webhook-addr"
         )
     })?;
-    info!(address = %listener.local_addr()?, "webhooks are taken at /webhook");
+    info!(address = %listener.address()?, "webhooks are taken at /webhook");
     if endpoint.trust == Trust::Anybody {
         warn!("webhooks are taken from everybody, signed or not");
     }
@@ -111,12 +113,11 @@ pub async fn serve(endpoint: Endpoint, stop: CancellationToken) -> anyhow::Resul
     });
     let router = Router::new()
         .route("/webhook", post(deliver))
-        .with_state(door)
-        .into_make_service_with_connect_info::<Peer>();
-    axum::serve(Bounded::new(listener), router)
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await?;
-    Ok(())
+        .with_state(door);
+    Ok(async move {
+        listener.serve(router, closing).await;
+        Ok(())
+    })
 }
 
 async fn deliver(

@@ -15,7 +15,6 @@ mod gitea;
 mod github;
 mod gitlab;
 mod limit;
-mod listener;
 pub mod place;
 pub mod secrets;
 pub mod signature;

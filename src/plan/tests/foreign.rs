@@ -64,6 +64,7 @@ const CASES: &[Case] = &[
             let mut seen = clean(a);
             added(&mut seen);
             let found = AsDesired {
+                overruled: Vec::new(),
                 health: seen.health,
                 others: seen.others,
             };
@@ -97,6 +98,18 @@ const CASES: &[Case] = &[
             "change ConfigMap n/a, Drift: reported",
             "clear ConfigMap n/a, Drift: ready",
         ],
+    ),
+    (
+        "left with what somebody has put in the place of ours",
+        |w, a| {
+            w.see(a, |s| {
+                label(s, &Value::Null);
+                added(s);
+            });
+            w.unit.foreign_fields = ForeignPolicy::Revert;
+            w.unit.drift = DriftPolicy::Report;
+        },
+        &["adopt ConfigMap n/a, Drift: reported"],
     ),
     (
         "all ignored",
@@ -298,7 +311,7 @@ fn drift_tells_what_is_certain_and_who_removed_what_is_gone() {
         told(&world),
         [
             r#"data.a: "2" -> "1", set by anna (Update)"#,
-            r#"data.gone: (none) -> "1", removed by otto (Update) at 2026-11-21T09:00:00Z"#,
+            r#"data.gone: (none) -> "1""#,
             r#"data.none: "3" -> "", set by anna (Update)"#,
         ]
     );
@@ -317,6 +330,7 @@ fn an_adoption_says_from_whom() {
     let a = id("ConfigMap", "a");
     let mut world = World::of(&[("ConfigMap", "a")]);
     let reason = |world: &World| world.proposed().steps[0].reason.clone();
+    world.applied.clear();
     world.see(&a, |seen| label(seen, &Value::Null));
     assert_eq!(reason(&world), "it exists and is not managed yet");
     world.see(&a, |seen| {

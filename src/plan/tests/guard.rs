@@ -1,6 +1,7 @@
 //! What is not deleted by accident.
 
 use super::*;
+use crate::plan::Lately;
 
 /// Of `total` objects, `left` have left.
 fn leaving(total: usize, left: usize) -> World {
@@ -77,7 +78,7 @@ fn kinds_that_take_others_along_need_an_approval_that_lasts_until_they_are_gone(
     assert_eq!(plan.blocked().count(), 4, "{:?}", lines(&plan));
 
     let approved = world.checked(&BTreeSet::from([plan.digest]));
-    let ready: Vec<String> = approved
+    let ready: Vec<_> = approved
         .ready()
         .map(|step| step.object.kind.kind.clone())
         .collect();
@@ -92,8 +93,7 @@ fn kinds_that_take_others_along_need_an_approval_that_lasts_until_they_are_gone(
         world.observed.insert(id.clone(), Observation::Absent);
     }
     let rest = world.proposed().check(
-        world.unit.max_prune,
-        3,
+        world.limits(),
         Approvals::ByDigest(&BTreeSet::new()),
         &approved.deletions(),
     );
@@ -104,10 +104,108 @@ fn kinds_that_take_others_along_need_an_approval_that_lasts_until_they_are_gone(
         set(seen, &["metadata", "uid"], json!("other"))
     });
     let rest = world.proposed().check(
-        world.unit.max_prune,
-        3,
+        world.limits(),
         Approvals::ByDigest(&BTreeSet::new()),
         &approved.deletions(),
     );
     assert_eq!(rest.ready().count(), 1, "{:?}", lines(&rest));
+}
+
+/// Of `total` objects of an environment, so many of each of these units leave.
+fn budget(total: usize, units: &[(&str, usize, bool)], stay: usize) -> Budget {
+    let objects = units.iter().flat_map(|(unit, count, retired)| {
+        (0..*count).map(move |number| {
+            let leaver = Leaver {
+                unit: unit.parse().unwrap(),
+                uid: format!("uid-{unit}-{number}"),
+                retired: *retired,
+            };
+            (id("ConfigMap", &format!("{unit}-{number}")), leaver)
+        })
+    });
+    let objects: BTreeMap<ObjectId, Leaver> = objects.collect();
+    let extent = Extent {
+        objects: total,
+        declared: total - objects.len(),
+        units: stay,
+    };
+    Budget {
+        leaving: Leaving::of(&"staging".parse().unwrap(), objects, extent),
+        lately: Lately::Objects(0),
+        limit: MaxPrune::default(),
+    }
+}
+
+#[test]
+fn what_leaves_an_environment_is_measured_over_all_of_its_units() {
+    let many: Vec<String> = (0..11).map(|number| format!("u{number}")).collect();
+    let eleven: Vec<(&str, usize, bool)> =
+        many.iter().map(|unit| (unit.as_str(), 7, true)).collect();
+    let table = [
+        (budget(84, &eleven, 1), true),
+        (budget(100, &[("a", 2, true)], 3), false),
+        // Each for itself is fine.
+        (budget(40, &[("a", 6, false), ("b", 6, false)], 5), true),
+        (budget(50, &[("a", 6, false), ("b", 6, false)], 5), false),
+        // Few, but nothing is left, or hardly anything.
+        (budget(3, &[("a", 3, true)], 0), true),
+        (budget(6, &[("a", 2, true), ("b", 2, true)], 1), true),
+        (budget(6, &[("a", 2, true)], 1), false),
+    ];
+    for (budget, asks) in table {
+        let mut world = leaving(100, 1);
+        let plan = world.measured(Some(&budget), &BTreeSet::new());
+        assert_eq!(plan.blocked().count() == 1, asks, "{:?}", lines(&plan));
+        assert_eq!(plan.leaving.is_some(), asks);
+        // One approval for all of it.
+        let all = BTreeSet::from([budget.leaving.digest]);
+        assert_eq!(world.measured(Some(&budget), &all).ready().count(), 1);
+        world.unit.max_prune = MaxPrune {
+            count: 0,
+            percent: 0,
+        };
+        let strict = world.measured(Some(&budget), &BTreeSet::new());
+        assert_eq!(strict.blocked().count(), 1, "a unit may be stricter");
+    }
+}
+
+#[test]
+fn what_was_deleted_within_the_hour_counts() {
+    let mut budget = budget(30, &[("a", 4, false)], 5);
+    let world = leaving(100, 1);
+    let plan = world.measured(Some(&budget), &BTreeSet::new());
+    assert_eq!(plan.ready().count(), 1);
+    budget.lately = Lately::Objects(8);
+    let plan = world.measured(Some(&budget), &BTreeSet::new());
+    let why = "4 of the environment's 38 objects would be deleted, after 8 within the last hour; to approve, push a commit";
+    assert!(lines(&plan)[0].contains(why), "{:?}", lines(&plan));
+    assert_eq!(
+        plan.leaving.as_deref(),
+        Some(
+            "approving it deletes 4 objects of the environment: ConfigMap n/a-0 of a, ConfigMap n/a-1 of a, ConfigMap n/a-2 of a, ConfigMap n/a-3 of a"
+        )
+    );
+}
+
+#[test]
+fn what_takes_data_along_asks_as_it_is_live() {
+    let database = id("StatefulSet.apps", "db");
+    let settings =
+        |policy: &str| json!({"persistentVolumeClaimRetentionPolicy": {"whenDeleted": policy}});
+    for (policy, asks) in [("Delete", true), ("Retain", false)] {
+        let mut world = World::of(&[("StatefulSet.apps", "db"), ("ConfigMap", "stays")]);
+        world.leave(&database);
+        world.see(&database, |seen| set(seen, &["spec"], settings(policy)));
+        let plan = world.checked(&BTreeSet::new());
+        assert_eq!(plan.blocked().count() == 1, asks, "{:?}", lines(&plan));
+    }
+
+    let mut world = World::of(&[("ConfigMap", "owner"), ("ConfigMap", "stays")]);
+    let owner = id("ConfigMap", "owner");
+    world.leave(&owner);
+    let claim = id("PersistentVolumeClaim", "data");
+    world.dependents.insert("uid-owner".to_owned(), claim);
+    let plan = world.checked(&BTreeSet::new());
+    let why = "deleting it deletes PersistentVolumeClaim n/data, which it owns";
+    assert!(lines(&plan)[0].contains(why), "{:?}", lines(&plan));
 }

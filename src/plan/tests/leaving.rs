@@ -49,7 +49,9 @@ const LEFT: &[Case] = &[
                 );
             })
         },
-        &["prune ConfigMap n/a, Change: waits for its deletion, which is under way"],
+        &[
+            "prune ConfigMap n/a, Change: waits for ConfigMap n/a, which is being deleted, to be gone",
+        ],
     ),
     ("kept", |w, _| w.unit.prune = false, &[]),
     (

@@ -32,7 +32,7 @@ fn kinds_come_in_their_order_and_go_in_the_other() {
     ];
     let objects: Vec<(&str, &str)> = kinds.iter().map(|kind| (*kind, "x")).collect();
     let world = new(&objects, &[]);
-    let order: Vec<String> = world
+    let order: Vec<_> = world
         .checked(&BTreeSet::new())
         .steps
         .iter()
@@ -56,7 +56,7 @@ fn kinds_come_in_their_order_and_go_in_the_other() {
     for (kind, name) in &objects {
         world.leave(&id(kind, name));
     }
-    let order: Vec<String> = world
+    let order: Vec<_> = world
         .checked(&BTreeSet::new())
         .steps
         .iter()

@@ -94,8 +94,82 @@ const CASES: &[Case] = &[
     ),
     (
         "nobody's",
-        |w, a| w.see(a, |s| label(s, &Value::Null)),
+        |w, a| {
+            w.see(a, |s| label(s, &Value::Null));
+            w.applied.clear();
+        },
         &["adopt ConfigMap n/a, Change: ready"],
+    ),
+    (
+        "another in the place of ours",
+        |w, a| w.see(a, |s| label(s, &Value::Null)),
+        &["adopt ConfigMap n/a, Drift: ready"],
+    ),
+    (
+        "another in the place of ours, and drift is reported",
+        |w, a| {
+            w.see(a, |s| label(s, &Value::Null));
+            w.unit.drift = DriftPolicy::Report;
+        },
+        &["adopt ConfigMap n/a, Drift: reported"],
+    ),
+    (
+        "another in the place of ours, and drift is proposed",
+        |w, a| {
+            w.see(a, |s| label(s, &Value::Null));
+            w.unit.drift = DriftPolicy::Propose;
+        },
+        &["adopt ConfigMap n/a, Drift: reported"],
+    ),
+    (
+        "our label overwritten",
+        |w, a| {
+            w.see(a, |s| {
+                label(s, &json!("applyset-theirs-v1"));
+                s.verdict = Verdict::Drifted(changed());
+            });
+            w.list(a, "uid-a");
+        },
+        &["change ConfigMap n/a, Drift: ready"],
+    ),
+    (
+        "our label overwritten with that of another unit",
+        |w, a| {
+            w.see(a, |s| {
+                label(s, &json!("applyset-next-v1"));
+                s.verdict = Verdict::Drifted(changed());
+            });
+            w.neighbours
+                .claims
+                .insert(a.clone(), "next".parse().unwrap());
+            w.list(a, "uid-a");
+        },
+        &["change ConfigMap n/a, Drift: ready"],
+    ),
+    (
+        "another's object of the same name",
+        |w, a| {
+            w.see(a, |s| {
+                label(s, &json!("applyset-theirs-v1"));
+                s.verdict = Verdict::Drifted(changed());
+            });
+            w.list(a, "uid-of-the-one-before");
+        },
+        &[
+            "change ConfigMap n/a, Drift: blocked, NotOurs: it belongs to another ApplySet (applyset-theirs-v1); remove its label applyset.kubernetes.io/part-of to hand it over",
+        ],
+    ),
+    (
+        "immutable, and not proven to be ours",
+        |w, a| {
+            w.see(a, |s| s.verdict = Verdict::Drifted(changed()));
+            w.refuse(a, true, now() + 1.minute());
+            w.unit.replace = true;
+            w.members = Members::Known(BTreeSet::new());
+        },
+        &[
+            "replace ConfigMap n/a, Drift: blocked, NotOurs: it would have to be deleted and created again, and that it is one that the agent has applied and that nothing else controls can't be proven; delete it by hand if it is to go",
+        ],
     ),
     (
         "our label taken off",
@@ -187,7 +261,9 @@ const CASES: &[Case] = &[
                 s.verdict = Verdict::Drifted(changed());
             })
         },
-        &["change ConfigMap n/a, Drift: waits for its deletion, which is under way"],
+        &[
+            "change ConfigMap n/a, Drift: waits for ConfigMap n/a, which is being deleted, to be gone",
+        ],
     ),
     (
         "another unit first",

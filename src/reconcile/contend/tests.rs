@@ -11,11 +11,8 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 fn id() -> ObjectId {
-    ObjectId::new(
-        GroupKind::new("apps", "Deployment"),
-        Some("shop".to_owned()),
-        "web".to_owned(),
-    )
+    let kind = GroupKind::known("apps", "Deployment");
+    ObjectId::parse(kind, Some("shop"), "web").expect("a name")
 }
 
 fn step(path: &str, value: &str, manager: &str) -> Step {
@@ -35,7 +32,6 @@ fn step(path: &str, value: &str, manager: &str) -> Step {
                 operation: "Update".to_owned(),
                 time: String::new(),
             }),
-            remover: None,
         }],
         removes: Vec::new(),
         origin: None,
@@ -43,6 +39,8 @@ fn step(path: &str, value: &str, manager: &str) -> Step {
         after: None,
         live: None,
         gone: None,
+        along: None,
+        locks_out: None,
         uid: None,
     }
 }

@@ -1,8 +1,9 @@
-//! What was done to a unit's objects while no agent ran and desired moved as well. Where
-//! desired is as it was, that is plain drift; here the plan calls it a change of desired,
-//! and what somebody did would go under in the sync. The recorded tree tells it apart.
+//! What was done to a unit's objects while no agent ran, or while they could not be read,
+//! and desired moved as well. Where desired is as it was, that is plain drift; here the plan
+//! calls it a change of desired, and what somebody did would go under in the sync. The
+//! recorded tree tells it apart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -11,36 +12,37 @@ use super::Environment;
 use super::outcome::seen;
 use super::record::scene;
 use crate::config::FieldPath;
-use crate::fields;
-use crate::model::{UnitName, yaml};
-use crate::plan::{Action, Cause, FieldChange, Observation, Step, short};
+use crate::model::{ObjectId, UnitName, yaml};
+use crate::plan::{Action, Blocked, Cause, FieldChange, Observation, Standing, Step, short};
 use crate::reconcile::journal::Journal;
 use crate::reconcile::pass::Outcome;
+use crate::reconcile::unit::Unseen;
 use crate::record::story::{self, Changes, Scene, Told};
 
 impl Environment {
-    /// Writes down what somebody did before the first pass over a unit, by whom and when,
-    /// before what the pass itself did is written down.
+    /// Writes down what somebody did to objects before the first pass that could read them,
+    /// by whom and when, before what the pass itself did is written down.
     pub(super) fn tell_away(&mut self, name: &UnitName, outcome: &Outcome, now: Timestamp) {
         let Some(unit) = self.units.get_mut(name) else {
             return;
         };
         let planned = &outcome.planned;
-        // What could not be read is looked at the next time.
-        if unit.caught_up || planned.problem.is_some() {
-            return;
-        }
-        unit.caught_up = true;
+        let steps = &planned.plan.steps;
+        let unread = steps.iter().filter(|step| is_unread(step));
+        let unread: BTreeSet<ObjectId> = unread.map(|step| step.object.clone()).collect();
+        let unseen = std::mem::replace(&mut unit.unseen, Unseen::These(unread.clone()));
+        let seen_again = |step: &&Step| unseen.has(&step.object) && !unread.contains(&step.object);
         // Drift that is left as it is was told by the process before.
-        for step in planned.plan.steps.iter().filter(|step| is_drift(step)) {
+        let drift = steps.iter().filter(|step| is_drift(step));
+        for step in drift.filter(seen_again) {
             let live = step.live.as_ref().map(|live| yaml(&live.value()));
             if self.journal.holds(name, &step.object, live.as_deref()) {
                 unit.drift_told.insert(step.object.clone(), seen(step));
             }
         }
         let mut by_actor: BTreeMap<Option<String>, Vec<(&Step, Told)>> = BTreeMap::new();
-        let steps = planned.plan.steps.iter();
-        for step in steps.filter(|step| step.cause == Cause::Change) {
+        let moving = steps.iter().filter(|step| step.cause == Cause::Change);
+        for step in moving.filter(seen_again) {
             let told = self
                 .journal
                 .recorded(name, &step.object)
@@ -70,6 +72,10 @@ impl Environment {
     }
 }
 
+fn is_unread(step: &Step) -> bool {
+    matches!(step.standing, Standing::Blocked(Blocked::Unobserved(_)))
+}
+
 fn is_drift(step: &Step) -> bool {
     step.cause == Cause::Drift && step.action != Action::Clear
 }
@@ -84,9 +90,8 @@ fn moved(step: &Step, recorded: &Value, observed: Option<&Observation>) -> Optio
     };
     match (step.action, observed) {
         (Action::Create, _) => Some(told(Action::Create, Vec::new())),
-        (Action::Change | Action::Adopt | Action::Replace, Some(Observation::Present(seen))) => {
+        (Action::Change | Action::Adopt | Action::Replace, Some(Observation::Present(_))) => {
             let live = step.live.as_ref()?.value();
-            let remover = fields::last_writer(&seen.live());
             let fields: Vec<FieldChange> = step
                 .fields
                 .iter()
@@ -94,13 +99,12 @@ fn moved(step: &Step, recorded: &Value, observed: Option<&Observation>) -> Optio
                     let path = FieldPath::parse(&field.path).ok()?;
                     let before = path.resolve(recorded)?;
                     let now = path.resolve(&live);
-                    let gone = remover.clone().filter(|_| now.is_none());
                     let moved = FieldChange {
                         to: Some(short(before)),
-                        remover: gone.or(field.remover.clone()),
                         ..field.clone()
                     };
-                    (now != Some(before) && moved.actor().is_some()).then_some(moved)
+                    let theirs = now.is_none() || moved.actor().is_some();
+                    (now != Some(before) && theirs).then_some(moved)
                 })
                 .collect();
             (!fields.is_empty()).then(|| told(Action::Change, fields))

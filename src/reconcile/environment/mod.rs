@@ -4,10 +4,14 @@
 //! an event ends, never in a pass; what woke a pass does not change what it does.
 
 mod away;
+mod ending;
 mod foreign;
 mod holds;
+mod inventories;
+mod lineage;
 mod outcome;
 mod proposals;
+mod reading;
 mod record;
 mod revision;
 mod schedule;
@@ -16,34 +20,42 @@ mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+pub use self::lineage::Followed;
+pub use self::proposals::{Deed, DriftedObject, Drifts, OpenProposals, Proposing, UnitDrift};
+use self::reading::{Reading, Unread};
+use self::record::Files;
+pub(super) use self::revision::definitions;
+pub use self::window::{Progress, Window};
+use super::budget::{Roster, Spent};
+use super::compared::Compared;
+use super::declare::{RenderCache, Tools};
+use super::journal::Journal;
+use super::lists::Lists;
+use super::others::Others;
+use super::pass::{Context, Outcome};
+use super::recording::Trouble;
+use super::unit::UnitState;
+use super::witness::Witness;
+use crate::kube::{ApiError, Cluster, Inventory, InventoryParent, LiveView};
+use crate::model::{
+    Digest, DigestKey, EnvironmentName, GroupKind, Lineage, Namespace, SourceCommit, UnitName,
+};
+use crate::plan::Neighbours;
+use crate::record::status::State;
+use crate::runtime::clock;
+use crate::runtime::lock::lock;
+use crate::runtime::metrics::{Metrics, UnitLabels};
+use crate::runtime::shutdown::Stop;
+use crate::source::verify::Verifier;
+use crate::source::{Roots, SourceProblem, SourceState, Waker};
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
-
-pub use self::proposals::{Deed, DriftedObject, Drifts, OpenProposals, Proposing, UnitDrift};
-use self::record::Files;
-pub(super) use self::revision::definitions;
-use self::revision::{Reading, Unread};
-pub use self::window::{Progress, Window};
-use super::compared::Compared;
-use super::declare::{RenderCache, Tools};
-use super::journal::Journal;
-use super::pass::{Context, Outcome};
-use super::unit::UnitState;
-use crate::kube::{ApiError, Cluster, Inventory, InventoryParent, LiveView};
-use crate::model::{Digest, DigestKey, EnvironmentName, GroupKind, SourceCommit, UnitName};
-use crate::plan::Neighbours;
-use crate::record::status::State;
-use crate::runtime::clock;
-use crate::runtime::metrics::{Metrics, UnitLabels};
-use crate::source::verify::Verifier;
-use crate::source::{SourceProblem, SourceState, Waker};
 
 /// Whether the task ends by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,8 +73,19 @@ pub enum Ending {
     Synced,
     /// What is wrong, by unit.
     Unsettled(Vec<String>),
+    /// Why nothing could be looked after at all.
+    Unusable(Vec<String>),
     /// It was told to stop.
     Stopped,
+}
+
+/// Whether the cluster is the one that the record is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Met {
+    /// It is, or none is recorded.
+    Before,
+    /// It takes that one's place: what is recorded of live is not of this one.
+    Anew,
 }
 
 /// What an environment's task needs.
@@ -71,12 +94,18 @@ pub struct Options {
     pub environment: EnvironmentName,
     /// The cluster.
     pub cluster: Arc<Cluster>,
+    /// Which one it is; `None` where that may not be read.
+    pub cluster_uid: Option<String>,
+    /// Whether it is the one that the record is of.
+    pub met: Met,
     /// Where inventories are kept.
-    pub namespace: String,
+    pub namespace: Namespace,
     /// For digests of Secrets' values.
     pub key: DigestKey,
     /// The mirror of the environment repository.
     pub repository: PathBuf,
+    /// Where it comes from.
+    pub followed: Followed,
     /// What is known of it.
     pub source: watch::Receiver<SourceState>,
     /// Told when the mirror turns out to be damaged.
@@ -95,17 +124,28 @@ pub struct Options {
     pub compare: Option<Duration>,
     /// How often each kind is listed anew, should an event have been lost.
     pub relist: Option<Duration>,
+    /// What keeps the environment's Lease from being renewed, if anything does.
+    pub barred: watch::Receiver<Option<String>>,
+    /// The end of the process.
+    pub stop: Stop,
 }
 
 /// The task's state.
 pub struct Environment {
     context: Arc<Context>,
     repository: PathBuf,
+    followed: Followed,
+    cluster_uid: Option<String>,
+    met: Met,
     source: watch::Receiver<SourceState>,
     waker: Waker,
     verifier: Arc<Verifier>,
     tools: Tools,
     mode: RunMode,
+    barred: watch::Receiver<Option<String>>,
+    stop: Stop,
+    /// When nothing more is begun.
+    over: CancellationToken,
     compare: Option<Duration>,
     /// When every object is compared again.
     compare_at: Option<Timestamp>,
@@ -118,18 +158,35 @@ pub struct Environment {
     problem: Option<String>,
     /// Why the newest commit may not be enforced: who has signed it.
     distrust: Option<String>,
+    /// Whether that is because it does not go on from what was applied.
+    estranged: bool,
+    /// The history that is enforced.
+    lineage: Option<Lineage>,
+    /// Where the history of what is enforced begins, as far as that was gone after.
+    roots: Option<Roots>,
     /// Why no newer one can be seen.
     source_problem: Option<SourceProblem>,
+    /// How often in a row it could not be read.
+    unread: u32,
     /// When the newest commit is read again.
     again: Option<Timestamp>,
     declaring: bool,
     cache: Option<RenderCache>,
     neighbours: Arc<Neighbours>,
+    roster: Arc<Roster>,
+    /// Inventories of which it was said that nobody knows their units.
+    unknown: BTreeSet<UnitName>,
     definitions: Arc<BTreeSet<GroupKind>>,
     approved: Arc<BTreeSet<Digest>>,
+    /// Environments whose objects are taken over.
+    adopted: Arc<BTreeSet<EnvironmentName>>,
     inventories: Result<BTreeMap<UnitName, Inventory>, ApiError>,
     inventories_again: Option<Timestamp>,
+    /// When less was deleted within the last hour than when a deletion had to wait for that.
+    eases: Option<Timestamp>,
     units: BTreeMap<UnitName, UnitState>,
+    /// How many passes have changed something as the repository says.
+    changes: u64,
     tasks: JoinSet<Event>,
     /// Units whose standing is not in the record yet, and since when.
     unrecorded: BTreeMap<UnitName, (Timestamp, Files)>,
@@ -178,19 +235,31 @@ impl Environment {
             cluster: options.cluster,
             view,
             begun: AtomicBool::new(false),
+            hindrance: Mutex::default(),
             compared: Compared::default(),
             key: options.key,
             namespace: options.namespace,
+            others: Others::default(),
+            lists: Lists::default(),
+            spent: Spent::after(journal.status().deleted.clone()),
+            witness: Witness::default(),
             metrics: options.metrics,
+            given_up: CancellationToken::new(),
         };
         Self {
             context: Arc::new(context),
             repository: options.repository,
+            followed: options.followed,
+            cluster_uid: options.cluster_uid,
+            met: options.met,
             source: options.source,
             waker: options.waker,
             verifier: Arc::new(options.verifier),
             tools: options.tools,
             mode: options.mode,
+            barred: options.barred,
+            stop: options.stop,
+            over: CancellationToken::new(),
             compare: options.compare,
             compare_at: options.compare.map(|interval| clock::now() + interval),
             journal,
@@ -198,16 +267,25 @@ impl Environment {
             enforced: None,
             problem: None,
             distrust: None,
+            estranged: false,
+            lineage: None,
+            roots: None,
             source_problem: None,
+            unread: 0,
             again: None,
             declaring: false,
             cache: Some(RenderCache::default()),
             neighbours: Arc::default(),
+            roster: Arc::default(),
+            unknown: BTreeSet::new(),
             definitions: Arc::default(),
             approved: Arc::default(),
+            adopted: Arc::default(),
             inventories: Err(ApiError::Unavailable("not asked yet".to_owned())),
             inventories_again: None,
+            eases: None,
             units: BTreeMap::new(),
+            changes: 0,
             tasks: JoinSet::new(),
             unrecorded: BTreeMap::new(),
             progress: watch::Sender::default(),
@@ -224,11 +302,17 @@ impl Environment {
         Arc::clone(&self.context)
     }
 
+    /// What keeps entries from the record, for others.
+    pub fn trouble(&self) -> watch::Receiver<Trouble> {
+        self.journal.trouble()
+    }
+
     /// Runs until told to stop, or until it rests in [`RunMode::Once`].
     ///
     /// # Errors
     /// When an essential part has ended: the source's thread, or a pass by panic.
-    pub async fn run(mut self, stop: CancellationToken) -> anyhow::Result<Ending> {
+    pub async fn run(mut self, over: CancellationToken) -> anyhow::Result<Ending> {
+        self.over = over.clone();
         let mut live = self.context.view.changes();
         let mut refused = self.refused.subscribe();
         let mut proposed = self.proposed.subscribe();
@@ -251,53 +335,12 @@ impl Environment {
                 Some(event) = self.tasks.join_next() => self.take(event?).await,
                 _ = live.changed() => self.wake_touched(),
                 _ = refused.changed() => self.wake_proposing(),
+                Ok(()) = self.barred.changed() => self.record_revision(),
                 _ = proposed.changed() => self.tell_proposals(),
                 () = tokio::time::sleep(wake) => self.wake_due().await,
-                () = stop.cancelled() => return self.stop().await,
+                () = over.cancelled() => return self.stop().await,
             }
         }
-    }
-
-    async fn stop(mut self) -> anyhow::Result<Ending> {
-        for unit in self.units.values() {
-            if let Some(running) = &unit.running {
-                running.cancel();
-            }
-        }
-        while let Some(event) = self.tasks.join_next().await {
-            self.take(event?).await;
-        }
-        self.record_all();
-        tokio::task::spawn_blocking(|| self.journal.close()).await?;
-        Ok(Ending::Stopped)
-    }
-
-    async fn end(mut self) -> anyhow::Result<Ending> {
-        self.record_all();
-        if let Err(count) = self.journal.pushed(Duration::from_secs(30)).await {
-            let branch = self.journal.branch();
-            warn!(
-                count,
-                branch, "entries could not be pushed; they are kept in the data directory"
-            );
-        }
-        let source = self.source_problem.as_ref().map(ToString::to_string);
-        let head = self.distrust.iter().chain(&self.problem).cloned();
-        let mut wrong: Vec<String> = head.chain(source).collect();
-        for (name, unit) in &self.units {
-            if !matches!(unit.standing.state, State::Synced | State::Suspended) {
-                wrong.push(format!(
-                    "{name} is {}: {}",
-                    unit.standing.state, unit.standing.message
-                ));
-            }
-        }
-        tokio::task::spawn_blocking(|| self.journal.close()).await?;
-        Ok(if wrong.is_empty() {
-            Ending::Synced
-        } else {
-            Ending::Unsettled(wrong)
-        })
     }
 
     /// Whether nothing more happens by itself.
@@ -341,10 +384,14 @@ impl Environment {
     }
 }
 
-/// What an environment still lacks to be called ready: its watches.
+/// What an environment still lacks to be called ready: something to enforce, and its
+/// watches.
 pub fn ready(context: &Context) -> Option<String> {
     if !context.begun.load(Ordering::Relaxed) {
         return Some("its first revision is being read".to_owned());
+    }
+    if let Some(hindrance) = lock(&context.hindrance).clone() {
+        return Some(hindrance);
     }
     (!context.view.settled()).then(|| "the watches are being started".to_owned())
 }

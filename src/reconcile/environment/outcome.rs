@@ -6,18 +6,22 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::record::{listed, scene};
 use super::{Environment, foreign};
 use crate::health::Status;
-use crate::kube::{ApiError, Retry};
+use crate::kube::{ApiError, Removal, Retry};
 use crate::model::{Digest, UnitName, yaml};
-use crate::plan::{Action, Baseline, Blocked, Cause, FieldChange, Members, Standing, Step};
+use crate::plan::{
+    Action, Baseline, Blocked, Cause, FieldChange, Members, Refused, Standing, Step, is_admission,
+};
 use crate::reconcile::declared::UnitDesired;
 use crate::reconcile::execute::Done;
 use crate::reconcile::journal::Journal;
-use crate::reconcile::pass::Outcome;
+use crate::reconcile::left_alone::Say;
+use crate::reconcile::membership::Carriers;
+use crate::reconcile::pass::{Context, Outcome, Planned};
 use crate::reconcile::unit::UnitState;
 use crate::record::status::{State, UnitStatus};
 use crate::record::story::{self, Changes, Scene, Told};
@@ -35,6 +39,7 @@ impl Environment {
         self.tell_away(name, &outcome, now);
         self.tell_drift(name, &outcome, now);
         self.offer_drift(name, &outcome);
+        self.tell_left_alone(name, &outcome.planned.carriers);
         let Some(unit) = self.units.get_mut(name) else {
             return;
         };
@@ -51,16 +56,38 @@ impl Environment {
         if self.approved.contains(&outcome.planned.plan.digest) {
             unit.granted.extend(outcome.planned.plan.deletions());
         }
+        unit.asked = outcome.planned.asked;
+        unit.asks = outcome.planned.plan.asks;
+        if unit.asked.is_some() {
+            self.eases = self.context.spent.eases(now);
+        }
+        let did = |done: &Done| done.result.is_ok() && done.step.cause == Cause::Change;
+        let changed = outcome.done.iter().any(did);
         // Live has changed: the next plan is made from that.
-        unit.dirty |= outcome.done.iter().any(|done| done.result.is_ok());
+        let moved = outcome.done.iter().any(|done| done.result.is_ok());
+        unit.dirty |= moved;
+        let admits = outcome.done.iter().any(admits);
         let mut problem = outcome.problem;
         for done in outcome.done {
             if let Some(error) = take_in(unit, &done, &outcome.planned.desired, now) {
-                debug!(environment = %self.context.environment, unit = %name, %error, "a step is tried again");
+                let environment = &self.context.environment;
+                if matches!(error, ApiError::Misanswered { .. } | ApiError::TooLarge(_)) {
+                    warn!(%environment, unit = %name, %error, "an answer is not believed; the step is tried again");
+                } else {
+                    debug!(%environment, unit = %name, %error, "a step is tried again");
+                }
                 problem = Some(error);
             }
         }
         unit.settle(&outcome.planned, now);
+        // Another unit has changed something while this one was refused.
+        if unit.since != self.changes {
+            unit.reconsider(now);
+        }
+        let recorded = self.journal.status().units.get(name);
+        let recorded = recorded.map_or("", |unit| &unit.message);
+        unit.overruled.see(&outcome.planned, recorded);
+        unit.ask_again = asks_again(&self.context, &outcome.planned);
         match problem.as_ref().map(ApiError::retry) {
             Some(Retry::After(after)) => unit.retry.fail(after, now),
             Some(Retry::WhenInputsChange) => unit.retry.fail(Some(REFUSED), now),
@@ -73,6 +100,15 @@ impl Environment {
             unit.standing = unit.assess(&outcome.planned, problem.as_ref(), now);
         }
         unit.others = foreign::file(&outcome.planned.plan).or(unit.others.take());
+        if admits {
+            self.ask_values();
+        }
+        if changed {
+            self.wake_refused(name);
+        }
+        let Some(unit) = self.units.get_mut(name) else {
+            return;
+        };
         let (dirty, retired, after) = (unit.dirty, unit.retired, unit.standing.clone());
         if before != after {
             if matches!(after.state, State::Blocked | State::Failed) {
@@ -81,11 +117,17 @@ impl Environment {
             self.show_health(name, before.health, after.health);
             self.wake_dependents();
         }
+        if moved {
+            self.ask_anew();
+        }
         if dirty && !suspended {
             return;
         }
         let none = Members::Known(BTreeSet::new());
-        let gone = retired && outcome.planned.plan.is_empty() && outcome.planned.members == none;
+        let gone = retired
+            && outcome.planned.plan.is_empty()
+            && outcome.planned.members == none
+            && outcome.planned.carriers.leftovers.is_empty();
         if gone && problem.is_none() {
             return self.remove(name, now).await;
         }
@@ -98,18 +140,59 @@ impl Environment {
 
     /// A retired unit without members: its inventory goes as the last.
     async fn remove(&mut self, name: &UnitName, now: Timestamp) {
-        if let Err(error) = self.parent(name).remove(&self.context.cluster).await {
-            warn!(environment = %self.context.environment, unit = %name, %error, "the inventory cannot be deleted; trying again");
-            if let Some(unit) = self.units.get_mut(name) {
-                unit.retry.fail(None, now);
+        let parent = self.parent(name);
+        let removed = tokio::select! {
+            // The next agent finds it empty, and removes it.
+            () = self.over.cancelled() => return,
+            removed = parent.remove(&self.context.cluster) => removed,
+        };
+        let environment = &self.context.environment;
+        match removed {
+            Ok(Removal::Gone) => {}
+            Ok(Removal::NotOurs) => {
+                warn!(%environment, unit = %name, "the inventory is left as it is: the agent has not written it");
             }
-            return;
+            Err(error) => {
+                warn!(%environment, unit = %name, %error, "the inventory cannot be deleted; trying again");
+                if let Some(unit) = self.units.get_mut(name) {
+                    unit.retry.fail(None, now);
+                }
+                return;
+            }
         }
         if let Ok(all) = &mut self.inventories {
             all.remove(name);
         }
         if let Some(unit) = self.units.remove(name) {
+            self.context.lists.forget(&unit.apply_set);
             self.record_removal(name, &unit, now);
+        }
+    }
+
+    /// Says once of what carries the unit's label that it is left alone: of what we have
+    /// applied the first ones by name, of what others have labelled the first time that there is any.
+    fn tell_left_alone(&mut self, name: &UnitName, carriers: &Carriers) {
+        let environment = &self.context.environment;
+        let Some(unit) = self.units.get_mut(name) else {
+            return;
+        };
+        for (id, line) in carriers.told() {
+            match unit.left_alone.say(id) {
+                Say::Named => warn!(%environment, unit = %name, "{line}"),
+                Say::More => {
+                    let count = carriers.leftovers.len();
+                    warn!(%environment, unit = %name, count, "more objects are kept like these, and not told one by one; `agent status -v` names them all");
+                }
+                Say::Nothing => {}
+            }
+        }
+        let strangers = &carriers.strangers;
+        if let Some(first) = strangers.first()
+            && unit.stranger.is_none()
+        {
+            unit.stranger = Some(first.clone());
+            let count = strangers.len();
+            info!(%environment, unit = %name, count, %first, "objects carry the unit's label that the agent has not applied; they are none of it and stay as they are");
         }
     }
 
@@ -197,6 +280,19 @@ impl Environment {
     }
 }
 
+/// Whether a step has changed a policy or webhook that may give objects other values.
+fn admits(done: &Done) -> bool {
+    done.result.is_ok() && is_admission(&done.step.object)
+}
+
+/// When it is to be asked again whether what the plan found overruled still is.
+fn asks_again(context: &Context, planned: &Planned) -> Option<Timestamp> {
+    let overruled = planned.plan.overruled.iter();
+    context
+        .compared
+        .asks_again(overruled.map(|one| &one.object))
+}
+
 /// Of what drift made of an object.
 pub(super) fn seen(step: &Step) -> Digest {
     Digest::of_bytes(format!("{:?}{:?}", step.before, step.fields).as_bytes())
@@ -234,18 +330,23 @@ fn take_in(
                 Cause::Ownership => {
                     unit.contend(step, now);
                 }
+                // It is put right, and there is nobody of whom to tell.
+                Cause::Admission => unit.reverted.push(Told::from(step)),
                 Cause::Change => unit.changed.push(Told::from(step)),
             }
             None
         }
-        Err(error) if error.retry() == Retry::WhenInputsChange => {
-            if let Some(desired) = desired {
-                unit.refuse(desired, error, now);
+        Err(error) => match error.retry() {
+            Retry::WhenInputsChange => {
+                // What nobody desires was to go.
+                let refused =
+                    desired.map_or(Refused::Removal, |desired| Refused::Desired(desired.digest));
+                unit.refuse(&step.object, refused, error, now);
+                unit.dirty = true;
+                None
             }
-            unit.dirty = true;
-            None
-        }
-        Err(error) => Some(error.clone()),
+            Retry::After(_) => Some(error.clone()),
+        },
     }
 }
 

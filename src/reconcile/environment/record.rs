@@ -1,6 +1,6 @@
 //! What is written down of an environment, and when.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,13 +8,14 @@ use git2::Oid;
 use jiff::Timestamp;
 
 use super::Environment;
-use crate::model::{EnvironmentName, ObjectId, UnitName, yaml};
+use crate::config::MaxPrune;
+use crate::model::{EnvironmentName, ObjectId, SourceCommit, UnitName, yaml};
 use crate::plan::{Gone, recorded_side};
 use crate::reconcile::journal::Journal;
-use crate::reconcile::unit::UnitState;
+use crate::reconcile::unit::{UnitState, Unseen};
 use crate::record::foreign::ForeignFile;
-use crate::record::status::{GoneObject, State, StatusChange, UnitStatus};
-use crate::record::story::{self, Changes, Scene, Told};
+use crate::record::status::{GoneObject, RefusedRevision, State, StatusChange, Ties, UnitStatus};
+use crate::record::story::{self, Changes, Fault, Scene, Told};
 use crate::record::{bounded, path};
 use crate::runtime::clock;
 
@@ -54,10 +55,14 @@ impl Environment {
         }
     }
 
-    /// Writes down whatever is not written yet.
+    /// Writes down whatever is not written yet. What a revision comes to is known only when
+    /// every unit was looked at.
     pub(super) fn record_all(&mut self) {
         self.record_units(self.unrecorded.keys().cloned().collect(), clock::now());
-        self.record_revision();
+        let looked_at = |unit: &UnitState| !unit.needs_pass() && unit.running.is_none();
+        if self.units.values().all(looked_at) {
+            self.record_revision();
+        }
     }
 
     fn record_units(&mut self, names: Vec<UnitName>, now: Timestamp) {
@@ -80,6 +85,7 @@ impl Environment {
             std::mem::take(&mut unit.reverted),
         );
         let fights = unit.fights.take_news();
+        let overruled = unit.overruled.take_news();
         let state = unit.standing.state;
         let took = match (unit.began, state) {
             (Some(began), State::Synced | State::Drifted | State::Failed) => {
@@ -90,16 +96,22 @@ impl Environment {
         if state != State::Failed && state.rests() && state != State::Blocked {
             unit.began = None;
         }
+        let news = unit.left_alone.is_news(before.as_deref(), &after, now);
         let unit = &self.units[name];
         let scene = Scene {
             took,
             ..scene(&self.context.environment, name, unit, now)
         };
+        let none = BTreeSet::new();
+        let unread = match &unit.unseen {
+            Unseen::These(unread) => unread,
+            Unseen::All => &none,
+        };
         let mut differing = files
             .as_ref()
             .map(|files| {
                 self.journal
-                    .differing(name, files, |id| self.recorded(name, id))
+                    .differing(name, files, unread, |id| self.recorded(name, id))
             })
             .unwrap_or_default();
         // What is gone goes along; what is new is told by itself.
@@ -114,10 +126,9 @@ impl Environment {
                 differing.remove(path);
             }
         }
-        let news = before.as_ref().is_none_or(|before| !before.same(&after));
         let status = self.with(name, Some(after));
         let message = unit.standing.message.as_str();
-        if !fights.is_empty() {
+        if !fights.is_empty() || !overruled.is_empty() {
             let mut entries = Vec::new();
             if !reverted.is_empty() {
                 entries.push(story::reverted(&scene, &reverted, Changes::new()));
@@ -130,6 +141,10 @@ impl Environment {
                 let files = std::mem::take(&mut differing);
                 entries.push(story::contended(&scene, fight, files));
             }
+            for one in &overruled {
+                let files = std::mem::take(&mut differing);
+                entries.push(story::overruled(&scene, one, files));
+            }
             for entry in entries {
                 self.journal.enter(entry, status.clone());
             }
@@ -141,6 +156,7 @@ impl Environment {
             }
             (true, true) if news => {
                 let before = before.map(|unit| unit.state);
+                let scene = at_fault(scene, unit);
                 story::stands(&scene, before, state, message, differing)
             }
             (true, true) if differing.is_empty() => return,
@@ -161,7 +177,9 @@ impl Environment {
     /// The last entry of a unit that is no more.
     pub(super) fn record_removal(&mut self, name: &UnitName, unit: &UnitState, now: Timestamp) {
         self.unrecorded.remove(name);
-        let mut changes = self.journal.differing(name, &BTreeMap::new(), |_| None);
+        let mut changes = self
+            .journal
+            .differing(name, &BTreeMap::new(), &BTreeSet::new(), |_| None);
         let none = ForeignFile::default();
         changes.extend(self.journal.foreign_change(name, &none));
         let scene = scene(&self.context.environment, name, unit, now);
@@ -177,20 +195,33 @@ impl Environment {
         let status = self.head();
         let before = self.journal.status();
         let never = status.revision.is_none();
-        // An environment that was never had, perhaps a misspelt name, gets no record.
-        if never || before.revision == status.revision && before.error == status.error {
+        // An environment that was never had, perhaps a misspelt name, gets no record; one
+        // that others have served has it said why it is not served from here.
+        if never && !self.estranged {
+            return;
+        }
+        let tied = before.ties == status.ties || status.error.is_some();
+        if before.revision == status.revision
+            && before.error == status.error
+            && tied
+            && before.warning == status.warning
+        {
             return;
         }
         let units = self.resting(now);
         let status = StatusChange { units, ..status };
         let (name, source) = (&self.context.environment, self.enforced.as_ref());
-        let (revision, error) = (status.revision.as_ref(), status.error.as_deref());
-        let entry = match &self.distrust {
-            Some(why) => story::refused(name, revision, why, now),
-            None => match error {
-                Some(why) => story::stuck(name, revision, why, now),
-                None => story::nothing(name, revision, source, now),
-            },
+        let hindrance = |why| story::Hindrance {
+            enforced: status.revision.as_ref(),
+            newest: status.refused.as_ref().and(self.head.as_ref()),
+            why,
+        };
+        let distrust = self.distrust.as_ref();
+        let distrust = distrust.filter(|why| status.error.as_ref() == Some(*why));
+        let entry = match (distrust, status.error.as_deref()) {
+            (Some(why), _) => story::refused(name, hindrance(why), now),
+            (None, Some(why)) => story::stuck(name, hindrance(why), now),
+            (None, None) => story::nothing(name, status.revision.as_ref(), source, now),
         };
         self.journal.enter(entry, status);
     }
@@ -208,6 +239,7 @@ impl Environment {
         // That it is at this revision is told by what that changes, or that it does not.
         let status = StatusChange {
             error: None,
+            refused: None,
             ..before.unchanged()
         };
         self.journal.enter(entry, status);
@@ -238,6 +270,30 @@ impl Environment {
         gone.chain(resting).collect()
     }
 
+    /// What the environment is tied to: what was recorded stays where it is not known now.
+    fn ties(&self) -> Ties {
+        let recorded = &self.journal.status().ties;
+        Ties {
+            source: self.lineage.clone().or_else(|| recorded.source.clone()),
+            cluster: self
+                .cluster_uid
+                .clone()
+                .or_else(|| recorded.cluster.clone()),
+        }
+    }
+
+    /// The newest revision as one that can't be followed, since when that is known.
+    fn refused(&self, head: &SourceCommit) -> RefusedRevision {
+        let recorded = self.journal.status().refused.as_ref();
+        let before = recorded.filter(|recorded| recorded.revision == head.revision);
+        RefusedRevision {
+            revision: head.revision.clone(),
+            author: head.author.name.clone(),
+            subject: head.subject.clone(),
+            since: before.map_or_else(clock::now, |recorded| recorded.since),
+        }
+    }
+
     /// How the environment stands, without its units.
     fn head(&self) -> StatusChange {
         let recorded = self.journal.status().revision.clone();
@@ -247,7 +303,10 @@ impl Environment {
             .as_ref()
             .filter(|problem| problem.answered());
         let head = self.distrust.as_ref().or(self.problem.as_ref());
-        let problem = head.cloned().or_else(|| source.map(ToString::to_string));
+        let refused = head.and(self.head.as_ref()).map(|head| self.refused(head));
+        let barred = self.barred.borrow().clone();
+        let problem = barred.or_else(|| head.cloned());
+        let problem = problem.or_else(|| source.map(ToString::to_string));
         StatusChange {
             revision: self
                 .enforced
@@ -255,6 +314,10 @@ impl Environment {
                 .map(|source| source.revision.clone())
                 .or(recorded),
             error: problem,
+            refused,
+            warning: self.context.cluster.clock_trouble(),
+            ties: self.ties(),
+            deleted: self.context.spent.tally(clock::now()).deleted,
             units: BTreeMap::new(),
         }
     }
@@ -292,6 +355,7 @@ pub(super) fn unit_status(
             .filter(|_| settled),
         proposal: recorded.and_then(|recorded| recorded.proposal.clone()),
         gone: listed(&unit.deletions.gone),
+        max_prune: Some(unit.limit).filter(|limit| *limit != MaxPrune::default()),
     };
     let Some(recorded) = recorded else {
         return Arc::new(status);
@@ -328,6 +392,19 @@ pub(super) fn listed(gone: &BTreeMap<ObjectId, Gone>) -> Vec<GoneObject> {
     gone.iter().map(object).collect()
 }
 
+/// The same with the commit that the unit stands so for: what can't be rendered is told
+/// with who made it, and not with the last good commit, which is enforced.
+fn at_fault<'a>(scene: Scene<'a>, unit: &'a UnitState) -> Scene<'a> {
+    match &unit.unrendered {
+        Some(unrendered) if unit.standing.state == State::Failed => Scene {
+            source: Some(&unrendered.source),
+            fault: Fault::OfCommit,
+            ..scene
+        },
+        Some(_) | None => scene,
+    }
+}
+
 /// What an entry says of where and at which revision it was.
 pub(super) fn scene<'a>(
     environment: &'a EnvironmentName,
@@ -339,9 +416,11 @@ pub(super) fn scene<'a>(
         environment,
         unit: name,
         source: unit.source.as_ref(),
+        fault: Fault::OfNobody,
         state: Some(unit.standing.state),
         took: None,
-        plan: unit.plan,
+        // Where somebody has to approve, that is what to approve.
+        plan: unit.asks.or(unit.plan),
         now,
     }
 }

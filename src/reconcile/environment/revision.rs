@@ -1,48 +1,33 @@
 //! A new revision: read, validated, rendered, and made the one that is enforced.
 
 use std::collections::BTreeSet;
-use std::error::Error;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tracing::{info, warn};
 
+use super::reading::{Reading, Trust, Unread, environment_of, open};
 use super::units::News;
 use super::{Environment, Event, Purpose, RunMode};
-use crate::config;
-use crate::kube::InventoryParent;
-use crate::model::{Digest, GroupKind, Revision, SourceCommit, Tree, UnitName, chain};
+use crate::model::{GroupKind, Revision, SourceCommit};
 use crate::reconcile::declare::{self, Labels};
 use crate::reconcile::declared::Declared;
-use crate::reconcile::pass::Context;
 use crate::reconcile::unit::UnitState;
+use crate::runtime::backoff::grown;
 use crate::runtime::clock;
+use crate::runtime::lock::lock;
 use crate::source;
-use crate::source::tree::GitTree;
-use crate::source::verify::{Verifier, VerifyError};
 
 /// When to try again what failed for no reason that lies in the repository.
 pub(super) const AGAIN: Duration = Duration::from_secs(5);
+/// The longest wait between two tries.
+const LAST_AGAIN: Duration = Duration::from_mins(5);
+/// How often what runs once tries again.
+const ONCE_TRIES: u32 = 2;
 /// When to look again at a commit that is not trusted: its key may be by then.
 const TRUST_AGAIN: Duration = Duration::from_secs(30);
-
-/// What was read of a revision.
-pub(super) struct Reading {
-    pub(super) declared: Declared,
-    approved: BTreeSet<Digest>,
-}
-
-/// Why a revision could not be read.
-pub(super) enum Unread {
-    /// The mirror is damaged, or a program was not there: trying again may help.
-    Again(String),
-    /// The configuration is wrong.
-    Wrong(String),
-    /// It is not signed by somebody who may.
-    Untrusted(String),
-}
 
 impl Environment {
     /// Takes in what the source says.
@@ -119,13 +104,20 @@ impl Environment {
         purpose: Purpose,
         result: Result<Reading, Unread>,
     ) {
+        let result = match result {
+            Ok(reading) => self
+                .goes_on(&source, &reading.approved.sources)
+                .await
+                .map(|()| reading),
+            unread => unread,
+        };
         self.declaring = false;
         match (purpose, result) {
-            (Purpose::Head, Ok(reading)) => self.adopt(source, purpose, reading).await,
+            (Purpose::Head, Ok(reading)) => self.adopt(&source, purpose, reading),
             (Purpose::Head, Err(Unread::Untrusted(why))) => self.distrust(source, why),
             (Purpose::Head, Err(unread)) => self.refuse(source, unread),
             (Purpose::Fallback, Ok(reading)) if self.enforced.is_none() => {
-                self.adopt(source, purpose, reading).await;
+                self.adopt(&source, purpose, reading);
             }
             (Purpose::Fallback, Ok(reading)) => self.fall_back(&source, reading),
             (Purpose::Fallback, Err(_)) => {
@@ -134,7 +126,16 @@ impl Environment {
                 self.tell_unrendered();
             }
         }
+        self.tell_hindrance();
         self.look();
+    }
+
+    /// Whoever asks whether the environment is ready hears why nothing can be enforced, or
+    /// that what is followed is not its source.
+    fn tell_hindrance(&self) {
+        let wrong = self.distrust.as_ref().or(self.problem.as_ref());
+        let counts = self.estranged || self.enforced.is_none();
+        *lock(&self.context.hindrance) = wrong.filter(|_| counts).cloned();
     }
 
     /// The last good revision stays; after a restart it is the recorded one.
@@ -143,32 +144,61 @@ impl Environment {
             self.context.environment.clone(),
             source.revision.short().to_owned(),
         );
+        self.estranged = matches!(unread, Unread::Strange(_));
         let problem = match unread {
             Unread::Again(problem) => {
                 self.waker.suspect();
-                self.again = Some(clock::now() + AGAIN);
+                self.again = self.again_after(self.unread);
+                self.unread += 1;
                 problem
             }
-            Unread::Wrong(problem) | Unread::Untrusted(problem) => problem,
+            Unread::Wrong(problem) | Unread::Untrusted(problem) | Unread::Strange(problem) => {
+                self.unread = 0;
+                problem
+            }
         };
-        warn!(%environment, revision, "the revision cannot be used, the last good one stays:\n{problem}");
+        let stays = self.stays();
+        warn!(%environment, revision, "the revision cannot be used, {stays}:\n{problem}");
         self.problem = Some(format!("{revision}: {problem}"));
         self.distrust = None;
         self.stay(source);
+    }
+
+    /// When a revision is read again that so many tries could not read. What runs once ends
+    /// after a few.
+    fn again_after(&self, tries: u32) -> Option<Timestamp> {
+        match self.mode {
+            RunMode::Once if tries >= ONCE_TRIES => None,
+            RunMode::Once | RunMode::Forever => {
+                Some(clock::now() + grown((AGAIN, LAST_AGAIN), tries))
+            }
+        }
     }
 
     /// The same, and said once, since it is looked at again and again.
     fn distrust(&mut self, source: SourceCommit, why: String) {
         let (environment, revision) = (&self.context.environment, source.revision.short());
         if self.distrust.as_ref() != Some(&why) {
-            warn!(%environment, revision, "the revision is not deployed, the last good one stays: {why}");
+            let stays = self.stays();
+            warn!(%environment, revision, "the revision is not deployed, {stays}: {why}");
         }
         if self.mode == RunMode::Forever {
             self.again = Some(clock::now() + TRUST_AGAIN);
         }
         self.distrust = Some(why);
         self.problem = None;
+        self.estranged = false;
         self.stay(source);
+    }
+
+    /// What is enforced instead of a revision that can't be used, in words.
+    fn stays(&self) -> &'static str {
+        let recorded = &self.journal.status().revision;
+        if self.enforced.is_some() || recorded.is_some() {
+            "the last good one stays"
+        } else {
+            "and there is none before it, so nothing is applied"
+        }
     }
 
     fn stay(&mut self, source: SourceCommit) {
@@ -193,27 +223,26 @@ impl Environment {
         }
     }
 
-    async fn adopt(&mut self, source: SourceCommit, purpose: Purpose, reading: Reading) {
+    fn adopt(&mut self, source: &SourceCommit, purpose: Purpose, reading: Reading) {
         let Reading { declared, approved } = reading;
         let environment = self.context.environment.clone();
         // What stands in for the newest revision does not end what is wrong with that.
         if purpose == Purpose::Head {
+            self.unread = 0;
             self.head = Some(source.clone());
             self.problem = None;
+            self.estranged = false;
             self.distrust = None;
         }
         self.enforced = Some(source.clone());
         self.record_follows();
         let mut news = News {
-            approvals: *self.approved != approved,
+            approvals: *self.approved != approved.plans || *self.adopted != approved.environments,
             neighbours: false,
         };
-        self.approved = Arc::new(approved);
-        self.read_inventories().await;
-        let retired: BTreeSet<UnitName> = self
-            .known_units()
-            .filter(|name| !declared.units.contains_key(name))
-            .collect();
+        self.approved = Arc::new(approved.plans);
+        self.adopted = Arc::new(approved.environments);
+        let retired = self.retired(&declared);
         if !self.stands_as(&declared, &retired) {
             let neighbours = declared.neighbours(&environment, &self.context.namespace, &retired);
             news.neighbours = *self.neighbours != neighbours;
@@ -221,60 +250,36 @@ impl Environment {
             self.definitions = Arc::new(definitions(&declared));
             let claims = &self.neighbours.claims;
             self.context.compared.retain(|id| claims.contains_key(id));
+            self.context.spent.retain(|id| !claims.contains_key(id));
         }
+        self.count(&declared, &retired);
         let (mut changed, mut fallback) = (0, None);
         for (name, unit) in declared.units {
             match unit.desired {
                 Ok(desired) => {
-                    changed += usize::from(self.enforce(&name, &unit.unit, desired, &source, news));
+                    changed += usize::from(self.enforce(&name, &unit.unit, desired, source, news));
                 }
                 Err(problem) => {
-                    fallback = self.unrendered(&name, &unit.unit, &problem).or(fallback);
+                    fallback = self
+                        .unrendered(&name, &unit.unit, &problem, source)
+                        .or(fallback);
                 }
             }
         }
         for name in retired {
-            changed += usize::from(self.retire(&name, &source));
+            changed += usize::from(self.retire(&name, source));
         }
         info!(%environment, revision = source.revision.short(), subject = source.subject, changed, "revision");
         if !self.units.values().any(UnitState::is_enforced) {
             self.context.begun.store(true, Ordering::Relaxed);
         }
+        self.ask_anew();
         self.tell_suspended();
         match fallback.filter(|revision| *revision != source.revision) {
             Some(revision) => self.declare_recorded(&revision),
             None => self.tell_unrendered(),
         }
         self.record_due();
-    }
-
-    /// The inventories are read until they could be: once known, only we change them.
-    pub(super) async fn read_inventories(&mut self) {
-        if self.inventories.is_ok() {
-            return;
-        }
-        let context = &self.context;
-        let before = self.inventories.as_ref().err().cloned();
-        self.inventories =
-            InventoryParent::read_all(&context.cluster, &context.namespace, &context.environment)
-                .await;
-        match &self.inventories {
-            Ok(inventories) => {
-                self.inventories_again = None;
-                let known = inventories.values().flat_map(|inventory| &inventory.known);
-                context.compared.recall(known.cloned());
-                for (name, unit) in &mut self.units {
-                    unit.inventory = inventories.get(name).cloned().unwrap_or_default();
-                    unit.dirty = true;
-                }
-            }
-            Err(error) => {
-                if before.as_ref() != Some(error) {
-                    warn!(environment = %context.environment, %error, "the inventories cannot be read, so nothing is applied or pruned; trying again");
-                }
-                self.inventories_again = Some(clock::now() + AGAIN);
-            }
-        }
     }
 
     /// Whether the source has nothing that could be waited for.
@@ -286,60 +291,6 @@ impl Environment {
             Some(_) => self.head == source.head && self.mode == RunMode::Once,
         }
     }
-}
-
-type Opened = (Arc<dyn Tree>, BTreeSet<Digest>);
-
-/// What decides whether a revision may be read at all.
-struct Trust {
-    verifier: Arc<Verifier>,
-    purpose: Purpose,
-    recorded: Option<Revision>,
-}
-
-impl Trust {
-    fn check(&self, repository: &Path, revision: &Revision) -> Result<(), Unread> {
-        let verifier = &self.verifier;
-        let judged = match self.purpose {
-            Purpose::Head => verifier.head(repository, revision, self.recorded.as_ref()),
-            Purpose::Fallback => verifier.fallback(repository, revision),
-        };
-        judged.map_err(|error| match error {
-            VerifyError::Read(_) => Unread::Again(chain(&error)),
-            VerifyError::Refused(_) | VerifyError::Keys(_) | VerifyError::Config { .. } => {
-                Unread::Untrusted(chain(&error))
-            }
-        })
-    }
-}
-
-async fn open(repository: &Path, revision: &Revision, trust: Trust) -> Result<Opened, Unread> {
-    let (repository, revision) = (repository.to_owned(), revision.clone());
-    let opened = tokio::task::spawn_blocking(move || {
-        trust.check(&repository, &revision)?;
-        let again = |error: &dyn Error| Unread::Again(error.to_string());
-        let approved = source::approvals(&repository, &revision).map_err(|error| again(&error))?;
-        let tree = GitTree::open_after(&repository, &revision, trust.verifier.directories())
-            .map_err(|error| again(&error))?;
-        Ok((
-            Arc::new(tree) as Arc<dyn Tree>,
-            approved.into_iter().collect(),
-        ))
-    });
-    opened
-        .await
-        .map_err(|error| Unread::Again(error.to_string()))?
-}
-
-/// The environment's configuration, or everything that is wrong with it.
-fn environment_of(
-    tree: &dyn Tree,
-    context: &Context,
-    verifier: &Verifier,
-) -> Result<config::Environment, String> {
-    config::resolve_after(tree, &mut verifier.agent_file())
-        .into_environment(&context.environment)
-        .map_err(|problems| problems.to_string())
 }
 
 /// The kinds that CRDs of the environment define.

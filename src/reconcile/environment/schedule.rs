@@ -10,8 +10,9 @@ use tracing::debug;
 
 use super::record::PATIENCE;
 use super::{Environment, Event, Purpose};
-use crate::model::{PART_OF, UnitName};
-use crate::plan::Neighbours;
+use crate::model::UnitName;
+use crate::plan::{Neighbours, is_admission};
+use crate::reconcile::budget;
 use crate::reconcile::pass::{self, PlanInput};
 use crate::reconcile::unit::UnitState;
 use crate::record::status::State;
@@ -58,7 +59,9 @@ impl Environment {
         let inventory_problem = self.inventories.as_ref().err().map(ToString::to_string);
         let neighbours = Arc::clone(&self.neighbours);
         let proposals = self.proposals();
+        let changes = self.changes;
         let unit = self.units.get_mut(name)?;
+        unit.since = changes;
         let cancel = CancellationToken::new();
         unit.dirty = false;
         unit.waited.clone_from(&waits);
@@ -72,7 +75,7 @@ impl Environment {
             neighbours
         };
         let input = PlanInput {
-            unit: Arc::clone(&unit.unit),
+            unit: unit.unit.held_to(unit.limit),
             apply_set: unit.apply_set.clone(),
             desired: Arc::clone(unit.desired.as_ref()?),
             revision: unit.source.as_ref().map(|source| source.revision.clone()),
@@ -88,9 +91,12 @@ impl Environment {
             applied: Arc::clone(&unit.applied),
             refusals: unit.refusals.clone(),
             approved: Arc::clone(&self.approved),
+            adopted: Arc::clone(&self.adopted),
             granted: unit.granted.clone(),
+            roster: Arc::clone(&self.roster),
             proposals,
             deletions: Arc::clone(&unit.deletions),
+            source: self.lineage.clone(),
         };
         Some((name.clone(), input, cancel))
     }
@@ -138,33 +144,72 @@ impl Environment {
         }
     }
 
+    /// A unit has changed something: what was refused to others may be taken by now.
+    pub(super) fn wake_refused(&mut self, by: &UnitName) {
+        self.changes += 1;
+        let now = clock::now();
+        let others = self.units.iter_mut().filter(|(name, _)| *name != by);
+        for (_, unit) in others {
+            unit.reconsider(now);
+        }
+    }
+
     /// Wakes the units that an object belongs to, is declared by, or may be waited for by.
     pub(super) fn wake_touched(&mut self) {
         let touched = self.context.view.take_touched();
         let recovered = self.context.view.take_recovered();
         let mut wake = BTreeSet::new();
-        // An object that nobody declares and that is no member of ours (any more, if it
-        // is gone): whose it was is not known here, and whoever waits may wait for that.
+        // A member that is gone, or of a unit that is not known here: whoever waits may
+        // wait for that. What only carries a label is nobody's business.
         let mut lost = false;
-        for id in &touched {
-            let live = self.context.view.get(id);
-            let part_of = live.as_ref().and_then(|live| live.label(PART_OF));
-            let member = part_of.and_then(|id| self.neighbours.apply_sets.get(id));
+        for (id, apply_sets) in &touched {
+            let apply_sets = apply_sets.iter();
+            let members = apply_sets.map(|id| self.neighbours.apply_sets.get(&**id));
+            let (known, unknown): (Vec<_>, Vec<_>) = members.partition(Option::is_some);
             let declares = self.neighbours.claims.get(id);
-            lost |= member.is_none() && declares.is_none();
-            wake.extend(member.into_iter().chain(declares).cloned());
+            let gone = !known.is_empty() && self.context.view.version(id).is_none();
+            lost |= declares.is_none() && (gone || !unknown.is_empty());
+            wake.extend(known.into_iter().flatten().chain(declares).cloned());
         }
         for (name, unit) in &mut self.units {
             let waits = matches!(unit.standing.state, State::Waiting | State::Progressing);
-            let needs = unit.foreign.iter().any(|id| touched.contains(id));
+            let needs = unit.foreign.iter().any(|id| touched.contains_key(id));
             // Of a unit that could not be rendered, nobody knows the claims.
             let last_good = unit.desired.iter().filter(|_| unit.unrendered.is_some());
             let owns = || {
                 let mut objects = last_good.map(|desired| &desired.objects);
-                objects.any(|objects| touched.iter().any(|id| objects.contains_key(id)))
+                objects.any(|objects| touched.keys().any(|id| objects.contains_key(id)))
             };
             unit.dirty |= recovered || wake.contains(name) || unit.retired;
             unit.dirty |= (waits && lost) || needs || owns();
+        }
+        if touched.keys().any(is_admission) {
+            self.ask_values();
+        }
+        self.ask_anew();
+    }
+
+    /// What an admission gives values may be as declared by now: it has changed.
+    pub(super) fn ask_values(&mut self) {
+        let soon = self.context.compared.doubt_values(clock::now());
+        for again in self
+            .units
+            .values_mut()
+            .filter_map(|it| it.ask_again.as_mut())
+        {
+            *again = soon.min(*again);
+        }
+    }
+
+    /// Wakes the units whose deletions wait for an approval because of what else is counted
+    /// with them, where that is something else by now.
+    pub(super) fn ask_anew(&mut self) {
+        if self.units.values().all(|unit| unit.asked.is_none()) {
+            return;
+        }
+        let now = budget::measured(&self.context, &self.roster, clock::now()).question();
+        for unit in self.units.values_mut() {
+            unit.dirty |= unit.asked.is_some_and(|asked| asked != now);
         }
     }
 
@@ -173,6 +218,9 @@ impl Environment {
         let now = clock::now();
         if self.inventories_again.is_some_and(|at| at <= now) {
             self.read_inventories().await;
+            if self.inventories.is_ok() {
+                self.doubt();
+            }
         }
         if self.again.is_some_and(|at| at <= now)
             && !self.declaring
@@ -182,8 +230,12 @@ impl Environment {
             self.declare(head, Purpose::Head);
         }
         let compare = self.compare_due(now);
+        let eases = self.eases.is_some_and(|at| at <= now);
+        if eases {
+            self.eases = None;
+        }
         for unit in self.units.values_mut() {
-            unit.dirty |= compare;
+            unit.dirty |= compare || eases && unit.standing.state == State::Blocked;
             let due = unit.retry.at.is_some_and(|at| at <= now)
                 || unit
                     .deadline
@@ -191,13 +243,15 @@ impl Environment {
                 || unit.refusals.values().any(|refusal| refusal.again <= now)
                 || unit.fights.due().is_some_and(|at| at <= now)
                 || unit.kept_until.is_some_and(|at| at <= now)
-                || unit.look_again.is_some_and(|at| at <= now);
+                || unit.look_again.is_some_and(|at| at <= now)
+                || unit.ask_again.is_some_and(|at| at <= now);
             unit.dirty |= due;
             if due {
                 // The pass says when it is time again.
                 unit.retry.at = None;
                 unit.kept_until = None;
                 unit.look_again = None;
+                unit.ask_again = None;
             }
         }
         self.record_due();
@@ -228,6 +282,7 @@ impl Environment {
             .chain(self.inventories_again)
             .chain(self.again)
             .chain(self.compare_at)
+            .chain(self.eases)
             .min();
         next.map_or(IDLE, |at| {
             at.duration_since(now)

@@ -5,17 +5,19 @@ use std::sync::Arc;
 
 use tracing::warn;
 
-use super::Environment;
-use super::revision::{AGAIN, Reading};
-use crate::config;
+use super::reading::Reading;
+use super::revision::AGAIN;
+use super::{Environment, Met};
+use crate::config::{self, MaxPrune};
 use crate::health::Status;
-use crate::kube::InventoryParent;
+use crate::kube::{Inventory, InventoryParent, parent_name};
 use crate::model::{ObjectId, Revision, SourceCommit, UnitName};
 use crate::plan::{Dependencies, Neighbours, dependencies, foreign};
+use crate::reconcile::budget::Roster;
 use crate::reconcile::declared::{Declared, UnitDesired};
 use crate::reconcile::dry_run::retired_unit;
 use crate::reconcile::standing::Stand;
-use crate::reconcile::unit::UnitState;
+use crate::reconcile::unit::{UnitState, Unrendered, Unseen};
 use crate::record::status::State;
 use crate::render::RenderErrors;
 use crate::runtime::clock;
@@ -72,6 +74,8 @@ impl Environment {
         let recorded = self.journal.status().units.get(name).cloned();
         let same = before.is_some_and(|before| Arc::ptr_eq(&before, &desired));
         let needs = (!same || news.neighbours).then(|| needs(&desired, &self.neighbours));
+        let met = self.met;
+        self.share_ids(name, &desired);
         let state = self.unit_state(name, unit);
         if let Some((dependencies, foreign)) = needs {
             state.dirty |= *state.dependencies != dependencies;
@@ -83,8 +87,11 @@ impl Environment {
         state.dirty |= !settled && (news.approvals || news.neighbours);
         let first = state.desired.is_none();
         let changed = state.declare(desired, source);
-        if first {
-            state.remember(recorded.as_deref());
+        match met {
+            Met::Before if first => state.remember(recorded.as_deref()),
+            // What is recorded was there and nobody has taken it away here.
+            Met::Anew if first => state.unseen = Unseen::These(BTreeSet::new()),
+            Met::Before | Met::Anew => {}
         }
         changed
     }
@@ -95,8 +102,8 @@ impl Environment {
         name: &UnitName,
         unit: &Arc<config::Unit>,
         problem: &RenderErrors,
+        source: &SourceCommit,
     ) -> Option<Revision> {
-        warn!(environment = %self.context.environment, unit = %name, "cannot be rendered, the last good one stays:\n{problem}");
         if problem.retry == crate::runtime::exec::Retry::Later {
             self.again = Some(clock::now() + AGAIN);
         }
@@ -106,8 +113,17 @@ impl Environment {
             .units
             .get(name)
             .and_then(|unit| unit.revision.clone());
+        let environment = self.context.environment.clone();
         let state = self.unit_state(name, unit);
-        state.unrendered = Some(problem.to_string());
+        let stays = match (&state.desired, &recorded) {
+            (None, None) => "nothing of it is applied",
+            (Some(_), _) | (None, Some(_)) => "the last good one stays",
+        };
+        warn!(%environment, unit = %name, revision = source.revision.short(), "cannot be rendered, {stays}:\n{problem}");
+        state.unrendered = Some(Unrendered {
+            problem: problem.to_string(),
+            source: source.clone(),
+        });
         state.dirty = true;
         if state.desired.is_some() {
             return None;
@@ -160,6 +176,52 @@ impl Environment {
         self.tell_unrendered();
     }
 
+    /// The units that are here and no longer declared. An inventory of a unit that nobody
+    /// has ever heard of is left alone: who made it up would have us delete.
+    pub(super) fn retired(&mut self, declared: &Declared) -> BTreeSet<UnitName> {
+        let environment = &self.context.environment;
+        let recorded = &self.journal.status().units;
+        let mut retired = BTreeSet::new();
+        for name in self.known_units() {
+            if declared.units.contains_key(&name) {
+                continue;
+            }
+            let listed = self
+                .inventories
+                .as_ref()
+                .ok()
+                .and_then(|all| all.get(&name));
+            let listed = listed.is_some_and(|inventory| inventory.lost.is_none());
+            if self.units.contains_key(&name) || recorded.contains_key(&name) || listed {
+                retired.insert(name);
+            } else if self.unknown.insert(name.clone()) {
+                let parent = parent_name(environment, &name);
+                warn!(%environment, unit = %name, "there is an inventory, ConfigMap {parent}, of a unit that neither the repository nor the record has ever had: nothing is deleted for it. If it is left over, declare the unit and take it away again, or delete its objects and the ConfigMap by hand");
+            }
+        }
+        retired
+    }
+
+    /// Takes in which units there are, as far as what leaves them all is counted.
+    pub(super) fn count(&mut self, declared: &Declared, retired: &BTreeSet<UnitName>) {
+        let none = BTreeMap::new();
+        self.roster = Arc::new(Roster::of(
+            declared,
+            retired,
+            &self.neighbours,
+            self.inventories.as_ref().unwrap_or(&none),
+            (&self.context.namespace, &self.context.environment),
+            |unit| self.in_force(&unit.name),
+        ));
+    }
+
+    /// How much of a unit may be deleted unasked, whatever a newer revision says.
+    fn in_force(&self, name: &UnitName) -> MaxPrune {
+        let recorded = || self.journal.status().units.get(name)?.max_prune;
+        let known = self.units.get(name).map(|unit| unit.limit);
+        known.or_else(recorded).unwrap_or_default()
+    }
+
     pub(super) fn known_units(&self) -> impl Iterator<Item = UnitName> + use<> {
         let inventories = self.inventories.iter().flat_map(BTreeMap::keys);
         self.units
@@ -170,13 +232,29 @@ impl Environment {
             .into_iter()
     }
 
+    /// A list that was read has ids of its own, and those of ten thousand objects are large.
+    fn share_ids(&mut self, name: &UnitName, desired: &UnitDesired) {
+        if !self.units.contains_key(name)
+            && let Ok(all) = &mut self.inventories
+            && let Some(inventory) = all.get_mut(name)
+        {
+            inventory.applied = inventory.applied.sharing(&desired.objects);
+            let (namespace, environment) = (&self.context.namespace, &self.context.environment);
+            let apply_set = InventoryParent::new(namespace, environment, name).apply_set();
+            self.context.lists.put(apply_set, inventory.applied.clone());
+        }
+    }
+
     /// The unit's state, with these settings. It is looked at again if they are others.
     fn unit_state(&mut self, name: &UnitName, unit: &Arc<config::Unit>) -> &mut UnitState {
         let (inventories, context) = (self.inventories.as_ref().ok(), &self.context);
+        let journal = &self.journal;
         let state = self.units.entry(name.clone()).or_insert_with(|| {
             let inventory = inventories.and_then(|all| all.get(name)).cloned();
             let parent = InventoryParent::new(&context.namespace, &context.environment, name);
-            let inventory = inventory.unwrap_or_default();
+            // Where the inventory is lost, the record tells in which kinds to look.
+            let recorded = || Inventory::of(&journal.objects(name), unit.prune);
+            let inventory = inventory.unwrap_or_else(recorded);
             UnitState::new(Arc::clone(unit), parent.apply_set(), inventory)
         });
         let same = Arc::ptr_eq(&state.unit, unit) || state.unit == *unit;

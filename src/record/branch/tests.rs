@@ -150,6 +150,8 @@ fn entries_outlive_a_remote_that_is_away_and_a_restart() {
     let away = record.push().unwrap_err();
     let unreachable = matches!(away, PushError::Source(SourceProblem::Unreachable { .. }));
     assert!(unreachable, "{away:?}");
+    // It may as well be what kept it from being read.
+    assert!(!away.to_string().contains("pushed"), "{away}");
     drop(record);
     let mut record = open_in(&scratch.data(), there);
     record.append(&entry("three", &[])).unwrap();

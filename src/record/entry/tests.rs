@@ -1,5 +1,8 @@
+use proptest::prelude::*;
+
 use super::trailers as trailers_of;
 use super::*;
+use crate::model::is_seen;
 use crate::source::scratch::git_with_input;
 
 fn entry(subject: &str, body: &str, trailers: &[(&str, &str)]) -> Entry {
@@ -61,10 +64,24 @@ fn git_finds_the_trailers_whatever_the_text() {
         let expected = trailers.map(|(key, value)| (key.to_owned(), value.to_owned()));
         assert_eq!(git_reads(&message), expected, "{message}");
         assert_eq!(trailers_of(&message), expected, "{message}");
-        assert!(
-            !message.contains(|c: char| c.is_control() && c != '\n'),
-            "{message:?}"
-        );
+        assert!(is_seen(&message) && !message.contains('\t'), "{message:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn all_of_a_message_is_seen(subject in ".*", body in "[a\u{202e}\u{200b}\u{e0041}\u{85}\u{2028}\n -]{0,40}", value in ".*") {
+        let author = Signature {
+            name: subject.clone(),
+            email: body.clone(),
+            time: Timestamp::UNIX_EPOCH,
+        };
+        let entry = entry(&subject, &body, &[("Cause", &value)]);
+        prop_assert!(is_seen(&entry.message()), "{:?}", entry.message());
+        let author = crate::record::author(&author).expect("Git takes it");
+        let name = String::from_utf8_lossy(author.name_bytes()).into_owned();
+        let email = String::from_utf8_lossy(author.email_bytes()).into_owned();
+        prop_assert!(is_seen(&name) && is_seen(&email), "{name:?} {email:?}");
     }
 }
 
@@ -102,7 +119,7 @@ fn a_subject_is_one_line_and_never_empty() {
     assert!(
         entry("a\nb\u{7}c", "", &[])
             .message()
-            .starts_with("a b c\n")
+            .starts_with("a b\\u{7}c\n")
     );
     assert!(
         entry(" \n", "", &[])

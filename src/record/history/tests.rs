@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use super::*;
+use crate::model::{EnvironmentName, Signature};
 use crate::record::BranchPattern;
 use crate::record::{Entry, Event, RecordBranch};
 use crate::source::scratch::{Scratch, commit_on, git};

@@ -37,9 +37,9 @@ fn manager(name: &str) -> Manager {
 }
 
 fn told(action: Action, manager: &str) -> Told {
-    let kind = GroupKind::new("apps", "Deployment");
+    let kind = GroupKind::known("apps", "Deployment");
     Told {
-        object: ObjectId::new(kind, Some("shop".to_owned()), "web"),
+        object: ObjectId::parse(kind, Some("shop"), "web").unwrap(),
         action,
         fields: vec![
             FieldChange {
@@ -47,14 +47,12 @@ fn told(action: Action, manager: &str) -> Told {
                 from: Some("5".to_owned()),
                 to: Some("3".to_owned()),
                 owner: Some(self::manager(manager)),
-                remover: None,
             },
             FieldChange {
                 path: r#"metadata.annotations["a: \"b"]"#.to_owned(),
                 from: None,
                 to: Some(r#""x: y""#.to_owned()),
                 owner: None,
-                remover: None,
             },
         ],
     }
@@ -70,6 +68,7 @@ fn scene<'a>(
         unit,
         source: Some(source),
         state: Some(State::Synced),
+        fault: story::Fault::OfNobody,
         took: None,
         plan: None,
         now: Timestamp::UNIX_EPOCH,
@@ -190,6 +189,11 @@ fn told_of(scene: &Scene<'_>, name: &str) -> Vec<Entry> {
         ..fight.clone()
     };
     let none = Changes::new;
+    let hindrance = |enforced| story::Hindrance {
+        enforced,
+        newest: scene.source,
+        why: name,
+    };
     let mut entries = vec![
         story::synced(scene, &steps, State::Failed, name, none()),
         story::drifted(scene, &steps, none()),
@@ -199,8 +203,8 @@ fn told_of(scene: &Scene<'_>, name: &str) -> Vec<Entry> {
         story::found(scene, none()),
         story::left(scene, &steps, none()),
         story::nothing(scene.environment, None, scene.source, scene.now),
-        story::stuck(scene.environment, None, name, scene.now),
-        story::refused(scene.environment, revision, name, scene.now),
+        story::stuck(scene.environment, hindrance(None), scene.now),
+        story::refused(scene.environment, hindrance(revision), scene.now),
         story::follows(scene.environment, revision, name, scene.now),
         story::held(scene).0,
         story::resumed(scene),
@@ -289,8 +293,8 @@ fn ten_thousand_objects_make_an_entry_that_a_person_can_read() {
     let scene = scene(&environment, &unit, &source);
     let step = |at: usize| {
         let mut step = told(Action::Change, &format!("manager-{}", at % 1_000));
-        let namespace = Some("shop".to_owned());
-        step.object = ObjectId::new(step.object.kind.clone(), namespace, format!("m{at:05}"));
+        let (kind, name) = (step.object.kind.clone(), format!("m{at:05}"));
+        step.object = ObjectId::parse(kind, Some("shop"), &name).unwrap();
         let field = step.fields[0].clone();
         step.fields.extend(std::iter::repeat_n(field, at % 100));
         if at % 5_000 == 4_999 {
@@ -376,6 +380,6 @@ fn what_the_agent_did_not_write_is_shown_as_such() {
         assert_eq!(found.facts, None, "{message}");
         assert!(message.starts_with(found.subject.as_str()), "{message}");
         assert!(!found.body.contains('\u{1b}'));
-        assert_eq!(found.author.name, "Eve ");
+        assert_eq!(found.author.name, r"Eve\u{7}");
     }
 }

@@ -19,24 +19,27 @@ pub fn nothing(
     entry(name, Event::Nothing, &subject, "", revision, author, now)
 }
 
-/// Something keeps the environment from following its repository: it stays where it is.
-pub fn stuck(
-    name: &EnvironmentName,
-    revision: Option<&Revision>,
-    why: &str,
-    now: Timestamp,
-) -> Entry {
-    stays(name, Event::Stuck, revision, why, now)
+/// What stands in the way of an environment's newest revision.
+#[derive(Debug, Clone, Copy)]
+pub struct Hindrance<'a> {
+    /// What is enforced meanwhile.
+    pub enforced: Option<&'a Revision>,
+    /// The newest commit, where it is that which can't be followed.
+    pub newest: Option<&'a SourceCommit>,
+    /// What is wrong.
+    pub why: &'a str,
 }
 
-/// The same, because the newest commit is not signed by somebody who may.
-pub fn refused(
-    name: &EnvironmentName,
-    revision: Option<&Revision>,
-    why: &str,
-    now: Timestamp,
-) -> Entry {
-    stays(name, Event::Refused, revision, why, now)
+/// Something keeps the environment from following its repository: it stays where it is.
+pub fn stuck(name: &EnvironmentName, hindrance: Hindrance<'_>, now: Timestamp) -> Entry {
+    let author = deployer(hindrance.newest, now);
+    stays(name, Event::Stuck, hindrance, author, now)
+}
+
+/// The same, because the newest commit is not signed by somebody who may: who made it is
+/// not known.
+pub fn refused(name: &EnvironmentName, hindrance: Hindrance<'_>, now: Timestamp) -> Entry {
+    stays(name, Event::Refused, hindrance, None, now)
 }
 
 /// What kept it is over: it follows its repository again, to this revision. `before` is
@@ -56,13 +59,25 @@ pub fn follows(
 fn stays(
     name: &EnvironmentName,
     event: Event,
-    revision: Option<&Revision>,
-    why: &str,
+    hindrance: Hindrance<'_>,
+    author: Option<Signature>,
     now: Timestamp,
 ) -> Entry {
+    let Hindrance {
+        enforced,
+        newest,
+        why,
+    } = hindrance;
     let first = why.lines().next().unwrap_or(why);
-    let subject = format!("stays at {}: {first}", short(revision));
-    entry(name, event, &subject, why, revision, None, now)
+    let subject = format!("stays at {}: {first}", short(enforced));
+    let body = match newest {
+        Some(newest) => format!(
+            "{why}\n\nThe newest commit, {}, says it is by {}: {}",
+            newest.revision, newest.author.name, newest.subject
+        ),
+        None => why.to_owned(),
+    };
+    entry(name, event, &subject, &body, enforced, author, now)
 }
 
 fn entry(

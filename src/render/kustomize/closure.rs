@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use super::{KUSTOMIZATION, RenderErrors};
 use crate::config::{Problem, Problems};
-use crate::model::{EntryKind, Tree, TreeError};
-use crate::render::error::{at, of_tree, of_yaml};
-use crate::render::yaml::{self, Document};
-use crate::render::{join, read_text};
+use crate::model::{EntryKind, Measure, Tree, TreeError, UnitBudget};
+use crate::render::error::{at, exceeded, of_tree, of_yaml};
+use crate::render::yaml::{Document, Documents};
+use crate::render::{join, read_text, turn};
 
 /// The most kustomizations that one may come to.
 const MAX_KUSTOMIZATIONS: usize = 1_000;
@@ -43,20 +43,30 @@ impl Closure {
 
     /// Whether a path lies in a directory that is part of it.
     fn holds(&self, path: &str) -> bool {
-        self.directories
-            .iter()
-            .any(|directory| directory.is_empty() || path.starts_with(&format!("{directory}/")))
+        let mut above = path;
+        while let Some((directory, _)) = above.rsplit_once('/') {
+            if self.directories.contains(directory) {
+                return true;
+            }
+            above = directory;
+        }
+        self.directories.contains("")
     }
 }
 
 /// The closure of the kustomization in the directory at `path`.
-pub(super) fn of(tree: &dyn Tree, path: &str) -> Result<Closure, RenderErrors> {
+pub(super) fn of(
+    tree: &dyn Tree,
+    path: &str,
+    budget: &mut UnitBudget,
+) -> Result<Closure, RenderErrors> {
     let file = kustomization(tree, path)?.ok_or_else(|| {
         let problem = Problem::in_file(path, "has no kustomization.yaml");
         RenderErrors::from(problem)
     })?;
     let mut search = Search {
         tree,
+        budget,
         closure: Closure {
             file,
             directories: BTreeSet::new(),
@@ -92,6 +102,7 @@ pub(super) fn kustomization(tree: &dyn Tree, directory: &str) -> Result<Option<S
 
 struct Search<'a> {
     tree: &'a dyn Tree,
+    budget: &'a mut UnitBudget,
     closure: Closure,
     /// Real paths of directories whose kustomization is not read yet.
     todo: Vec<String>,
@@ -141,27 +152,32 @@ impl Search<'_> {
             return Ok(());
         }
         let text = read_text(self.tree, &file)?;
-        let documents = match yaml::documents(&text) {
-            Ok(documents) => documents,
-            Err(error) => {
-                self.problems.push(of_yaml(&file, &error));
-                return Ok(());
-            }
-        };
-        for document in &documents {
-            let mut scalars = Vec::new();
-            collect(&document.value, String::new(), &mut scalars);
-            for (pointer, text) in scalars {
-                let scalar = Scalar {
-                    file: &file,
-                    document,
-                    pointer: &pointer,
-                    text,
-                };
-                self.scalar(directory, &scalar);
+        let _turn = turn(text.len());
+        let mut documents = Documents::of(&text);
+        while let Some(document) = documents.next(self.budget) {
+            match document {
+                Ok(document) => self.document(directory, &file, &document),
+                Err(error) => self.problems.push(of_yaml(&file, &error)),
             }
         }
         Ok(())
+    }
+
+    fn document(&mut self, directory: &str, file: &str, document: &Document) {
+        let mut scalars = Vec::new();
+        collect(&document.value, String::new(), &mut scalars);
+        if let Err(error) = self.budget.draw(Measure::Paths, scalars.len() as u64) {
+            return self.problems.push(exceeded(file, error));
+        }
+        for (pointer, text) in scalars {
+            let scalar = Scalar {
+                file,
+                document,
+                pointer: &pointer,
+                text,
+            };
+            self.scalar(directory, &scalar);
+        }
     }
 
     fn scalar(&mut self, directory: &str, scalar: &Scalar<'_>) {

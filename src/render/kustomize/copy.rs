@@ -8,20 +8,18 @@ use std::path::Path;
 use super::closure::Closure;
 use super::unwritable;
 use crate::config::Problem;
-use crate::model::{EntryKind, Tree, TreeError};
-use crate::render::error::of_tree;
+use crate::model::{EntryKind, Measure, Tree, TreeError, UnitBudget};
+use crate::render::error::{exceeded, of_tree};
 use crate::render::{RenderErrors, join};
 
-/// The most that is copied, in bytes and in files.
-const MAX_BYTES: usize = 128 * 1024 * 1024;
-const MAX_FILES: usize = 20_000;
+/// The most files that are copied: each takes at least a block of the disk.
+const MAX_FILES: usize = 10_000;
 
 /// What was copied, and what could not be.
 #[derive(Debug, Default)]
 pub(super) struct Copied {
     /// Paths of files.
     pub(super) files: BTreeSet<String>,
-    bytes: usize,
     /// What can't be read need not be referred to. If it is, kustomize misses it.
     skipped: Vec<(String, TreeError)>,
 }
@@ -39,12 +37,15 @@ pub(super) fn copy(
     tree: &dyn Tree,
     closure: &Closure,
     root: &Path,
+    budget: &mut UnitBudget,
 ) -> Result<Copied, RenderErrors> {
     let mut copier = Copier {
         tree,
         root,
+        budget,
         unit: &closure.file,
         copied: Copied::default(),
+        made: BTreeSet::new(),
         todo: closure.directories.iter().cloned().collect(),
         seen: BTreeSet::new(),
     };
@@ -65,8 +66,11 @@ pub(super) fn copy(
 struct Copier<'a> {
     tree: &'a dyn Tree,
     root: &'a Path,
+    budget: &'a mut UnitBudget,
     unit: &'a str,
     copied: Copied,
+    /// Directories that are there.
+    made: BTreeSet<String>,
     todo: Vec<String>,
     seen: BTreeSet<String>,
 }
@@ -76,8 +80,10 @@ impl Copier<'_> {
     /// loads no file from outside of its directory; a link to a directory stays one, as
     /// kustomize takes paths in there as relative to where it really is.
     fn directory(&mut self, directory: &str) -> Result<(), RenderErrors> {
-        self.make(directory)?;
-        for (name, kind) in self.tree.list(directory)? {
+        let entries = self.tree.list(directory)?;
+        let paths = self.budget.draw(Measure::Paths, entries.len() as u64);
+        paths.map_err(|error| exceeded(self.unit, error))?;
+        for (name, kind) in entries {
             let path = join(directory, &name);
             match (kind, self.tree.resolve(&path)) {
                 (EntryKind::File, _) => self.file(&path)?,
@@ -108,16 +114,16 @@ impl Copier<'_> {
                 return Ok(());
             }
         };
-        self.copied.bytes += content.len();
-        if self.copied.bytes > MAX_BYTES || self.copied.files.len() > MAX_FILES {
-            let message = format!(
-                "its directories come to more than {MAX_FILES} files or {} MiB",
-                MAX_BYTES / (1024 * 1024)
-            );
+        let bytes = self.budget.draw(Measure::Bytes, content.len() as u64);
+        bytes.map_err(|error| exceeded(path, error))?;
+        if self.copied.files.len() > MAX_FILES {
+            let message = format!("its directories come to more than {MAX_FILES} files");
             let hint = "keep what kustomize does not need elsewhere";
             return Err(Problem::in_file(self.unit, message).hint(hint).into());
         }
-        if let Some((parent, _)) = path.rsplit_once('/') {
+        if let Some((parent, _)) = path.rsplit_once('/')
+            && self.made.insert(parent.to_owned())
+        {
             self.make(parent)?;
         }
         fs::write(self.root.join(path), content).map_err(|error| unwritable(path, &error))

@@ -14,12 +14,12 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use super::error::{at, of_yaml};
-use super::object::objects;
+use super::object::{in_vain, objects};
 use super::plain::secrets;
-use super::yaml;
-use super::{Found, RenderErrors, Tools, blocking};
+use super::yaml::Documents;
+use super::{Found, RenderErrors, Rendered, Tools, blocking, turn};
 use crate::config::{Problem, Problems, Unit};
-use crate::model::Tree;
+use crate::model::{Scale, Tree, UnitBudget};
 use crate::runtime::exec::{self, Access, ExecError, Gap, Limits, Program};
 use closure::Closure;
 use copy::Copied;
@@ -36,8 +36,9 @@ const HINT: &str = "install kustomize (https://kubectl.docs.kubernetes.io/instal
 pub(super) fn places(
     tree: &dyn Tree,
     unit: &Unit,
+    scale: Scale,
 ) -> Result<(Vec<String>, Vec<String>), RenderErrors> {
-    let closure = closure::of(tree, &unit.path)?;
+    let closure = closure::of(tree, &unit.path, &mut UnitBudget::new(scale))?;
     let places = closure.places().map(str::to_owned).collect();
     Ok((places, closure.absent.into_iter().collect()))
 }
@@ -50,6 +51,8 @@ struct Prepared {
     copied: Copied,
     origins: Origins,
     warnings: Problems,
+    /// What is left for the objects.
+    budget: UnitBudget,
 }
 
 /// Builds the kustomization and reads what comes out.
@@ -57,10 +60,11 @@ pub(super) async fn render(
     tree: &Arc<dyn Tree>,
     unit: &Unit,
     tools: &Tools,
-) -> Result<Found, RenderErrors> {
+    budget: UnitBudget,
+) -> Result<Rendered, RenderErrors> {
     let prepared = {
         let (tree, path) = (Arc::clone(tree), unit.path.clone());
-        blocking(move || prepare(tree.as_ref(), &path)).await?
+        blocking(move || prepare(tree.as_ref(), &path, budget)).await?
     };
     let program = program(&prepared, unit, tools)?;
     let output = match exec::run(program).await {
@@ -71,14 +75,14 @@ pub(super) async fn render(
     blocking(move || read(prepared, &unit, &output)).await
 }
 
-fn prepare(tree: &dyn Tree, path: &str) -> Result<Prepared, RenderErrors> {
-    let closure = closure::of(tree, path)?;
+fn prepare(tree: &dyn Tree, path: &str, mut budget: UnitBudget) -> Result<Prepared, RenderErrors> {
+    let closure = closure::of(tree, path, &mut budget)?;
     let directory = TempDir::new().map_err(|error| unwritable(path, &error))?;
     let root = directory
         .path()
         .canonicalize()
         .map_err(|error| unwritable(path, &error))?;
-    let copied = copy::copy(tree, &closure, &root)?;
+    let copied = copy::copy(tree, &closure, &root, &mut budget)?;
     let Closure { file, patches, .. } = closure;
     let (origins, warnings) = origin::of(&file, &root, &copied, &patches);
     Ok(Prepared {
@@ -87,6 +91,7 @@ fn prepare(tree: &dyn Tree, path: &str) -> Result<Prepared, RenderErrors> {
         copied,
         origins,
         warnings,
+        budget,
     })
 }
 
@@ -99,6 +104,7 @@ fn program(prepared: &Prepared, unit: &Unit, tools: &Tools) -> Result<Program, R
     // Where the kernel can't keep it from that, it would go through a proxy where nobody
     // listens. Without PATH there is no git either.
     let nowhere = "http://127.0.0.1:9";
+    let limits = Limits::of_one(tools.memory);
     Ok(Program {
         executable,
         arguments: vec!["build".into(), ".".into()],
@@ -106,13 +112,15 @@ fn program(prepared: &Prepared, unit: &Unit, tools: &Tools) -> Result<Program, R
         environment: vec![
             ("HTTP_PROXY".into(), nowhere.into()),
             ("HTTPS_PROXY".into(), nowhere.into()),
+            // Collects garbage sooner where there is little memory, instead of running out.
+            ("GOMEMLIMIT".into(), limits.memory.to_string().into()),
         ],
         stdin: None,
         access: Access::Confined {
             read: vec![prepared.directory.path().to_owned()],
             unconfined: tools.unconfined,
         },
-        limits: Limits::default(),
+        limits,
         hint: HINT,
     })
 }
@@ -152,49 +160,53 @@ fn in_the_repository(text: &str, directory: &Path) -> String {
         .replace(&directory, ".")
 }
 
-fn read(prepared: Prepared, unit: &Unit, output: &exec::Output) -> Result<Found, RenderErrors> {
+fn read(prepared: Prepared, unit: &Unit, output: &exec::Output) -> Result<Rendered, RenderErrors> {
     let Prepared {
         directory,
         file,
         origins,
-        mut warnings,
+        warnings,
+        mut budget,
         ..
     } = prepared;
+    let mut found = Found {
+        warnings,
+        ..Found::default()
+    };
     let said = String::from_utf8_lossy(&output.stderr);
     let said = in_the_repository(&said, directory.path());
     let said = said.lines().map(|line| line.trim_start_matches("# "));
-    warnings.extend(
+    found.warnings.extend(
         said.filter(|line| !line.trim().is_empty())
             .map(|line| Problem::in_file(&file, line)),
     );
     let text = String::from_utf8_lossy(&output.stdout);
-    let documents =
-        yaml::documents(&text).map_err(|error| of_yaml("kustomize's output", &error))?;
-    let mut found = Found {
-        manifests: Vec::new(),
-        warnings,
-    };
-    let mut problems = Problems::default();
-    for document in documents {
+    let _turn = turn(text.len());
+    let mut documents = Documents::of(&text);
+    while let Some(document) = documents.next(&mut budget) {
+        let document = document.map_err(|error| of_yaml("kustomize's output", &error))?;
         let origin = origins.of_document(&document);
         let mut wrong = Problems::default();
-        let manifests = objects(&origin.path, &document, secrets(unit), &mut wrong);
+        let secrets = secrets(unit);
+        let manifests = objects(&origin.path, &document, secrets, &mut budget, &mut wrong);
         // A line of kustomize's output is nowhere in the repository.
-        problems.extend(wrong.into_iter().map(|problem| Problem {
+        found.problems.append(wrong.map(|problem| Problem {
             line: origin.line,
             column: 0,
             ..problem
+        }));
+        let in_vain = in_vain(&origin.path, &document);
+        found.warnings.append(in_vain.map(|warning| Problem {
+            line: origin.line,
+            column: 0,
+            ..warning
         }));
         found.manifests.extend(manifests.into_iter().map(|mut it| {
             it.origin = origins.of(&it);
             it
         }));
     }
-    if problems.is_empty() {
-        Ok(found)
-    } else {
-        Err(problems.into())
-    }
+    found.rendered(&budget)
 }
 
 fn unwritable(path: &str, error: &std::io::Error) -> RenderErrors {

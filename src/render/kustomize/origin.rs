@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use super::{KUSTOMIZATION, at};
 use crate::config::Problems;
-use crate::model::{GroupKind, Origin, group_of};
-use crate::render::Manifest;
-use crate::render::yaml::{self, Document};
+use crate::model::{GroupKind, Origin, UnitBudget, group_of};
+use crate::render::yaml::{Document, Documents};
+use crate::render::{Manifest, turn};
 
 /// The objects that the files of a closure declare.
 #[derive(Debug)]
@@ -35,15 +35,19 @@ pub(super) fn of(
         file: file.to_owned(),
     };
     let mut warnings = Problems::default();
+    // What is built has a budget of its own; of more than that nobody is told the place.
+    let mut budget = UnitBudget::default();
     for path in &copied.files {
-        let Some(documents) = documents(root, path) else {
+        let Some(text) = text(root, path) else {
             continue;
         };
-        for document in &documents {
+        let _turn = turn(text.len());
+        let mut documents = Documents::of(&text);
+        while let Some(Ok(document)) = documents.next(&mut budget) {
             let found = document.warnings.iter();
             warnings.extend(found.map(|it| at(path, it.at, it.text.clone())));
             if !patches.contains(path) {
-                origins.take(path, document);
+                origins.take(path, &document);
             }
         }
     }
@@ -52,7 +56,7 @@ pub(super) fn of(
 
 /// A file that can't be read or is no YAML declares nothing; kustomize says so if it
 /// should.
-fn documents(root: &Path, path: &str) -> Option<Vec<Document>> {
+fn text(root: &Path, path: &str) -> Option<String> {
     let name = path.rsplit('/').next()?;
     let yaml = [".yaml", ".yml", ".json"]
         .iter()
@@ -60,8 +64,7 @@ fn documents(root: &Path, path: &str) -> Option<Vec<Document>> {
     if !yaml && !KUSTOMIZATION.contains(&name) {
         return None;
     }
-    let text = fs::read_to_string(root.join(path)).ok()?;
-    yaml::documents(&text).ok()
+    fs::read_to_string(root.join(path)).ok()
 }
 
 impl Origins {
@@ -70,15 +73,14 @@ impl Origins {
             self.declare(kind, name, path, document, "");
         }
         for (field, kind) in [
-            ("configMapGenerator", "ConfigMap"),
-            ("secretGenerator", "Secret"),
+            ("configMapGenerator", GroupKind::known("", "ConfigMap")),
+            ("secretGenerator", GroupKind::known("", "Secret")),
         ] {
             let generators = document.value.get(field).and_then(Value::as_array);
             for (index, generator) in generators.into_iter().flatten().enumerate() {
                 if let Some(name) = generator.get("name").and_then(Value::as_str) {
-                    let kind = GroupKind::new("", kind);
                     let pointer = format!("/{field}/{index}");
-                    self.declare(kind, name, path, document, &pointer);
+                    self.declare(kind.clone(), name, path, document, &pointer);
                 }
             }
         }
@@ -133,6 +135,6 @@ impl Origins {
 fn identity(value: &Value) -> Option<(GroupKind, &str)> {
     let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str);
     let group = group_of(text("/apiVersion")?);
-    let kind = GroupKind::new(group, text("/kind")?);
+    let kind = GroupKind::new(group, text("/kind")?).ok()?;
     Some((kind, text("/metadata/name")?))
 }

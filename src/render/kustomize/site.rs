@@ -153,7 +153,7 @@ impl Search<'_> {
         if let Some(target) = item.get("target") {
             let kind = target.get("kind").and_then(Value::as_str);
             let named = target.get("name").is_none() || self.is_named(target.get("name"));
-            if !named || kind.is_some_and(|kind| kind != self.field.desired.id.kind.kind) {
+            if !named || kind.is_some_and(|kind| self.field.desired.id.kind.kind != kind) {
                 return None;
             }
         }

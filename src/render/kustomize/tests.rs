@@ -25,7 +25,8 @@ fn directory(files: &[(&str, &str)]) -> TempDir {
 fn closure(files: &[(&str, &str)]) -> Result<Vec<String>, String> {
     let directory = directory(files);
     let tree = DirTree::open(directory.path()).unwrap();
-    let closure = closure::of(&tree, "o").map_err(|error| error.to_string())?;
+    let closure = closure::of(&tree, "o", &mut UnitBudget::default());
+    let closure = closure.map_err(|error| error.to_string())?;
     Ok(closure.places().map(str::to_owned).collect())
 }
 
@@ -114,7 +115,7 @@ fn inputs_are_those_of_the_closure() {
         (directory, tree)
     };
     let (_directory, first) = tree(&files("1", "other"));
-    let first = inputs(&first, &unit).unwrap();
+    let first = inputs(&first, &unit, &Tools::default()).unwrap();
     for (files, same) in [
         (files("1", "another"), true),
         (files("2", "other"), false),
@@ -122,7 +123,10 @@ fn inputs_are_those_of_the_closure() {
         (files("1", "later"), false),
     ] {
         let (_directory, tree) = tree(&files);
-        assert_eq!(inputs(&tree, &unit).unwrap() == first, same);
+        assert_eq!(
+            inputs(&tree, &unit, &Tools::default()).unwrap() == first,
+            same
+        );
         assert_eq!(first.hold(&tree), same);
     }
 }
@@ -142,10 +146,10 @@ fn the_copy_holds_the_closure_at_the_same_paths() {
         ("unrelated", ""),
     ]);
     let tree = DirTree::open(source.path()).unwrap();
-    let closure = closure::of(&tree, "o").unwrap();
+    let closure = closure::of(&tree, "o", &mut UnitBudget::default()).unwrap();
     let target = TempDir::new().unwrap();
     let root = target.path().canonicalize().unwrap();
-    let copied = copy::copy(&tree, &closure, &root).unwrap();
+    let copied = copy::copy(&tree, &closure, &root, &mut UnitBudget::default()).unwrap();
 
     let file = root.join("o/file.yaml");
     assert!(file.symlink_metadata().unwrap().is_file(), "a plain file");

@@ -29,12 +29,14 @@ impl Source<'_> {
             };
             let field = path.join(".");
             for (key, value) in map.iter().filter(|(_, value)| !value.is_string()) {
-                let pointer = format!("{pointer}/{}/{}", path.join("/"), escape(key));
-                let found = name_of_type(value);
-                let message = format!("{field} takes text only, and `{key}` is {found}");
-                let quote = !(value.is_object() || value.is_array());
-                let hint = quote.then(|| "quote it".to_owned());
-                problems.push(self.problem(&pointer, message).maybe_hint(hint));
+                problems.push_with(|| {
+                    let pointer = format!("{pointer}/{}/{}", path.join("/"), escape(key));
+                    let found = name_of_type(value);
+                    let message = format!("{field} takes text only, and `{key}` is {found}");
+                    let quote = !(value.is_object() || value.is_array());
+                    let hint = quote.then(|| "quote it".to_owned());
+                    self.problem(&pointer, message).maybe_hint(hint)
+                });
             }
         }
     }

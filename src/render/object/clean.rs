@@ -22,6 +22,22 @@ pub(super) fn drop_what_servers_set(object: &mut Map<String, Value>) {
     }
 }
 
+/// Whether something is declared in `status`, where it is in vain. What generators leave
+/// there says nothing.
+pub(super) fn declares_status(object: &Map<String, Value>) -> bool {
+    object.get("status").is_some_and(says_something)
+}
+
+fn says_something(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(_) | Value::Number(_) => true,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => items.iter().any(says_something),
+        Value::Object(fields) => fields.values().any(says_something),
+    }
+}
+
 /// To kubectl, null says that a field is not set, and so it does for the typed objects
 /// of Kubernetes; applied as it stands, it would be a field that we own and that is
 /// never there. In a list it stays: the items behind it would move.

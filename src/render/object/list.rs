@@ -25,24 +25,28 @@ impl ItemOf {
 }
 
 /// The items, if this is a list. A list has no name of its own, whatever its kind ends in.
-pub(super) fn take_items(object: &mut Map<String, Value>) -> Option<(ItemOf, Vec<Value>)> {
-    let kind = object
-        .get("kind")?
-        .as_str()?
-        .strip_suffix("List")?
-        .to_owned();
-    if object
-        .get("metadata")
-        .and_then(|it| it.get("name"))
-        .is_some()
-    {
+pub(super) fn items<'a>(
+    object: &'a Map<String, Value>,
+    list: Option<&ItemOf>,
+) -> Option<(ItemOf, &'a [Value])> {
+    let lent = list.filter(|list| !list.kind.is_empty());
+    let kind = match object.get("kind") {
+        Some(kind) => kind.as_str()?,
+        None => &lent?.kind,
+    };
+    let kind = kind.strip_suffix("List")?.to_owned();
+    let named = object.get("metadata").and_then(|it| it.get("name"));
+    if named.is_some() {
         return None;
     }
-    let api_version = object.get("apiVersion")?.clone();
-    match object.get_mut("items")? {
-        Value::Array(items) => Some((ItemOf { api_version, kind }, std::mem::take(items))),
+    let api_version = match object.get("apiVersion") {
+        Some(version) => version.clone(),
+        None => lent?.api_version.clone(),
+    };
+    match object.get("items")? {
+        Value::Array(items) => Some((ItemOf { api_version, kind }, items)),
         // What Go prints for a list without items.
-        Value::Null => Some((ItemOf { api_version, kind }, Vec::new())),
+        Value::Null => Some((ItemOf { api_version, kind }, &[])),
         _ => None,
     }
 }

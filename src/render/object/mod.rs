@@ -4,16 +4,22 @@
 mod check;
 mod clean;
 mod list;
+mod names;
+
+use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
 use super::Manifest;
-use super::error::at;
+use super::error::{at, exceeded};
 use super::yaml::{Document, Position};
 use crate::config::{Problem, Problems};
-use crate::model::{GroupKind, Origin, group_of};
-use clean::{drop_nulls, drop_what_servers_set};
-use list::{ItemOf, take_items};
+use crate::model::{
+    Group, GroupKind, Json, Kind, Measure, Name, NameError, Namespace, Origin, UnitBudget, Version,
+};
+use clean::{declares_status, drop_nulls, drop_what_servers_set};
+use list::{ItemOf, items};
+use names::demanded;
 
 /// Whether a unit may declare Secrets in plain text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,12 +35,13 @@ struct Source<'a> {
     secrets: PlainSecrets,
 }
 
-/// The objects of a document: itself, or the items of a list. Adds what is wrong to
-/// `problems`; the result is complete only where nothing was added.
+/// The objects of a document: itself, or the items of a list, as far as a budget goes. Adds
+/// what is wrong to `problems`; the result is complete only where nothing was added.
 pub(super) fn objects(
     path: &str,
     document: &Document,
     secrets: PlainSecrets,
+    budget: &mut UnitBudget,
     problems: &mut Problems,
 ) -> Vec<Manifest> {
     let source = Source {
@@ -42,9 +49,67 @@ pub(super) fn objects(
         document,
         secrets,
     };
-    let mut manifests = Vec::new();
-    source.walk(document.value.clone(), "", None, &mut manifests, problems);
-    manifests
+    let mut found = Objects {
+        budget,
+        manifests: Vec::new(),
+        problems,
+    };
+    source.walk(&document.value, "", None, &mut found);
+    found.manifests
+}
+
+/// What a document declares in vain, though nothing is wrong with it.
+pub(super) fn in_vain(path: &str, document: &Document) -> Problems {
+    let mut told = Problems::default();
+    tell_status(path, document, (&document.value, ""), None, &mut told);
+    told
+}
+
+fn tell_status(
+    path: &str,
+    document: &Document,
+    (value, pointer): (&Value, &str),
+    item: Option<&ItemOf>,
+    told: &mut Problems,
+) {
+    let Value::Object(object) = value else {
+        return;
+    };
+    if let Some((list, items)) = items(object, item) {
+        for (index, value) in items.iter().enumerate() {
+            let pointer = format!("{pointer}/items/{index}");
+            tell_status(path, document, (value, &pointer), Some(&list), told);
+        }
+        return;
+    }
+    if declares_status(object) {
+        told.push_with(|| {
+            let place = document.position(&format!("{pointer}/status"));
+            let message = "status is not applied: only the object's controller writes it";
+            at(path, place, message).hint("leave it out")
+        });
+    }
+}
+
+/// What was found in a document so far.
+struct Objects<'a> {
+    budget: &'a mut UnitBudget,
+    manifests: Vec<Manifest>,
+    problems: &'a mut Problems,
+}
+
+impl Objects<'_> {
+    fn take(&mut self, manifest: Manifest) {
+        let bytes = manifest.json.bytes().len() as u64;
+        let drawn = self.budget.draw(Measure::Objects, 1);
+        match drawn.and_then(|()| self.budget.draw(Measure::Rendered, bytes)) {
+            Ok(()) => self.manifests.push(manifest),
+            Err(error) => self.problems.push(Problem {
+                line: manifest.origin.line,
+                ..exceeded(&manifest.origin.path, error)
+            }),
+        }
+    }
 }
 
 impl Source<'_> {
@@ -57,33 +122,29 @@ impl Source<'_> {
     }
 
     /// Depth is bounded by the reader's.
-    fn walk(
-        &self,
-        value: Value,
-        pointer: &str,
-        item: Option<&ItemOf>,
-        manifests: &mut Vec<Manifest>,
-        problems: &mut Problems,
-    ) {
-        let Value::Object(mut object) = value else {
-            let found = name_of_type(&value);
-            let message = format!("{found} stands where an object of Kubernetes was expected");
-            problems.push(self.problem(pointer, message));
+    fn walk(&self, value: &Value, pointer: &str, item: Option<&ItemOf>, found: &mut Objects<'_>) {
+        if found.budget.check().is_err() {
             return;
+        }
+        let Value::Object(object) = value else {
+            let what = name_of_type(value);
+            let message = format!("{what} stands where an object of Kubernetes was expected");
+            return found.problems.push(self.problem(pointer, message));
         };
+        if let Some((list, items)) = items(object, item) {
+            for (index, value) in items.iter().enumerate() {
+                let pointer = format!("{pointer}/items/{index}");
+                self.walk(value, &pointer, Some(&list), found);
+            }
+            return;
+        }
+        let mut object = object.clone();
         if let Some(list) = item {
             list.lend(&mut object);
         }
-        let Some((list, items)) = take_items(&mut object) else {
-            match self.manifest(object, pointer) {
-                Ok(manifest) => manifests.push(manifest),
-                Err(wrong) => problems.extend(wrong),
-            }
-            return;
-        };
-        for (index, value) in items.into_iter().enumerate() {
-            let pointer = format!("{pointer}/items/{index}");
-            self.walk(value, &pointer, Some(&list), manifests, problems);
+        match self.manifest(object, pointer) {
+            Ok(manifest) => found.take(manifest),
+            Err(wrong) => found.problems.append(wrong),
         }
     }
 
@@ -105,7 +166,7 @@ impl Source<'_> {
             kind: identity.kind,
             namespace: identity.namespace,
             name: identity.name,
-            body: Value::Object(object),
+            json: Json::from(&Value::Object(object)),
             origin: Origin {
                 path: self.path.to_owned(),
                 line: self.place(pointer).line,
@@ -115,32 +176,49 @@ impl Source<'_> {
 
     fn identity(&self, object: &Map<String, Value>, pointer: &str) -> Result<Identity, Problems> {
         let mut problems = Problems::default();
-        let mut text = |field: &str| match self.text(object, field, pointer) {
-            Ok(text) => text,
-            Err(problem) => {
-                problems.push(problem);
-                String::new()
-            }
-        };
-        let (api_version, kind) = (text("apiVersion"), text("kind"));
-        let (group, name) = (group_of(&api_version), self.name(object, &kind, pointer));
-        let name = name.unwrap_or_else(|problem| {
-            problems.push(problem);
-            String::new()
-        });
-        let namespace = self.namespace(object, pointer).unwrap_or_else(|problem| {
-            problems.push(problem);
-            None
-        });
-        if problems.is_empty() {
-            Ok(Identity {
-                kind: GroupKind::new(group, kind),
+        let kind = self.kind(object, pointer, &mut problems);
+        let name = self.name(object, kind.as_ref(), pointer);
+        let name = name.map_err(|problem| problems.push(problem)).ok();
+        let namespace = self.namespace(object, pointer);
+        let namespace = namespace.map_err(|problem| problems.push(problem)).ok();
+        match (kind, namespace, name) {
+            (Some(kind), Some(namespace), Some(name)) => Ok(Identity {
+                kind,
                 namespace,
                 name,
-            })
-        } else {
-            Err(problems)
+            }),
+            _ => Err(problems),
         }
+    }
+
+    /// Its group and kind, the version checked as well.
+    fn kind(
+        &self,
+        object: &Map<String, Value>,
+        pointer: &str,
+        problems: &mut Problems,
+    ) -> Option<GroupKind> {
+        let api_version = self.text(object, "apiVersion", pointer);
+        let group = api_version.and_then(|text| {
+            let (group, version) = text.split_once('/').unwrap_or(("", &text));
+            let place = format!("{pointer}/apiVersion");
+            let version = self.named::<Version>(version, &place);
+            version.and_then(|_| self.named::<Group>(group, &place))
+        });
+        let kind = self.text(object, "kind", pointer);
+        let kind = kind.and_then(|text| self.named::<Kind>(&text, &format!("{pointer}/kind")));
+        let group = group.map_err(|problem| problems.push(problem)).ok();
+        let kind = kind.map_err(|problem| problems.push(problem)).ok();
+        Some(GroupKind {
+            group: group?,
+            kind: kind?,
+        })
+    }
+
+    /// A text that has to be a name.
+    fn named<N: FromStr<Err = NameError>>(&self, text: &str, pointer: &str) -> Result<N, Problem> {
+        text.parse()
+            .map_err(|error: NameError| self.problem(pointer, error.to_string()))
     }
 
     fn text(
@@ -170,9 +248,9 @@ impl Source<'_> {
     fn name(
         &self,
         object: &Map<String, Value>,
-        kind: &str,
+        kind: Option<&GroupKind>,
         pointer: &str,
-    ) -> Result<String, Problem> {
+    ) -> Result<Name, Problem> {
         let place = format!("{pointer}/metadata");
         let metadata = match object.get("metadata") {
             Some(Value::Object(metadata)) => metadata,
@@ -183,7 +261,14 @@ impl Source<'_> {
             None => &Map::new(),
         };
         match metadata.get("name") {
-            Some(Value::String(name)) if !name.is_empty() => Ok(name.clone()),
+            Some(Value::String(text)) if !text.is_empty() => {
+                let place = format!("{place}/name");
+                let name = self.named::<Name>(text, &place)?;
+                match kind.and_then(|kind| demanded(kind).broken_by(&name)) {
+                    Some(error) => Err(self.problem(&place, error.to_string())),
+                    None => Ok(name),
+                }
+            }
             None if metadata.contains_key("generateName") => {
                 let message = "metadata.generateName makes a new object at every sync";
                 let hint = "give it a metadata.name";
@@ -191,7 +276,11 @@ impl Source<'_> {
                     .problem(&format!("{place}/generateName"), message)
                     .hint(hint))
             }
-            None => Err(self.problem(&place, format!("this {kind} has no metadata.name"))),
+            None => {
+                let kind = object.get("kind").and_then(Value::as_str);
+                let kind = kind.unwrap_or("object");
+                Err(self.problem(&place, format!("this {kind} has no metadata.name")))
+            }
             Some(other) => {
                 let pointer = format!("{place}/name");
                 let problem = self.wrong_type(&pointer, "metadata.name", other);
@@ -204,10 +293,14 @@ impl Source<'_> {
         &self,
         object: &Map<String, Value>,
         pointer: &str,
-    ) -> Result<Option<String>, Problem> {
+    ) -> Result<Option<Namespace>, Problem> {
         match object.get("metadata").and_then(|it| it.get("namespace")) {
             None => Ok(None),
-            Some(Value::String(name)) => Ok(Some(name.clone()).filter(|name| !name.is_empty())),
+            Some(Value::String(name)) if name.is_empty() => Ok(None),
+            Some(Value::String(name)) => {
+                let place = format!("{pointer}/metadata/namespace");
+                self.named(name, &place).map(Some)
+            }
             Some(other) => {
                 let pointer = format!("{pointer}/metadata/namespace");
                 Err(self.wrong_type(&pointer, "metadata.namespace", other))
@@ -219,8 +312,8 @@ impl Source<'_> {
 /// What an object is called.
 struct Identity {
     kind: GroupKind,
-    namespace: Option<String>,
-    name: String,
+    namespace: Option<Namespace>,
+    name: Name,
 }
 
 fn name_of_type(value: &Value) -> &'static str {

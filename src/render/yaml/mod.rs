@@ -11,7 +11,7 @@ mod tests;
 
 use serde_json::Value;
 
-pub use reader::documents;
+pub use reader::{Documents, documents};
 pub(crate) use scalar::{plain_key, plain_text};
 
 /// One document of a file that says anything at all.
@@ -52,9 +52,12 @@ pub struct YamlError {
     pub message: String,
 }
 
-/// The most nodes that one file may come to, aliases expanded: several times the
-/// largest bundle of CRDs, and some hundred megabytes at the very worst.
-pub(crate) const MAX_NODES: usize = 1_000_000;
+/// The most nodes that one document may come to, aliases expanded: several times the
+/// largest CRD and the longest list, and some thirty megabytes while it is read.
+pub(crate) const MAX_NODES: usize = 300_000;
+
+/// The most bytes of text that anchors and aliases of one file may copy.
+pub(crate) const MAX_COPIED: usize = 4 * 1024 * 1024;
 
 /// The deepest nesting. `serde_json` reads 128 levels, and all that is applied comes
 /// back as JSON.

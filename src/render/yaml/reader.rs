@@ -4,42 +4,90 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use granit_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
+use granit_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput, Tag};
 use serde_json::Value;
 
 use super::map::Members;
 use super::scalar::{self, Scalar};
 use super::{
-    Document, MAX_DEPTH, MAX_DOCUMENTS, MAX_NODES, Mark, Position, YamlError, YamlWarning,
+    Document, MAX_COPIED, MAX_DEPTH, MAX_DOCUMENTS, MAX_NODES, Mark, Position, YamlError,
+    YamlWarning,
 };
+use crate::model::{Measure, UnitBudget};
 
-/// Reads a file: its documents in order, without those that say nothing.
+/// Reads a file of a reasonable size: its documents in order, without those that say
+/// nothing.
 pub fn documents(text: &str) -> Result<Vec<Document>, YamlError> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut options = granit_parser::Options::default();
-    options.set_emit_comments(false);
-    let mut reader = Reader::default();
-    for event in Parser::new_from_str_with_options(text, options) {
-        let (event, span) = event.map_err(|error| YamlError {
-            at: position(error.marker()),
-            message: error.info(),
-        })?;
-        reader.take(event, position_of(&span))?;
+    let mut documents = Documents::of(text);
+    let mut budget = UnitBudget::default();
+    std::iter::from_fn(|| documents.next(&mut budget)).collect()
+}
+
+/// The documents of a file, read one after the other, so that a large file is not in
+/// memory as values as a whole. Those that say nothing are left out; what follows an error
+/// can't be told.
+pub struct Documents<'a> {
+    events: Parser<'a, StrInput<'a>>,
+    reader: Reader,
+    ended: bool,
+}
+
+impl<'a> Documents<'a> {
+    /// Those of a file.
+    pub fn of(text: &'a str) -> Self {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let mut options = granit_parser::Options::default();
+        options.set_emit_comments(false);
+        Self {
+            events: Parser::new_from_str_with_options(text, options),
+            reader: Reader::default(),
+            ended: false,
+        }
     }
-    Ok(reader.documents)
+
+    /// The next one. Its values are drawn from a budget.
+    pub fn next(&mut self, budget: &mut UnitBudget) -> Option<Result<Document, YamlError>> {
+        if self.ended {
+            return None;
+        }
+        let read = self.read(budget).transpose();
+        self.ended = !matches!(read, Some(Ok(_)));
+        read
+    }
+
+    fn read(&mut self, budget: &mut UnitBudget) -> Result<Option<Document>, YamlError> {
+        for event in self.events.by_ref() {
+            let (event, span) = event.map_err(|error| YamlError {
+                at: position(error.marker()),
+                message: error.info(),
+            })?;
+            self.reader.take(event, position_of(&span), budget)?;
+            if let Some(document) = self.reader.document.take() {
+                return Ok(Some(document));
+            }
+        }
+        Ok(None)
+    }
 }
 
 #[derive(Default)]
 struct Reader {
-    documents: Vec<Document>,
+    /// The document that was just ended.
+    document: Option<Document>,
     /// The collections that are open, outermost first.
     open: Vec<Frame>,
     /// What each anchor stands for; `None` while it is still being read.
     anchors: HashMap<usize, Option<Node>>,
     warnings: Vec<YamlWarning>,
+    /// Documents so far.
+    count: usize,
+    /// Nodes of the document, written and copied.
+    size: usize,
     /// Nodes written in the file, and those that aliases and anchors copied.
     written: usize,
     copied: usize,
+    /// Bytes of text that they copied.
+    copied_bytes: usize,
 }
 
 /// A node that is complete.
@@ -49,6 +97,8 @@ pub(super) struct Node {
     pub(super) mark: Mark,
     /// Nodes in it, itself included.
     size: usize,
+    /// Bytes of text in it.
+    bytes: usize,
     /// Levels in it, itself included.
     height: usize,
 }
@@ -58,6 +108,7 @@ struct Frame {
     at: Position,
     anchor: usize,
     size: usize,
+    bytes: usize,
     height: usize,
     content: Content,
 }
@@ -78,21 +129,31 @@ enum Key {
 }
 
 impl Reader {
-    fn take(&mut self, event: Event<'_>, at: Position) -> Result<(), YamlError> {
+    fn take(
+        &mut self,
+        event: Event<'_>,
+        at: Position,
+        budget: &mut UnitBudget,
+    ) -> Result<(), YamlError> {
         match event {
-            Event::DocumentStart(..) => self.anchors.clear(),
+            Event::DocumentStart(..) => {
+                self.anchors.clear();
+                self.size = 0;
+            }
             Event::Scalar(text, style, anchor, tag) => {
-                self.count_written(at)?;
+                self.count_written(at, budget)?;
                 self.scalar(&text, style, anchor, tag.as_deref(), at)?;
             }
             Event::SequenceStart(_, anchor, _) => {
+                self.count_written(at, budget)?;
                 self.begin(at, anchor, Content::Items(Vec::new(), Vec::new()))?;
             }
             Event::MappingStart(_, anchor, _) => {
+                self.count_written(at, budget)?;
                 self.begin(at, anchor, Content::Map(Members::default(), Key::Awaited))?;
             }
-            Event::SequenceEnd | Event::MappingEnd => self.end()?,
-            Event::Alias(anchor) => self.alias(anchor, at)?,
+            Event::SequenceEnd | Event::MappingEnd => self.end(budget)?,
+            Event::Alias(anchor) => self.alias(anchor, at, budget)?,
             _ => {}
         }
         Ok(())
@@ -130,6 +191,7 @@ impl Reader {
                     children: Vec::new(),
                 },
                 size: 1,
+                bytes: text.len(),
                 height: 1,
             })
         };
@@ -163,7 +225,6 @@ impl Reader {
     }
 
     fn begin(&mut self, at: Position, anchor: usize, content: Content) -> Result<(), YamlError> {
-        self.count_written(at)?;
         if let Some(Content::Map(_, Key::Awaited)) = self.content() {
             return error(at, "a key must be a scalar, not a map or a list");
         }
@@ -177,13 +238,14 @@ impl Reader {
             at,
             anchor,
             size: 1,
+            bytes: 0,
             height: 1,
             content,
         });
         Ok(())
     }
 
-    fn end(&mut self) -> Result<(), YamlError> {
+    fn end(&mut self, budget: &mut UnitBudget) -> Result<(), YamlError> {
         let Some(frame) = self.open.pop() else {
             return Ok(());
         };
@@ -201,26 +263,30 @@ impl Reader {
                 children,
             },
             size: frame.size,
+            bytes: frame.bytes,
             height: frame.height,
         };
         if frame.anchor != 0 {
-            self.count_copied(node.size, frame.at)?;
+            self.count_copied(&node, frame.at, budget)?;
             self.anchors.insert(frame.anchor, Some(node.clone()));
         }
         self.place(node)
     }
 
-    fn alias(&mut self, anchor: usize, at: Position) -> Result<(), YamlError> {
+    fn alias(
+        &mut self,
+        anchor: usize,
+        at: Position,
+        budget: &mut UnitBudget,
+    ) -> Result<(), YamlError> {
         let Some(target) = self.anchors.get(&anchor) else {
             return error(at, "this alias has no anchor");
         };
         let Some(target) = target else {
             return error(at, "this alias stands within its own anchor");
         };
-        let size = target.size;
-        self.count_copied(size, at)?;
-        let node = self.anchors[&anchor].clone();
-        let Some(node) = node else { return Ok(()) };
+        let node = target.clone();
+        self.count_copied(&node, at, budget)?;
         if self.open.len() + node.height > MAX_DEPTH {
             return error(at, too_deep());
         }
@@ -237,6 +303,7 @@ impl Reader {
             return self.document(node);
         };
         frame.size += node.size;
+        frame.bytes += node.bytes;
         frame.height = frame.height.max(node.height + 1);
         match &mut frame.content {
             Content::Items(items, marks) => {
@@ -273,13 +340,14 @@ impl Reader {
         if node.value.is_null() {
             return Ok(());
         }
-        if self.documents.len() == MAX_DOCUMENTS {
+        if self.count == MAX_DOCUMENTS {
             return error(
                 node.mark.at,
                 format!("more than {MAX_DOCUMENTS} documents in one file"),
             );
         }
-        self.documents.push(Document {
+        self.count += 1;
+        self.document = Some(Document {
             value: node.value,
             warnings,
             mark: node.mark,
@@ -287,25 +355,50 @@ impl Reader {
         Ok(())
     }
 
-    fn count_written(&mut self, at: Position) -> Result<(), YamlError> {
+    fn count_written(&mut self, at: Position, budget: &mut UnitBudget) -> Result<(), YamlError> {
         self.written += 1;
-        if self.written + self.copied > MAX_NODES {
-            return error(at, format!("more than {MAX_NODES} values in one file"));
-        }
-        Ok(())
+        self.count(1, at, budget)
     }
 
     /// An honest file repeats itself a few times over; a bomb by orders of magnitude.
-    fn count_copied(&mut self, nodes: usize, at: Position) -> Result<(), YamlError> {
-        self.copied += nodes;
-        let allowed = (10 * self.written + 10_000).min(MAX_NODES);
+    fn count_copied(
+        &mut self,
+        node: &Node,
+        at: Position,
+        budget: &mut UnitBudget,
+    ) -> Result<(), YamlError> {
+        self.copied += node.size;
+        self.copied_bytes += node.bytes;
+        if self.copied_bytes > MAX_COPIED {
+            return error(
+                at,
+                format!("aliases expand to more than {MAX_COPIED} bytes here"),
+            );
+        }
+        let allowed = 10 * self.written + 10_000;
         if self.copied > allowed {
             return error(
                 at,
                 format!("aliases expand to more than {allowed} values here"),
             );
         }
-        Ok(())
+        self.count(node.size, at, budget)
+    }
+
+    fn count(
+        &mut self,
+        nodes: usize,
+        at: Position,
+        budget: &mut UnitBudget,
+    ) -> Result<(), YamlError> {
+        self.size += nodes;
+        if self.size > MAX_NODES {
+            return error(at, format!("more than {MAX_NODES} values in one document"));
+        }
+        match budget.draw(Measure::Values, nodes as u64) {
+            Ok(()) => Ok(()),
+            Err(exceeded) => error(at, format!("{exceeded}; {}", exceeded.hint())),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::edit::Edits;
 use crate::model::{Digest, EnvironmentName, Revision, Signature, UnitName};
 use crate::record::{COMMITTER_EMAIL, Draft, SigningKey, author, committer};
-use crate::source::{Remote, Sent, SourceProblem, revision};
+use crate::source::{Remote, Sent, SourceProblem, read_commit, revision, tree_of};
 
 /// Where proposals lie in the mirror, below `refs/`.
 const KEPT: &str = "refs/agent/proposals";
@@ -82,26 +82,30 @@ pub(super) fn read(
 ) -> Result<Option<Proposed>, BranchError> {
     let repository = Repository::open(mirror)?;
     let head = Oid::from_str(head.as_str())?;
-    if repository.find_commit(head).is_err() {
+    if read_commit(&repository, head, |_| ()).is_err() {
         let kept = format!("{KEPT}/{}", reference.trim_start_matches("refs/"));
         remote.fetch(&repository, &[format!("+{reference}:{kept}")])?;
     }
     // People may have gone on from it.
-    let mut commit = repository.find_commit(head)?;
+    let mut id = head;
     for _ in 0..50 {
-        let message = String::from_utf8_lossy(commit.message_bytes()).into_owned();
-        let drifts = drifts(&message);
-        let ours = commit.committer().email_bytes() == COMMITTER_EMAIL.as_bytes();
-        let Ok(parent) = commit.parent(0) else { break };
+        let read = read_commit(&repository, id, |commit| {
+            let ours = commit.is_committed_by(COMMITTER_EMAIL);
+            let parent = commit.parents.first().copied();
+            (drifts(&commit.message()), ours, parent)
+        });
+        let Ok((drifts, ours, Some(parent))) = read else {
+            break;
+        };
         if ours && !drifts.is_empty() {
             return Ok(Some(Proposed {
-                base: revision(parent.id()),
+                base: revision(parent),
                 drifts,
-                untouched: commit.id() == head,
-                files: changed(&repository, parent.id(), commit.id())?,
+                untouched: id == head,
+                files: changed(&repository, parent, id)?,
             }));
         }
-        commit = parent;
+        id = parent;
     }
     Ok(None)
 }
@@ -121,7 +125,7 @@ fn changed(
     before: Oid,
     after: Oid,
 ) -> Result<BTreeMap<String, Option<Oid>>, git2::Error> {
-    let tree = |id: Oid| repository.find_commit(id)?.tree();
+    let tree = |id: Oid| tree_of(repository, id);
     let difference =
         repository.diff_tree_to_tree(Some(&tree(before)?), Some(&tree(after)?), None)?;
     let files = difference.deltas().filter_map(|delta| {
@@ -139,10 +143,7 @@ pub(super) fn stands_on(
     base: &Revision,
 ) -> Result<bool, BranchError> {
     let repository = Repository::open(mirror)?;
-    let tree = |revision: &Revision| {
-        let commit = repository.find_commit(Oid::from_str(revision.as_str())?)?;
-        commit.tree()
-    };
+    let tree = |revision: &Revision| tree_of(&repository, Oid::from_str(revision.as_str())?);
     let (old, new) = (tree(&proposed.base)?, tree(base)?);
     let id =
         |tree: &Tree<'_>, path: &str| tree.get_path(Path::new(path)).ok().map(|entry| entry.id());

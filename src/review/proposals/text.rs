@@ -7,11 +7,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::edit::Left;
-use crate::model::{Digest, EnvironmentName, Signature, UnitName};
+use crate::model::{
+    Digest, EnvironmentName, Signature, UnitName, cut, cut_lines, shown, shown_line,
+};
 use crate::plan::FieldChange;
 use crate::reconcile::{Deed, DriftedObject};
 use crate::record::{COMMITTER_EMAIL, COMMITTER_NAME};
 use crate::review::markdown::{cell, code, fenced};
+
+/// The longest title, in characters: GitHub's limit is 256.
+const TITLE: usize = 250;
 
 /// A proposal, in all that it is made of.
 pub(super) struct Proposal<'a> {
@@ -53,7 +58,8 @@ impl Proposal<'_> {
             )),
         };
         let parts: Vec<String> = changed.into_iter().chain(deleted).collect();
-        format!("{}: keep {}", self.environment, parts.join(", and "))
+        let title = format!("{}: keep {}", self.environment, parts.join(", and "));
+        cut(&shown_line(&title), TITLE).into_owned()
     }
 
     /// The commit's message.
@@ -79,7 +85,7 @@ impl Proposal<'_> {
         for digest in self.drifts() {
             let _ = writeln!(text, "Drift: {digest}");
         }
-        text
+        shown(&cut_lines(&text)).into_owned()
     }
 
     /// The drift that it is about.

@@ -61,6 +61,28 @@ pub enum ExecError {
         /// The bound in bytes.
         limit: u64,
     },
+    /// It wanted more memory than it may have.
+    #[error(
+        "{program} needed more than the {} MiB of memory that it may take here, and was ended; make smaller what it works on, or give the agent more memory",
+        .limit / (1024 * 1024)
+    )]
+    OutOfMemory {
+        /// The executable.
+        program: String,
+        /// The bound in bytes.
+        limit: u64,
+    },
+    /// Somebody else killed it: the kernel, where all memory is taken.
+    #[error(
+        "{program} was killed from outside, as the kernel does where a container or a machine has no memory left; it may take {} MiB",
+        .limit / (1024 * 1024)
+    )]
+    Killed {
+        /// The executable.
+        program: String,
+        /// The bound of its memory in bytes.
+        limit: u64,
+    },
     /// It ended without success.
     #[error("{program} failed with {status}: {stderr}")]
     Failed {
@@ -86,11 +108,12 @@ impl ExecError {
     /// When trying again may help.
     pub fn retry(&self) -> Retry {
         match self {
-            Self::Start { .. } | Self::TimedOut { .. } => Retry::Later,
+            Self::Start { .. } | Self::TimedOut { .. } | Self::Killed { .. } => Retry::Later,
             Self::NotFound { .. }
             | Self::Denied { .. }
             | Self::Unconfined { .. }
             | Self::TooMuchOutput { .. }
+            | Self::OutOfMemory { .. }
             | Self::Failed { .. } => Retry::WhenInputsChange,
         }
     }

@@ -4,17 +4,20 @@
 //! is hit or nobody waits for it any more.
 
 mod confine;
+mod dialog;
 mod error;
+mod group;
 #[cfg(test)]
 mod tests;
 
 use std::ffi::OsString;
 use std::io;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
+use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
@@ -22,7 +25,11 @@ use tokio::runtime::Handle;
 
 pub use confine::{Access, Gap, Unconfined, gaps};
 use confine::{Allowed, confined};
+pub use dialog::{Dialog, Partner};
 pub use error::{ExecError, Retry, listed};
+pub use group::{Ending, Group, end_all};
+
+use super::memory::Memory;
 
 /// What to run, and how.
 #[derive(Debug, Clone)]
@@ -54,22 +61,52 @@ pub struct Limits {
     pub time: Duration,
     /// Bytes on standard output, and on standard error.
     pub output: u64,
-    /// Bytes of private writable memory (`RLIMIT_DATA`). Address space would be the
-    /// wrong thing to bound: programs in Go reserve much more than they use
-    /// (kustomize wants over 512 MiB of address space, and runs with 128 MiB of data).
+    /// Bytes of memory. What is bounded is private writable memory (`RLIMIT_DATA`), of
+    /// which some is only set aside ([`UNTOUCHED`]). Address space would be the wrong thing
+    /// to bound: programs in Go reserve much more than they use.
     pub memory: u64,
 }
 
-impl Default for Limits {
-    /// Generous for a renderer of one unit, and harmless to the machine.
-    fn default() -> Self {
+impl Limits {
+    /// Those of one of the renderers that run side by side, where there is so much memory
+    /// for all of them and for us.
+    pub fn of_one(memory: Memory) -> Self {
+        let side_by_side = Self::side_by_side(memory) as u64;
+        let rest = memory.bytes().saturating_sub(OURS);
         Self {
             time: Duration::from_mins(1),
-            output: 64 * 1024 * 1024,
-            memory: 1024 * 1024 * 1024,
+            output: (memory.bytes() / 16).clamp(OUTPUT.0, OUTPUT.1),
+            memory: (rest / side_by_side).clamp(MEMORY.0, MEMORY.1),
+        }
+    }
+
+    /// How many renderers have room beside each other; more than four would only wait for
+    /// the processor.
+    pub fn side_by_side(memory: Memory) -> usize {
+        match memory.bytes().saturating_sub(OURS) / MEMORY.0 {
+            0 | 1 => 1,
+            2 => 2,
+            3 => 3,
+            _ => 4,
         }
     }
 }
+
+/// What we take ourselves while they run.
+const OURS: u64 = 112 * MIB;
+
+/// What a program may write at least and at most.
+const OUTPUT: (u64, u64) = (16 * MIB, 64 * MIB);
+
+/// What counts as private writable memory though nobody touches it: the first arena of a
+/// program in Go, and eight megabytes of stack for each thread of one that uses C. How many
+/// threads there are depends on what else runs, so that a tight bound fails now and then.
+const UNTOUCHED: u64 = 192 * MIB;
+
+/// What a program may take at least, and at most.
+const MEMORY: (u64, u64) = (128 * MIB, 1024 * MIB);
+
+const MIB: u64 = 1024 * 1024;
 
 /// What a program that succeeded wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,8 +125,9 @@ pub async fn run(program: Program) -> Result<Output, ExecError> {
         source,
     };
     let home = TempDir::new().map_err(start)?;
-    let mut child = match spawn(&program, home.path()) {
-        Ok(Spawned::Running(child)) => child,
+    // The group is dropped before the child.
+    let (mut child, group) = match spawn(&program, home.path()) {
+        Ok(Spawned::Running(group, child)) => (child, group),
         Ok(Spawned::Not(gaps)) => {
             return Err(ExecError::Unconfined {
                 program: name,
@@ -98,11 +136,7 @@ pub async fn run(program: Program) -> Result<Output, ExecError> {
         }
         Err(source) => return Err(unstarted(&program, source)),
     };
-    // Declared after the child, so dropped before it: a child that is not reaped keeps
-    // its id, so nobody else's group is hit. After a clean exit the id is kept by what
-    // is left of the group, or was free for microseconds.
-    let group = Group::of(&child);
-    group.bound_memory(program.limits.memory);
+    group.bound_memory(program.limits.memory + UNTOUCHED);
 
     let limits = program.limits;
     let Ok(finished) = tokio::time::timeout(limits.time, finish(&mut child, program)).await else {
@@ -118,14 +152,39 @@ pub async fn run(program: Program) -> Result<Output, ExecError> {
         },
         End::Io(source) => start(source),
     })?;
-    if !status.success() {
-        return Err(ExecError::Failed {
-            program: name,
-            status,
-            stderr: tail(&output.stderr),
-        });
+    if status.success() {
+        return Ok(output);
     }
-    Ok(output)
+    Err(unsuccessful(name, status, limits, &output.stderr))
+}
+
+/// Nobody else kills what we run: where we do, it was told before.
+fn unsuccessful(program: String, status: ExitStatus, limits: Limits, stderr: &[u8]) -> ExecError {
+    let limit = limits.memory;
+    if status.signal() == Some(Signal::KILL.as_raw()) {
+        return ExecError::Killed { program, limit };
+    }
+    if ran_out_of_memory(stderr) {
+        return ExecError::OutOfMemory { program, limit };
+    }
+    ExecError::Failed {
+        program,
+        status,
+        stderr: tail(stderr),
+    }
+}
+
+/// By the words of Go, of the C library and of shells. Go's stand before the stacks of all
+/// its threads.
+fn ran_out_of_memory(stderr: &[u8]) -> bool {
+    const WORDS: [&str; 4] = [
+        "out of memory",
+        "annot allocate memory",
+        "memory exhausted",
+        "pthread_create failed",
+    ];
+    let said = String::from_utf8_lossy(stderr);
+    WORDS.iter().any(|words| said.contains(words))
 }
 
 /// Why it did not start.
@@ -149,7 +208,7 @@ fn unstarted(program: &Program, source: io::Error) -> ExecError {
 
 /// What became of starting it.
 enum Spawned {
-    Running(Child),
+    Running(Group, Child),
     /// It was refused, for what it can't be kept from.
     Not(Vec<Gap>),
 }
@@ -158,7 +217,7 @@ fn spawn(program: &Program, home: &Path) -> io::Result<Spawned> {
     let executable = located(&program.executable);
     let mut command = command(program, &executable, home);
     let Access::Confined { read, unconfined } = &program.access else {
-        return command.spawn().map(Spawned::Running);
+        return started(&mut command);
     };
     let allowed = Allowed {
         run: &[&executable],
@@ -170,9 +229,14 @@ fn spawn(program: &Program, home: &Path) -> io::Result<Spawned> {
         Unconfined::Refused if !gaps.is_empty() => Ok(Spawned::Not(gaps.to_vec())),
         Unconfined::Refused | Unconfined::Runs => {
             let _entered = runtime.enter();
-            command.spawn().map(Spawned::Running)
+            started(&mut command)
         }
     })
+}
+
+fn started(command: &mut Command) -> io::Result<Spawned> {
+    let (group, child) = Group::start(command)?;
+    Ok(Spawned::Running(group, child))
 }
 
 /// Where the executable is, so that it runs from any directory.
@@ -180,11 +244,8 @@ fn located(executable: &Path) -> PathBuf {
     if executable.components().count() > 1 {
         return std::path::absolute(executable).unwrap_or_else(|_| executable.to_owned());
     }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .map(|directory| directory.join(executable))
-        .find(|candidate| candidate.is_file())
-        .unwrap_or_else(|| executable.to_owned())
+    let found = executable.to_str().and_then(on_path);
+    found.unwrap_or_else(|| executable.to_owned())
 }
 
 #[expect(
@@ -211,9 +272,7 @@ fn command(program: &Program, executable: &Path, home: &Path) -> Command {
         )
         .stdin(stdin)
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true);
+        .stderr(Stdio::piped());
     command
 }
 
@@ -252,33 +311,12 @@ async fn drain(pipe: Option<impl AsyncRead + Unpin>, limit: u64) -> Result<Vec<u
     Ok(bytes)
 }
 
-/// A child's process group, killed at the end whatever the end is: what the child
-/// left running in the background would outlive its limits otherwise.
-struct Group(Option<Pid>);
-
-impl Group {
-    fn of(child: &Child) -> Self {
-        let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
-        Self(pid.and_then(Pid::from_raw))
-    }
-
-    /// Set from outside once it runs, as code between fork and exec would be unsafe.
-    /// A program gone already needs no bound, so failing is fine.
-    fn bound_memory(&self, bytes: u64) {
-        let limit = Rlimit {
-            current: Some(bytes),
-            maximum: Some(bytes),
-        };
-        let _ = prlimit(self.0, Resource::Data, limit);
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(pid) = self.0 {
-            let _ = kill_process_group(pid, Signal::KILL);
-        }
-    }
+/// Where a program is on our own `PATH`.
+pub fn on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|directory| directory.join(name))
+        .find(|candidate| candidate.is_file())
 }
 
 /// The end of what a program said, where its reason stands.

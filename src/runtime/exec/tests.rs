@@ -14,7 +14,7 @@ fn shell(script: &str, directory: &Path) -> Program {
         environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
         stdin: None,
         access: Access::Open,
-        limits: Limits::default(),
+        limits: Limits::of_one(Memory::default()),
         hint: "install a shell",
     }
 }
@@ -150,10 +150,55 @@ async fn what_it_leaves_behind_is_killed() {
 async fn memory_is_bounded() {
     let directory = TempDir::new().unwrap();
     // Waits until the limit stands, then holds 200 MB in a variable.
-    let script = "while ! grep -q 'Max data size *104857600' /proc/self/limits; do :; done; \
+    let script = "while ! grep -q 'Max data size *306184192' /proc/self/limits; do :; done; \
                   x=$(head -c 200000000 /dev/zero | tr '\\0' x); echo ${#x}";
     let mut program = shell(script, directory.path());
     program.limits.memory = 100 * 1024 * 1024;
     let error = run(program).await.unwrap_err();
-    assert!(matches!(error, ExecError::Failed { .. }), "{error}");
+    // Shells say so or crash.
+    let ended = matches!(
+        error,
+        ExecError::Failed { .. } | ExecError::OutOfMemory { .. }
+    );
+    assert!(ended, "{error}");
+}
+
+#[tokio::test]
+async fn what_runs_out_of_memory_is_told_as_such() {
+    let directory = TempDir::new().unwrap();
+    let script =
+        "echo 'fatal error: runtime: out of memory' >&2; yes stack | head -c 20000 >&2; exit 2";
+    let mut program = shell(script, directory.path());
+    program.limits.memory = 100 * MIB;
+    let error = run(program).await.unwrap_err();
+    let words = "/bin/sh needed more than the 100 MiB of memory that it may take here";
+    assert!(error.to_string().starts_with(words), "{error}");
+    assert_eq!(error.retry(), Retry::WhenInputsChange);
+}
+
+#[tokio::test]
+async fn what_is_killed_from_outside_is_told_as_killed() {
+    let directory = TempDir::new().unwrap();
+    let error = run(shell("kill -9 $$", directory.path())).await;
+    let error = error.unwrap_err();
+    let words = "/bin/sh was killed from outside";
+    assert!(error.to_string().starts_with(words), "{error}");
+    assert_eq!(error.retry(), Retry::Later);
+}
+
+#[test]
+fn limits_follow_the_memory_that_there_is() {
+    let limits = |text: &str| {
+        let memory: Memory = text.parse().unwrap();
+        let one = Limits::of_one(memory);
+        (
+            Limits::side_by_side(memory),
+            one.memory / MIB,
+            one.output / MIB,
+        )
+    };
+    assert_eq!(limits("256Mi"), (1, 144, 16));
+    assert_eq!(limits("128Mi"), (1, 128, 16));
+    assert_eq!(limits("1Gi"), (4, 228, 64));
+    assert_eq!(limits("64Gi"), (4, 1024, 64));
 }

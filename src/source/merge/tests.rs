@@ -82,3 +82,56 @@ fn a_head_is_fetched_once_and_let_go_of_when_closed() {
     here.keep(&BTreeSet::new()).unwrap();
     assert_eq!(refs().trim(), "");
 }
+
+/// What cannot be read lies below both sides, and on one of them.
+#[test]
+fn a_commit_that_cannot_be_read_is_merged_around() {
+    let scratch = Scratch::bare();
+    scratch.commit("a.yaml", "1\n");
+    scratch.odd_commit();
+    scratch.commit_by_git("c.yaml", "c\n", "on top of it");
+    scratch.git(&["branch", "topic", "main"]);
+    let digest = format!("sha256:{}", "a".repeat(64));
+    scratch.commit_by_git(
+        "a.yaml",
+        "2\n",
+        &format!("Change\n\nApprove-Plan: {digest}"),
+    );
+    scratch.odd_commit();
+    let base = scratch.commit_by_git("d.yaml", "d\n", "and on");
+    let head = commit_on(&scratch.repository, "topic", "b.yaml", "b\n");
+    let remote = scratch.remote();
+    let Merge::Clean(merged) = pulls(&scratch, &remote).merge(&base, &head).unwrap() else {
+        panic!("a conflict");
+    };
+    for (file, content) in [
+        ("a.yaml", "2\n"),
+        ("b.yaml", "b\n"),
+        ("c.yaml", "c\n"),
+        ("d.yaml", "d\n"),
+    ] {
+        assert_eq!(
+            merged.tree.read(file).unwrap(),
+            content.as_bytes(),
+            "{file}"
+        );
+    }
+    let approved: Vec<String> = merged
+        .approved
+        .plans
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(approved, [digest]);
+}
+
+#[test]
+fn a_side_of_more_paths_than_can_be_listed_is_not_merged() {
+    let scratch = Scratch::bare();
+    let base = scratch.commit("a.yaml", "1\n");
+    let head = scratch.commit_endless("beside", ("end", 0o100_644, "x"));
+    let remote = scratch.remote();
+    let merge = |one, other| pulls(&scratch, &remote).merge(one, other).unwrap();
+    assert!(matches!(merge(&base, &head), Merge::TooLarge(_)));
+    assert!(matches!(merge(&head, &base), Merge::TooLarge(_)));
+}

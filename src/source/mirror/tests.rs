@@ -3,7 +3,7 @@
 use super::super::auth::{Credentials, HttpLogin};
 use super::super::objects::{MOST_PACKS, packs};
 use super::super::scratch::git_http::GitHttp;
-use super::super::scratch::{Scratch, commit_on};
+use super::super::scratch::{Scratch, commit_on, git};
 use super::*;
 use crate::model::Redacted;
 
@@ -22,7 +22,7 @@ fn token(secret: &str) -> Credentials {
             username: Some("ada".to_owned()),
             secret: Redacted::new(secret),
         }),
-        ssh: None,
+        ..Credentials::default()
     }
 }
 
@@ -256,10 +256,7 @@ fn what_a_server_says_is_told() {
     ));
     server.answer_with(Some("503 Service Unavailable"));
     let problem = update("env.git");
-    assert!(
-        matches!(problem, SourceProblem::Unreachable { .. }),
-        "{problem:?}"
-    );
+    assert!(matches!(problem, SourceProblem::Busy { .. }), "{problem:?}");
     assert!(problem.to_string().contains("503"), "{problem}");
     server.answer_with(Some("403 Forbidden"));
     assert!(matches!(
@@ -309,4 +306,248 @@ fn an_ssh_host_that_does_not_answer_is_unreachable() {
         matches!(problem, SourceProblem::Unreachable { .. }),
         "{problem:?}"
     );
+}
+
+#[test]
+fn a_tree_of_more_paths_than_can_be_counted_is_followed_like_any_other() {
+    let scratch = Scratch::bare();
+    scratch.commit("a", "1");
+    let endless = scratch.commit_endless("beside", ("end", 0o100_644, "x"));
+    let mirror = mirror(&scratch);
+    assert_eq!(mirror.update(Check::Presence), Ok(endless.clone()));
+    assert_eq!(mirror.update(Check::Presence), Ok(endless.clone()));
+    assert_eq!(mirror.update(Check::Content), Ok(endless));
+    let mended = scratch.commit("a", "2");
+    assert_eq!(mirror.update(Check::Presence), Ok(mended));
+}
+
+/// What is there of the copy's objects: how many packs, and how many files.
+fn weight(mirror: &Mirror) -> (usize, usize) {
+    let repository = open(mirror.path()).unwrap();
+    let mut loose = 0;
+    for first in 0..=u8::MAX {
+        let files = std::fs::read_dir(mirror.path().join(format!("objects/{first:02x}")));
+        loose += files.into_iter().flatten().count();
+    }
+    (packs(&repository), loose)
+}
+
+fn follows_around_an_odd_commit(scratch: &Scratch, mirror: &Mirror) {
+    let first = scratch.commit("a", "1");
+    assert_eq!(mirror.update(Check::Presence), Ok(first.clone()));
+    let odd = scratch.odd_commit();
+    assert_eq!(mirror.update(Check::Presence), Ok(odd.clone()));
+    assert_eq!(
+        mirror.head(),
+        Some(first.clone()),
+        "the last good one stays"
+    );
+    let before = weight(mirror);
+    for check in [Check::Presence, Check::Content, Check::Presence] {
+        assert_eq!(mirror.update(check), Ok(odd.clone()));
+    }
+    assert_eq!(weight(mirror), before, "nothing is fetched again");
+    // On top of it, and further on.
+    for content in ["2", "3"] {
+        let good = scratch.commit_by_git("a", content, "good");
+        assert_eq!(mirror.update(Check::Presence), Ok(good.clone()));
+        assert_eq!(mirror.head(), Some(good.clone()));
+        assert!(!mirror.rewritten(&first, &good));
+    }
+    assert!(!std::fs::exists(mirror.path().with_extension("new")).unwrap());
+    // Back to where it was.
+    let odd = scratch.odd_commit();
+    assert_eq!(mirror.update(Check::Presence), Ok(odd.clone()));
+    scratch.git(&["update-ref", "refs/heads/main", first.as_str()]);
+    assert_eq!(mirror.update(Check::Presence), Ok(first));
+}
+
+#[test]
+fn a_commit_that_cannot_be_read_is_followed_around() {
+    let scratch = Scratch::bare();
+    follows_around_an_odd_commit(&scratch, &mirror(&scratch));
+}
+
+#[test]
+fn over_a_network_too() {
+    let scratch = Scratch::bare();
+    let server = GitHttp::start(scratch.directory.path());
+    let mirror = over_network(&scratch, &server.url("env.git"), Credentials::default());
+    follows_around_an_odd_commit(&scratch, &mirror);
+    let told = std::fs::read_to_string(mirror.path().join("info/grafts")).unwrap();
+    assert!(!told.is_empty(), "what is here was told around it");
+}
+
+#[test]
+fn a_fresh_copy_begins_below_what_cannot_be_read() {
+    let scratch = Scratch::bare();
+    let server = GitHttp::start(scratch.directory.path());
+    let network = over_network(&scratch, &server.url("env.git"), Credentials::default());
+    let first = scratch.commit("a", "1");
+    let odd = scratch.odd_commit();
+    for mirror in [mirror(&scratch), network] {
+        assert_eq!(mirror.update(Check::Presence), Ok(odd.clone()));
+        assert_eq!(mirror.head(), Some(first.clone()));
+    }
+}
+
+#[test]
+fn what_is_no_commit_is_told_and_the_last_good_one_stays() {
+    let scratch = Scratch::bare();
+    let server = GitHttp::start(scratch.directory.path());
+    let network = over_network(&scratch, &server.url("env.git"), Credentials::default());
+    let first = scratch.commit("a", "1");
+    let mirrors = [mirror(&scratch), network];
+    for mirror in &mirrors {
+        assert_eq!(mirror.update(Check::Presence), Ok(first.clone()));
+    }
+    let blob = scratch.git(&["rev-parse", "main:a"]);
+    scratch.git(&["tag", "-a", "-m", "a tag", "one", "main"]);
+    let tag = scratch.git(&["rev-parse", "one"]);
+    for (id, kind) in [(blob, "blob"), (tag, "tag")] {
+        // Git itself writes no such ref; other programs do.
+        std::fs::write(scratch.repository.join("refs/heads/main"), &id).unwrap();
+        for mirror in &mirrors {
+            let problem = mirror.update(Check::Presence).unwrap_err();
+            let said = problem.to_string();
+            assert!(
+                said.contains(&format!("is no commit but a {kind}")),
+                "{said}"
+            );
+            assert_eq!(mirror.head(), Some(first.clone()));
+        }
+    }
+    scratch.git(&["update-ref", "refs/heads/main", first.as_str()]);
+    let second = scratch.commit("a", "2");
+    for mirror in &mirrors {
+        assert_eq!(mirror.update(Check::Presence), Ok(second.clone()));
+    }
+}
+
+/// One of a repository's refs is nobody else's business.
+#[test]
+fn other_refs_may_lead_anywhere() {
+    let scratch = Scratch::bare();
+    let head = scratch.commit("a", "1");
+    scratch.odd_commit();
+    scratch.git(&["update-ref", "refs/heads/odd", "main"]);
+    scratch.git(&["update-ref", "refs/heads/main", head.as_str()]);
+    let nothing = format!("{}\n", "1".repeat(40));
+    std::fs::write(scratch.repository.join("refs/heads/gone"), nothing).unwrap();
+    std::fs::write(scratch.repository.join("refs/heads/text"), "text\n").unwrap();
+    let mirror = mirror(&scratch);
+    assert_eq!(mirror.update(Check::Presence), Ok(head));
+    let second = scratch.commit("a", "2");
+    assert_eq!(mirror.update(Check::Presence), Ok(second));
+}
+
+#[test]
+fn a_repository_that_is_damaged_itself_is_not_fetched_whole_again_and_again() {
+    let scratch = Scratch::bare();
+    let first = scratch.commit("a", "1");
+    let mirror = mirror(&scratch);
+    assert_eq!(mirror.update(Check::Presence), Ok(first.clone()));
+    scratch.commit("b", "2");
+    let blob = scratch.git(&["rev-parse", "main:b"]);
+    let (start, end) = blob.trim().split_at(2);
+    std::fs::remove_file(scratch.repository.join("objects").join(start).join(end)).unwrap();
+    for _ in 0..3 {
+        let problem = mirror.update(Check::Presence).unwrap_err();
+        assert!(
+            matches!(problem, SourceProblem::Corrupt { .. }),
+            "{problem:?}"
+        );
+        assert_eq!(mirror.head(), Some(first.clone()));
+    }
+    let fresh = mirror.path().with_extension("new");
+    std::fs::remove_dir_all(&fresh).unwrap();
+    mirror.update(Check::Presence).unwrap_err();
+    assert!(!fresh.exists(), "it was fetched whole again");
+}
+
+/// A clone of the last commit alone, bare, as a mirror of CI may be; and its source.
+fn shallow(scratch: &Scratch) -> PathBuf {
+    let shallow = scratch.directory.path().join("shallow.git");
+    let from = format!("file://{}", scratch.repository.display());
+    let to = shallow.to_str().unwrap();
+    let clone = ["clone", "--quiet", "--bare", "--depth", "1", &from, to];
+    git(scratch.directory.path(), &clone);
+    shallow
+}
+
+#[test]
+fn a_repository_whose_history_is_cut_off_is_followed() {
+    let scratch = Scratch::bare();
+    for value in ["1", "2", "3"] {
+        scratch.commit("a", value);
+    }
+    let shallow = shallow(&scratch);
+    let mirror = over_network(&scratch, shallow.to_str().unwrap(), Credentials::default());
+    let head = git(&shallow, &["rev-parse", "main"]);
+    let first = mirror.update(Check::Presence).map(|head| head.to_string());
+    assert_eq!(first, Ok(head.trim().to_owned()));
+    for value in ["4", "5"] {
+        let next = commit_on(&shallow, "main", "a", value);
+        assert_eq!(mirror.update(Check::Presence), Ok(next.clone()));
+        assert_eq!(mirror.head(), Some(next));
+    }
+
+    // libgit2 can't read what a server says of it.
+    let server = GitHttp::start(scratch.directory.path());
+    let cut = over_network(&scratch, &server.url("shallow.git"), Credentials::default());
+    let problem = cut.update(Check::Presence).unwrap_err();
+    assert!(matches!(problem, SourceProblem::Form { .. }), "{problem:?}");
+    assert!(problem.to_string().contains("--unshallow"), "{problem}");
+}
+
+#[test]
+fn a_form_of_repository_that_cannot_be_read_is_told_as_such() {
+    let scratch = Scratch::bare();
+    let named = scratch.directory.path().join("named.git");
+    let by = [
+        "init",
+        "--quiet",
+        "--bare",
+        "--object-format=sha256",
+        "named.git",
+    ];
+    git(scratch.directory.path(), &by);
+    let tabled = scratch.directory.path().join("tabled.git");
+    git(
+        scratch.directory.path(),
+        &["init", "--quiet", "--bare", "tabled.git"],
+    );
+    git(&tabled, &["config", "core.repositoryFormatVersion", "1"]);
+    git(&tabled, &["config", "extensions.refStorage", "reftable"]);
+    let cases = [
+        (named, "SHA-256", "--object-format=sha1"),
+        (tabled, "reftable", "git refs migrate"),
+    ];
+    for (path, what, says) in cases {
+        let mirror = over_network(&scratch, path.to_str().unwrap(), Credentials::default());
+        let problem = mirror.update(Check::Presence).unwrap_err();
+        let text = problem.to_string();
+        assert!(matches!(problem, SourceProblem::Form { .. }), "{problem:?}");
+        assert!(text.contains(what) && text.contains(says), "{text}");
+    }
+}
+
+#[test]
+fn names_by_sha_256_are_told_over_the_network() {
+    let scratch = Scratch::new();
+    let named = scratch.directory.path().join("named");
+    let by = [
+        "init",
+        "--quiet",
+        "-b",
+        "main",
+        "--object-format=sha256",
+        "named",
+    ];
+    git(scratch.directory.path(), &by);
+    git(&named, &["commit", "--quiet", "--allow-empty", "-m", "one"]);
+    let server = GitHttp::start(scratch.directory.path());
+    let mirror = over_network(&scratch, &server.url("named/.git"), Credentials::default());
+    let problem = mirror.update(Check::Presence).unwrap_err();
+    assert!(matches!(problem, SourceProblem::Form { .. }), "{problem:?}");
 }

@@ -16,6 +16,9 @@ use super::{MAX_FILE, check_size, join, listed_kind, refuse_lfs};
 use crate::model::{Digest, EntryKind, Tree, TreeError};
 use crate::runtime::lock::lock;
 
+/// The most files and directories that may wait to be looked at below one.
+const MAX_BELOW: usize = 1_000_000;
+
 /// The files of a directory.
 pub struct DirTree {
     root: PathBuf,
@@ -67,9 +70,8 @@ impl DirTree {
         let mut names = Vec::new();
         for entry in fs::read_dir(self.on_disk(path)).map_err(|error| failed(&error))? {
             let name = entry.map_err(|error| failed(&error))?.file_name();
-            let name = name.into_string().map_err(|name| TreeError::Unreadable {
+            let name = name.into_string().map_err(|name| TreeError::Misnamed {
                 path: join(path, &name.to_string_lossy()),
-                reason: "its name is not UTF-8".to_owned(),
             })?;
             if name != ".git" && !self.ignored(&join(path, &name)) {
                 names.push(name);
@@ -79,42 +81,41 @@ impl DirTree {
         Ok(names)
     }
 
-    fn fingerprint(
-        &self,
-        path: &str,
-        seen: &mut BTreeSet<String>,
-        text: &mut String,
-    ) -> Result<(), TreeError> {
-        // A link is told by its own path, what it leads to by its real one.
-        let _ = writeln!(text, "{path}");
-        match resolve::resolve(self, path) {
-            Ok(Some((real, node))) => {
-                if !seen.insert(real.clone()) {
-                    return Ok(());
+    fn fingerprint(&self, root: &str) -> Result<String, TreeError> {
+        let (mut text, mut todo) = (String::new(), vec![root.to_owned()]);
+        let mut seen = BTreeSet::new();
+        while let Some(path) = todo.pop() {
+            // A link is told by its own path, what it leads to by its real one.
+            let _ = writeln!(text, "{path}");
+            match resolve::resolve(self, &path) {
+                Ok(Some((real, _))) if !seen.insert(real.clone()) => {}
+                Ok(Some((real, Node::Directory))) => {
+                    let _ = writeln!(text, "directory {real}");
+                    let names = self.names(&real)?;
+                    todo.extend(names.iter().rev().map(|name| join(&real, name)));
                 }
-                match node {
-                    Node::Directory => {
-                        let _ = writeln!(text, "directory {real}");
-                        for name in self.names(&real)? {
-                            self.fingerprint(&join(&real, &name), seen, text)?;
-                        }
-                    }
-                    Node::File => {
-                        let _ = writeln!(text, "{} {real}", self.content_digest(&real)?);
-                    }
-                    Node::Submodule | Node::Link(_) => {
-                        let _ = writeln!(text, "submodule {real}");
-                    }
+                Ok(Some((real, Node::File))) => {
+                    let _ = writeln!(text, "{} {real}", self.content_digest(&real)?);
+                }
+                Ok(Some((real, Node::Submodule | Node::Link(_)))) => {
+                    let _ = writeln!(text, "submodule {real}");
+                }
+                Ok(None) => {
+                    let _ = writeln!(text, "absent {path}");
+                }
+                Err(error) => {
+                    let _ = writeln!(text, "error {error}");
                 }
             }
-            Ok(None) => {
-                let _ = writeln!(text, "absent {path}");
-            }
-            Err(error) => {
-                let _ = writeln!(text, "error {error}");
+            if todo.len() > MAX_BELOW {
+                return Err(TreeError::TooMany {
+                    path: root.to_owned(),
+                    what: "files and directories",
+                    limit: MAX_BELOW as u64,
+                });
             }
         }
-        Ok(())
+        Ok(text)
     }
 
     /// Streamed, so that a large file that nobody reads costs no memory.
@@ -242,8 +243,7 @@ impl Tree for DirTree {
                 path: path.to_owned(),
             });
         }
-        let mut text = String::new();
-        self.fingerprint(path, &mut BTreeSet::new(), &mut text)?;
+        let text = self.fingerprint(path)?;
         Ok(Digest::of_bytes(text.as_bytes()))
     }
 }

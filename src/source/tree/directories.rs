@@ -10,6 +10,13 @@ use super::git::{DIRECTORY, LINK, SUBMODULE};
 use super::join;
 use crate::runtime::lock::lock;
 
+/// The most links that there may be below a directory: all of them are followed to tell
+/// whether anything that it leads to has changed.
+pub(super) const MAX_LINKS: usize = 10_000;
+
+/// The largest directory, as Git keeps it: room for 100,000 files with names of 50 bytes.
+const MAX_DIRECTORY: usize = 8 * 1024 * 1024;
+
 /// Directories that were read. One that two revisions in a row did not use is dropped.
 #[derive(Debug, Default)]
 pub struct Directories {
@@ -26,6 +33,8 @@ struct Known {
 struct Kept {
     used: u64,
     entries: Arc<[Entry]>,
+    /// How many links are below, at most [`MAX_LINKS`] and one, once they were counted.
+    count: Option<usize>,
     /// The links below, once they were looked for.
     links: Option<Arc<[String]>>,
 }
@@ -59,6 +68,15 @@ impl Directories {
             kept.used = generation;
             return Ok(Arc::clone(&kept.entries));
         }
+        let (size, _) = repository.odb()?.read_header(id)?;
+        if size > MAX_DIRECTORY {
+            let reason = format!("it has {size} bytes of names, more than {MAX_DIRECTORY}");
+            return Err(git2::Error::new(
+                git2::ErrorCode::Invalid,
+                git2::ErrorClass::Tree,
+                reason,
+            ));
+        }
         let tree = repository.find_tree(id)?;
         let mut entries: Vec<Entry> = tree
             .iter()
@@ -74,6 +92,7 @@ impl Directories {
         let kept = Kept {
             used: generation,
             entries: Arc::clone(&entries),
+            count: None,
             links: None,
         };
         known.directories.insert(id, kept);
@@ -98,6 +117,9 @@ impl Directories {
             let entries = self.entries(repository, found.1)?;
             let at = entries.binary_search_by(|entry| (*entry.name).cmp(name.as_bytes()));
             match at {
+                Ok(at) if stands_twice(&entries, at) => {
+                    return Err(git2::Error::from_str(TWICE));
+                }
                 Ok(at) => found = (entries[at].mode, entries[at].id),
                 Err(_) => return Ok(None),
             }
@@ -105,33 +127,77 @@ impl Directories {
         Ok(Some(found))
     }
 
-    /// The paths of all links below a directory, from there.
+    /// The paths of all links below a directory, from there; `None` if they are more than
+    /// [`MAX_LINKS`].
     pub(super) fn links(
         &self,
         repository: &Repository,
         id: Oid,
-    ) -> Result<Arc<[String]>, git2::Error> {
-        if let Some(links) = self.lock().directories.get(&id).and_then(Kept::links) {
-            return Ok(links);
+    ) -> Result<Option<Arc<[String]>>, git2::Error> {
+        if let Some(links) = self.kept(id, |kept| kept.links.clone()) {
+            return Ok(Some(links));
+        }
+        if self.count(repository, id)? > MAX_LINKS {
+            return Ok(None);
         }
         let mut links = Vec::new();
-        for entry in &*self.entries(repository, id)? {
-            let name = String::from_utf8_lossy(&entry.name).into_owned();
-            match entry.mode {
-                DIRECTORY => {
-                    let below = self.links(repository, entry.id)?;
-                    links.extend(below.iter().map(|link| join(&name, link)));
+        let mut todo = vec![(String::new(), id)];
+        while let Some((path, id)) = todo.pop() {
+            for entry in &*self.entries(repository, id)? {
+                let path = || join(&path, &String::from_utf8_lossy(&entry.name));
+                match entry.mode {
+                    // Whoever has no link leads nowhere, however many paths there are.
+                    DIRECTORY if self.count(repository, entry.id)? == 0 => {}
+                    DIRECTORY => todo.push((path(), entry.id)),
+                    LINK => links.push(path()),
+                    _ => {}
                 }
-                LINK => links.push(name),
-                _ => {}
             }
         }
         links.sort();
         let links: Arc<[String]> = links.into();
-        if let Some(kept) = self.lock().directories.get_mut(&id) {
-            kept.links = Some(Arc::clone(&links));
+        self.keep(id, |kept| kept.links = Some(Arc::clone(&links)));
+        Ok(Some(links))
+    }
+
+    /// How many links there are below a directory, at most one more than [`MAX_LINKS`].
+    /// Each directory is counted once, however often it stands in others; without
+    /// recursion, as it is as deep as somebody made it.
+    fn count(&self, repository: &Repository, id: Oid) -> Result<usize, git2::Error> {
+        let mut open = vec![id];
+        while let Some(&id) = open.last() {
+            if self.kept(id, |kept| kept.count).is_some() {
+                open.pop();
+                continue;
+            }
+            let (mut count, before) = (0, open.len());
+            for entry in &*self.entries(repository, id)? {
+                match entry.mode {
+                    DIRECTORY => match self.kept(entry.id, |kept| kept.count) {
+                        Some(below) => count += below,
+                        None => open.push(entry.id),
+                    },
+                    LINK => count += 1,
+                    _ => {}
+                }
+                count = count.min(MAX_LINKS + 1);
+            }
+            // Nothing is left to be counted first.
+            if open.len() == before {
+                self.keep(id, |kept| kept.count = Some(count));
+            }
         }
-        Ok(links)
+        Ok(self.kept(id, |kept| kept.count).unwrap_or(0))
+    }
+
+    fn kept<T>(&self, id: Oid, get: impl FnOnce(&Kept) -> Option<T>) -> Option<T> {
+        self.lock().directories.get(&id).and_then(get)
+    }
+
+    fn keep(&self, id: Oid, set: impl FnOnce(&mut Kept)) {
+        if let Some(kept) = self.lock().directories.get_mut(&id) {
+            set(kept);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
@@ -139,8 +205,13 @@ impl Directories {
     }
 }
 
-impl Kept {
-    fn links(&self) -> Option<Arc<[String]>> {
-        self.links.clone()
-    }
+/// Git itself makes no such directory, and takes one from others; it reads the first entry
+/// or the last, depending on the command.
+pub(super) const TWICE: &str = "there are two entries of this name in its directory";
+
+/// Whether another entry of a directory has the name of this one.
+pub(super) fn stands_twice(entries: &[Entry], at: usize) -> bool {
+    let name = |at: usize| entries.get(at).map(|entry| &entry.name);
+    let before = at.checked_sub(1).and_then(name);
+    before == name(at) || name(at + 1) == name(at)
 }

@@ -7,19 +7,22 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use git2::{ObjectType, Oid, Repository};
 
-use super::directories::Directories;
-use super::resolve::{self, Node, Nodes, Straight};
+use super::directories::{Directories, MAX_LINKS, TWICE, stands_twice};
+use super::resolve::{self, MAX_PATH, Node, Nodes, Straight};
 use super::{check_size, join, listed_kind, refuse_lfs};
 use crate::model::{Digest, EntryKind, Revision, Tree, TreeError};
 use crate::runtime::lock::lock;
+use crate::source::checkout::is_partial;
+use crate::source::commits::tree_id;
+use crate::source::problem::is_absence;
 
 /// The modes of tree entries; every other is a file.
 pub(super) const DIRECTORY: i32 = 0o040_000;
 pub(super) const LINK: i32 = 0o120_000;
 pub(super) const SUBMODULE: i32 = 0o160_000;
 
-/// The longest target that a link may have (Linux: `PATH_MAX`).
-const MAX_TARGET: usize = 4096;
+/// A real path, the mode and the id of what stands there.
+type Place = (String, i32, Oid);
 
 /// The files of one revision. Reads take turns: a repository of libgit2 may move
 /// between threads, but not be used by two at once.
@@ -56,7 +59,7 @@ impl GitTree {
         let open = || {
             let repository = Repository::open(repository)?;
             let commit = Oid::from_str(revision.as_str())?;
-            let root = repository.find_commit(commit)?.tree_id();
+            let root = tree_id(&repository, commit)?;
             Ok((repository, root))
         };
         let (repository, root) = open()
@@ -100,10 +103,15 @@ impl GitTree {
         let (_, id) = self.found(path)?;
         let found = self.directories.entries(&self.repository(), id);
         let found = found.map_err(|error| unreadable(path, &error))?;
-        let entries = found.iter().map(|entry| {
-            let name = str::from_utf8(&entry.name).map_err(|_| TreeError::Unreadable {
+        let entries = found.iter().enumerate().map(|(at, entry)| {
+            if stands_twice(&found, at) {
+                return Err(TreeError::Unreadable {
+                    path: join(path, &String::from_utf8_lossy(&entry.name)),
+                    reason: TWICE.to_owned(),
+                });
+            }
+            let name = str::from_utf8(&entry.name).map_err(|_| TreeError::Misnamed {
                 path: join(path, &String::from_utf8_lossy(&entry.name)),
-                reason: "its name is not UTF-8".to_owned(),
             })?;
             Ok((name.to_owned(), entry.mode, entry.id))
         });
@@ -117,11 +125,10 @@ impl GitTree {
             let (size, _) = database.read_header(id)?;
             Ok((database, size as u64))
         };
-        let (database, size) = read().map_err(|error| unreadable(path, &error))?;
+        let absent = |error| lacking(&repository, path, &error);
+        let (database, size) = read().map_err(absent)?;
         check_size(path, size)?;
-        let object = database
-            .read(id)
-            .map_err(|error| unreadable(path, &error))?;
+        let object = database.read(id).map_err(absent)?;
         match object.kind() {
             ObjectType::Blob => Ok(object.data().to_vec()),
             _ => Err(TreeError::WrongKind {
@@ -134,7 +141,7 @@ impl GitTree {
     fn target(&self, path: &str, id: Oid) -> Result<String, TreeError> {
         let target = self.blob(path, id)?;
         match String::from_utf8(target) {
-            Ok(target) if target.len() <= MAX_TARGET => Ok(target),
+            Ok(target) if target.len() <= MAX_PATH => Ok(target),
             _ => Err(TreeError::Unreadable {
                 path: path.to_owned(),
                 reason: "it is a link whose target is not a path".to_owned(),
@@ -152,7 +159,7 @@ impl GitTree {
     }
 
     /// The real path of what stands at a path, its mode and id.
-    fn place(&self, path: &str) -> Result<Option<(String, i32, Oid)>, TreeError> {
+    fn place(&self, path: &str) -> Result<Option<Place>, TreeError> {
         let Some((real, _)) = resolve::resolve(self, path)? else {
             return Ok(None);
         };
@@ -162,20 +169,32 @@ impl GitTree {
 
     /// A tree's id covers all below it, but for what its links lead to: those are
     /// followed, each place once, and what can't be followed counts as its error.
-    fn fingerprint(
-        &self,
-        (real, mode, id): (String, i32, Oid),
-        seen: &mut BTreeSet<String>,
-        text: &mut String,
-    ) -> Result<(), TreeError> {
-        let _ = writeln!(text, "{mode:o} {id} {real}");
-        if mode == DIRECTORY {
+    fn fingerprint(&self, path: &str, place: Place) -> Result<String, TreeError> {
+        let too_many = || TreeError::TooMany {
+            path: path.to_owned(),
+            what: "links below it and below what they lead to",
+            limit: MAX_LINKS as u64,
+        };
+        let (mut text, mut followed) = (String::new(), 0);
+        let mut seen = BTreeSet::from([place.0.clone()]);
+        let mut todo = vec![place];
+        while let Some((real, mode, id)) = todo.pop() {
+            let _ = writeln!(text, "{mode:o} {id} {real}");
+            if mode != DIRECTORY {
+                continue;
+            }
             let links = self.directories.links(&self.repository(), id);
-            for link in &*links.map_err(|error| unreadable(&real, &error))? {
+            let links = links.map_err(|error| unreadable(&real, &error))?;
+            let links = links.ok_or_else(too_many)?;
+            followed += links.len();
+            if followed > MAX_LINKS {
+                return Err(too_many());
+            }
+            for link in &*links {
                 let link = join(&real, link);
                 match self.place(&link) {
                     Ok(Some(place)) if !seen.insert(place.0.clone()) => {}
-                    Ok(Some(place)) => self.fingerprint(place, seen, text)?,
+                    Ok(Some(place)) => todo.push(place),
                     Ok(None) => {
                         let _ = writeln!(text, "absent {link}");
                     }
@@ -185,7 +204,7 @@ impl GitTree {
                 }
             }
         }
-        Ok(())
+        Ok(text)
     }
 }
 
@@ -240,9 +259,7 @@ impl Tree for GitTree {
         if place.1 == SUBMODULE {
             resolve::entry(self, path)?;
         }
-        let mut text = String::new();
-        let mut seen = BTreeSet::from([place.0.clone()]);
-        self.fingerprint(place, &mut seen, &mut text)?;
+        let text = self.fingerprint(path, place)?;
         Ok(Digest::of_bytes(text.as_bytes()))
     }
 }
@@ -251,5 +268,16 @@ fn unreadable(path: &str, error: &git2::Error) -> TreeError {
     TreeError::Unreadable {
         path: path.to_owned(),
         reason: error.message().to_owned(),
+    }
+}
+
+/// The same, of an object that may not be here.
+fn lacking(repository: &Repository, path: &str, error: &git2::Error) -> TreeError {
+    if !is_absence(error) || !is_partial(repository) {
+        return unreadable(path, error);
+    }
+    TreeError::Unreadable {
+        path: path.to_owned(),
+        reason: "it is not in this partial clone; `git fetch --refetch --no-filter` brings all that it lacks".to_owned(),
     }
 }

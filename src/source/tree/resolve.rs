@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::model::{EntryKind, TreeError};
+use crate::model::{EntryKind, TreeError, cut};
 
 /// What stands at a path itself, no link followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,11 +32,21 @@ pub(super) enum Straight {
     Unknown,
 }
 
+/// The longest path (Linux: `PATH_MAX`), which bounds how deep directories are.
+pub(super) const MAX_PATH: usize = 4096;
+
+/// The most names that are looked up for one path, those of its links' targets included.
+/// A few links could ask for a million otherwise.
+const MAX_NAMES: usize = 1_000;
+
 /// As Linux: the links followed on one path before it is taken for a loop.
 const MAX_LINKS: usize = 40;
 
 /// The real path of `path` and what stands there (never a link); `None` where nothing does.
 pub(super) fn resolve(nodes: &impl Nodes, path: &str) -> Result<Option<(String, Node)>, TreeError> {
+    if path.len() > MAX_PATH {
+        return Err(too_long(path, "bytes in its path", MAX_PATH));
+    }
     if is_normalised(path) {
         match nodes.straight(path)? {
             Straight::Is(node) => return Ok(Some((path.to_owned(), node))),
@@ -46,7 +56,7 @@ pub(super) fn resolve(nodes: &impl Nodes, path: &str) -> Result<Option<(String, 
     }
     let mut todo: VecDeque<String> = components(path, path)?;
     let mut done: Vec<String> = Vec::new();
-    let mut links = 0;
+    let (mut links, mut names) = (0, 0);
     // What is blamed where the root is left: the path, or the last link followed.
     let mut via = path.to_owned();
     let mut here = Node::Directory;
@@ -61,6 +71,10 @@ pub(super) fn resolve(nodes: &impl Nodes, path: &str) -> Result<Option<(String, 
                 return Err(escapes(path, &via));
             }
             continue;
+        }
+        names += 1;
+        if names > MAX_NAMES {
+            return Err(too_long(path, "names on the way to it", MAX_NAMES));
         }
         done.push(component);
         match nodes.node(&done.join("/"))? {
@@ -137,6 +151,12 @@ fn escapes(path: &str, via: &str) -> TreeError {
         path: path.to_owned(),
         via: via.to_owned(),
     }
+}
+
+/// Told by its beginning.
+fn too_long(path: &str, what: &'static str, limit: usize) -> TreeError {
+    let (path, limit) = (cut(path, 200).into_owned(), limit as u64);
+    TreeError::TooMany { path, what, limit }
 }
 
 fn submodule(path: &str) -> TreeError {

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::model::{Revision, Tree};
+use crate::source::scratch::Scratch;
 
 /// A repository with its working tree, whose content both trees show.
 struct Fixture {
@@ -282,4 +283,65 @@ fn a_missing_revision_is_an_error() {
         error.to_string().starts_with("revision 01234567: "),
         "{error}"
     );
+}
+
+#[test]
+fn what_links_lead_to_is_looked_at_up_to_a_bound() {
+    let scratch = Scratch::new();
+    scratch.commit("a", "1");
+    let open = |revision| GitTree::open(&scratch.repository, &revision).unwrap();
+    let files = open(scratch.commit_endless("files", ("end", 0o100_644, "x")));
+    assert!(files.digest("files").is_ok());
+    let links = open(scratch.commit_endless("links", ("end", 0o120_000, "../../../a")));
+    let error = links.digest("links").unwrap_err();
+    let words = "links: has more than 10000 links below it and below what they lead to";
+    assert_eq!(error.to_string(), words);
+    assert!(links.digest("a").is_ok());
+    // Beside all that.
+    assert!(links.digest("files").is_ok());
+}
+
+#[test]
+fn a_path_is_bounded_in_length_and_in_names() {
+    let around = "a/../".repeat(600);
+    let link = format!("{around}b");
+    let links: Vec<(String, String)> = (0..3)
+        .map(|at| (format!("l{at}"), format!("{around}l{}", at + 1)))
+        .collect();
+    let mut links: Vec<(&str, &str)> = links.iter().map(|(l, t)| (&**l, &**t)).collect();
+    links.push(("l3", &link));
+    let fixture = Fixture::new(&[("a/x", "1"), ("b", "2")], &links);
+    fixture.both(|tree| {
+        assert_eq!(tree.read("l3").unwrap(), b"2");
+        let error = tree.read("l0").unwrap_err().to_string();
+        assert_eq!(error, "l0: has more than 1000 names on the way to it");
+        let error = tree.kind(&"x/".repeat(3000)).unwrap_err().to_string();
+        let words = "…: has more than 4096 bytes in its path";
+        assert!(error.ends_with(words) && error.len() < 300, "{error}");
+    });
+}
+
+/// A directory as other programs than Git write it: only what is asked for in it matters.
+#[test]
+fn odd_entries_are_in_the_way_of_nothing_else() {
+    let files = Fixture::new(&[("good", "content")], &[]);
+    let repository = Repository::open(files.path()).unwrap();
+    let blob = repository.blob(b"content").unwrap();
+    let mut raw = Vec::new();
+    for name in [&b"twice"[..], b"good", b"twice", b"\xff"] {
+        raw.extend_from_slice(b"100644 ");
+        raw.extend_from_slice(name);
+        raw.push(0);
+        raw.extend_from_slice(blob.as_bytes());
+    }
+    let odd = repository
+        .odb()
+        .unwrap()
+        .write(git2::ObjectType::Tree, &raw);
+    let tree = files.commit_tree(odd.unwrap());
+    assert_eq!(tree.read("good").unwrap(), b"content");
+    let problem = tree.read("twice").unwrap_err().to_string();
+    assert!(problem.contains("two entries"), "{problem}");
+    assert!(tree.list("").is_err());
+    assert!(tree.digest("good").is_ok());
 }

@@ -105,6 +105,10 @@ fn what_is_no_address_is_refused_without_being_repeated() {
         "-oProxyCommand=s3cr3t:env",
         "ssh://-oProxyCommand=s3cr3t/env",
         "git@h:",
+        "ada:s3cr3t@git.example/env",
+        "ada:s3cr3t@git.example:env",
+        "ada:s3cr3t@git.example:8443/env",
+        "ada@corp.example:s3cr3t@git.example/env",
         "file://elsewhere/s3cr3t",
         "a\nb",
     ] {

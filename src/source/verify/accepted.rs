@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use tracing::warn;
 
 use crate::model::{EnvironmentName, Revision};
+use crate::runtime::files::own_directory;
 
 #[derive(Debug)]
 pub(super) struct Accepted {
@@ -50,7 +51,7 @@ impl Accepted {
     /// Beside it first, so that a crash leaves the old one.
     fn write(&self, revision: &Revision) -> io::Result<()> {
         if let Some(parent) = self.path.parent() {
-            std::fs::create_dir_all(parent)?;
+            own_directory(parent)?;
         }
         let fresh = self.path.with_extension("new");
         std::fs::write(&fresh, format!("{revision}\n"))?;

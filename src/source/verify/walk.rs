@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use git2::{ObjectType, Oid, Repository, Sort};
+use git2::{ObjectType, Oid, Repository};
 use tracing::{info, warn};
 
 use super::accepted::Accepted;
@@ -14,7 +14,7 @@ use crate::model::{EnvironmentName, Revision, Tree as _, TreeError};
 use crate::runtime::clock;
 use crate::runtime::lock::lock;
 use crate::source::tree::{Directories, GitTree};
-use crate::source::{CheckoutError, checkout, revision};
+use crate::source::{CheckoutError, checkout, commits, revision};
 
 /// What the operator asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -292,25 +292,20 @@ fn rules_in(
 }
 
 /// What is reachable from `head` and not from `base`, oldest first. A base that is gone,
-/// since the branch was rewritten, hides nothing.
+/// since the branch was rewritten, hides nothing. No commit is left out because it can't be
+/// read: its signature is that of its bytes.
 fn reachable(repository: &Path, base: &Revision, head: &Revision) -> Result<Vec<Oid>, git2::Error> {
     let opened = Repository::open(repository)?;
-    let base = Oid::from_str(base.as_str())?;
-    let mut walk = opened.revwalk()?;
-    walk.set_sorting(Sort::TOPOLOGICAL | Sort::REVERSE)?;
-    walk.push(Oid::from_str(head.as_str())?)?;
-    if opened.find_commit(base).is_ok() {
-        walk.hide(base)?;
-    }
-    walk.collect()
+    let [head, base] = [head, base].map(|revision| Oid::from_str(revision.as_str()));
+    let commits = commits::between(&opened, head?, [base?])?;
+    Ok(commits.into_iter().map(|commit| commit.id).collect())
 }
 
 /// Whether a commit is another one or has it below itself.
 fn contains(repository: &Path, head: &Revision, base: &Revision) -> Result<bool, git2::Error> {
     let opened = Repository::open(repository)?;
     let [head, base] = [head, base].map(|revision| Oid::from_str(revision.as_str()));
-    let (head, base) = (head?, base?);
-    Ok(head == base || opened.graph_descendant_of(head, base)?)
+    commits::contains(&opened, head?, base?)
 }
 
 /// Judges one commit, on the way to `head`.
@@ -344,8 +339,8 @@ fn refused(repository: &Path, revision: &Revision, head: &Revision, why: Distrus
 
 fn parents(repository: &Path, revision: &Revision) -> Result<usize, git2::Error> {
     let opened = Repository::open(repository)?;
-    let commit = opened.find_commit(Oid::from_str(revision.as_str())?)?;
-    Ok(commit.parent_count())
+    let id = Oid::from_str(revision.as_str())?;
+    commits::read(&opened, id, |commit| commit.parents.len())
 }
 
 /// As it is hashed; libgit2 compares it with its hash.

@@ -116,7 +116,7 @@ impl Place {
             environment: environment.map(|(name, value)| (name.into(), value)).into(),
             stdin: None,
             access,
-            limits: Limits::default(),
+            limits: Limits::of_one(crate::runtime::memory::Memory::default()),
             hint: "",
         }
     }

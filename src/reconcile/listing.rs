@@ -1,0 +1,62 @@
+//! What the list of what was applied has to say, before a pass writes and after it.
+//!
+//! Before the first request what is about to be created or adopted is on it as intended:
+//! a crash after the request loses nothing then, since an object that an apply of ours has
+//! labelled, and that was intended, is ours. Once there is nothing left to do, the uids are
+//! filled in. An object that is only changed is on the list already, and costs no request.
+
+use std::collections::BTreeMap;
+
+use crate::model::{Applied, AppliedList, Desired, ObjectId, Owned};
+use crate::plan::{Action, Standing, Step};
+
+/// The list before these steps are executed.
+pub(super) fn before<'a>(
+    list: &AppliedList,
+    steps: impl IntoIterator<Item = &'a Step>,
+) -> AppliedList {
+    let missing = steps.into_iter().filter(|step| is_intended(list, step));
+    let missing: Vec<&ObjectId> = missing.map(|step| &step.object).collect();
+    if missing.is_empty() {
+        return list.clone();
+    }
+    list.intending(missing)
+}
+
+/// Whether a step makes an object, or makes one ours, that is not on the list.
+fn is_intended(list: &AppliedList, step: &Step) -> bool {
+    let comes = matches!(step.standing, Standing::Ready | Standing::Waits(_));
+    let makes = match step.action {
+        Action::Create | Action::Change | Action::Adopt | Action::Replace => true,
+        Action::Clear | Action::Prune | Action::Detach => false,
+    };
+    let uid = step
+        .uid
+        .as_deref()
+        .filter(|_| step.action != Action::Replace);
+    let listed = match list.get(&step.object) {
+        Some(Applied::Intended) => true,
+        Some(Applied::Is(_)) => uid.is_some_and(|uid| list.is(&step.object, uid)),
+        None => false,
+    };
+    comes && makes && !listed
+}
+
+/// The list once nothing is left to do now: what is there by its uid, and what is declared
+/// and not there as it stood. What is neither declared nor there any more is off it.
+pub(super) fn after(
+    list: &AppliedList,
+    desired: &BTreeMap<ObjectId, Desired>,
+    owned: &BTreeMap<ObjectId, Owned>,
+) -> AppliedList {
+    let is = |owned: &Owned| Applied::Is(owned.uid.clone());
+    let declared = desired.keys().filter_map(|id| {
+        let applied = owned.get(id).map(is).or_else(|| list.get(id).cloned());
+        Some((id.clone(), applied?))
+    });
+    let undeclared = owned
+        .iter()
+        .filter(|(id, owned)| !desired.contains_key(*id) && list.covers(id, &owned.uid));
+    let undeclared = undeclared.map(|(id, owned)| (id.clone(), is(owned)));
+    declared.chain(undeclared).collect()
+}

@@ -1,0 +1,88 @@
+//! Keeps in the cluster how much was deleted lately, ahead of each deletion.
+
+use tokio::sync::Mutex;
+
+use super::pass::Context;
+use crate::kube::{ApiError, Inventory, TallyParent};
+use crate::model::Tally;
+use crate::runtime::clock;
+
+/// What the cluster says of what was deleted lately. One request at a time writes it, so
+/// that what is older never overwrites what is newer, and one may speak for many units.
+#[derive(Debug, Default)]
+pub struct Witness(Mutex<Option<Tally>>);
+
+/// Where the tally of a pass's environment is.
+pub(super) fn parent(context: &Context) -> TallyParent {
+    TallyParent {
+        namespace: context.namespace.clone(),
+        environment: context.environment.clone(),
+    }
+}
+
+/// Has the cluster know of everything that counts, also of what is about to be deleted.
+///
+/// # Errors
+/// When it can't be written: then nothing may be deleted.
+pub(super) async fn testify(context: &Context) -> Result<(), ApiError> {
+    let mut written = context.witness.0.lock().await;
+    let wanted = context.spent.tally(clock::now());
+    if written.as_ref().is_some_and(|it| it.covers(&wanted)) {
+        return Ok(());
+    }
+    let parent = parent(context);
+    parent
+        .write(&context.cluster, &wanted, &context.key)
+        .await?;
+    *written = Some(wanted);
+    Ok(())
+}
+
+/// How it stands with what is known of the last hour when an environment's task begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    /// The record says it.
+    Recorded,
+    /// Nothing does, and there is something that could have been deleted from.
+    Lost,
+    /// There is nothing that it could be known of.
+    Nothing,
+}
+
+impl Known {
+    /// By what the record has, and by the inventories.
+    pub(super) fn by<'a>(
+        recorded: bool,
+        inventories: impl IntoIterator<Item = &'a Inventory>,
+    ) -> Self {
+        let applied = inventories.into_iter().any(|it| !it.applied.is_empty());
+        match (recorded, applied) {
+            (true, _) => Self::Recorded,
+            (false, true) => Self::Lost,
+            (false, false) => Self::Nothing,
+        }
+    }
+}
+
+/// Takes in what the cluster says of the last hour. Where it says nothing and nobody else
+/// does, the hour counts as used up: what was deleted may not be forgotten by taking away
+/// who remembers it.
+///
+/// # Errors
+/// When it can't be told, or can't be written that nothing is known.
+pub(super) async fn recall(
+    context: &Context,
+    tally: Option<Tally>,
+    known: Known,
+) -> Result<(), ApiError> {
+    match (tally, known) {
+        (Some(tally), _) => {
+            context.spent.recall(&tally);
+            *context.witness.0.lock().await = Some(tally);
+            return Ok(());
+        }
+        (None, Known::Lost) => context.spent.forget(clock::now()),
+        (None, Known::Recorded | Known::Nothing) => {}
+    }
+    testify(context).await
+}
