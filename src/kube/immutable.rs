@@ -44,11 +44,18 @@ impl Cluster {
                 message,
                 immutable: false,
             } => ApiError::Invalid {
-                immutable: self.takes_anew(desired).await,
+                immutable: self.takes_anew(desired).await && self.refuses(desired).await,
                 message,
             },
             other => other,
         }
+    }
+
+    /// Whether the server still refuses the change. It doesn't where a value was given up by
+    /// another object meanwhile, so that a new object was taken for that reason.
+    async fn refuses(&self, desired: &Desired) -> bool {
+        let again = self.apply(desired, ApplyMode::DryRun, Conflicts::Take);
+        matches!(again.await, Err(ApiError::Invalid { .. }))
     }
 
     /// Whether the server would take the object under another name. Where it can't be asked

@@ -2,10 +2,12 @@
 //! a unit and between units: what was refused too early is tried again in the same pass, or
 //! as soon as the other unit is done.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::believed::synced_at;
-use crate::support::liar::Lie;
+use crate::support::liar::{Asked, Lie};
 
 fn service(name: &str, port: u16) -> String {
     format!(
@@ -64,5 +66,27 @@ fn a_port_that_moves_on_is_had_at_once() {
         let count = refused.iter().filter(|refused| *refused == name).count();
         assert!((1..=6).contains(&count), "{name}: {refused:?}");
     }
+    assert_eq!(stage.diff(&[]).code, Some(0));
+}
+
+/// Whether a refused change is of a field that can't be changed is asked of the server by a
+/// new object, which is taken as soon as the port is free.
+#[test]
+fn a_port_that_is_given_up_while_the_server_is_asked_is_no_immutable_field() {
+    let file = |first: u16, second: u16| {
+        let services = [service("waits", first), service("gives", second)].join("---\n");
+        ("shop/services.yaml", services)
+    };
+    let (mut stage, liar) = synced_at("given-meanwhile", &[file(30050, 30051)], &["shop"]);
+
+    let gives = |asked: &Asked| asked.method == "PATCH" && asked.path.ends_with("/services/gives");
+    liar.lie_times(1, gives, Lie::Late(Duration::from_secs(1)));
+    let asks = |asked: &Asked| asked.path.contains("/services/gitops-agent-");
+    liar.lie_times(1, asks, Lie::Late(Duration::from_secs(3)));
+    let (path, text) = file(30051, 30052);
+    let told = liar.told();
+    let revision = stage.commit("Move the ports on", &[(path, &text)]);
+    stage.until_synced("shop", &revision);
+    assert_eq!(liar.told() - told, 2);
     assert_eq!(stage.diff(&[]).code, Some(0));
 }

@@ -82,6 +82,8 @@ pub enum Lie {
     Cut(usize),
     /// Headers, and then nothing for ever.
     Silence,
+    /// What the API server answers to it after so long.
+    Late(Duration),
 }
 
 impl Lie {
@@ -256,6 +258,10 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
             let first = stream::iter([Ok::<_, Infallible>(Bytes::from_static(first.as_bytes()))]);
             let rest = stream::repeat_with(move || Ok(chunk.clone()));
             json(Body::from_stream(futures::StreamExt::chain(first, rest)))
+        }
+        Some(Lie::Late(by)) => {
+            tokio::time::sleep(by).await;
+            pass_on(&shared, request, Part::All).await
         }
         Some(Lie::Silence) => json(Body::from_stream(stream::pending::<
             Result<Bytes, Infallible>,
