@@ -53,6 +53,6 @@ pub use lease::{Heard, LONGEST_LEASE, Lease, Term};
 pub use observe::{Finding, find, find_each};
 pub use own::{Own, OwnObject, kept};
 pub use path::version_of;
-pub use tally::TallyParent;
+pub use tally::{TallyParent, Testimony};
 pub use view::{Era, LiveView, owned};
 pub use watches::WatchState;

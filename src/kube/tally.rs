@@ -7,6 +7,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::applied::ListKey;
@@ -23,6 +25,16 @@ const DELETED: &str = "deleted";
 const VERSION: &str = "1";
 /// What the agent's key is made into for this.
 const PURPOSE: &str = "what was deleted lately";
+
+/// A tally as it was written at an instant. Somebody may have kept it, to put it back later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Testimony {
+    /// When it was written.
+    pub at: Timestamp,
+    /// What it says.
+    #[serde(flatten)]
+    pub tally: Tally,
+}
 
 /// Where an environment's tally is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,11 +61,16 @@ impl TallyParent {
         BTreeMap::from([(ENVIRONMENT.to_owned(), self.environment.to_string())])
     }
 
-    /// What it says; `None` where it is not there, or was not written under the key.
+    /// What it says, and since when; `None` where it is not there, or was not written under
+    /// the key.
     ///
     /// # Errors
     /// Those of the request.
-    pub async fn read(&self, cluster: &Cluster, key: &ListKey) -> Result<Option<Tally>, ApiError> {
+    pub async fn read(
+        &self,
+        cluster: &Cluster,
+        key: &ListKey,
+    ) -> Result<Option<Testimony>, ApiError> {
         let live = cluster.get(&self.object(), None).await?;
         let text = live.and_then(|live| {
             let text = live.body.get("data")?.get(DELETED)?;
@@ -69,7 +86,7 @@ impl TallyParent {
     pub async fn write(
         &self,
         cluster: &Cluster,
-        tally: &Tally,
+        testimony: &Testimony,
         key: &DigestKey,
     ) -> Result<(), ApiError> {
         let body = json!({
@@ -80,7 +97,7 @@ impl TallyParent {
                 "namespace": self.namespace,
                 "labels": self.labels(),
             },
-            "data": { DELETED: self.text(tally, key) },
+            "data": { DELETED: self.text(testimony, key) },
         });
         let origin = Origin {
             path: "what was deleted lately".to_owned(),
@@ -91,14 +108,14 @@ impl TallyParent {
         written.await.map(drop)
     }
 
-    /// `1.<seal>.<JSON>`: the seal is over environment and tally.
-    fn text(&self, tally: &Tally, key: &DigestKey) -> String {
-        let text = json!(tally).to_string();
+    /// `1.<seal>.<JSON>`: the seal is over environment and testimony.
+    fn text(&self, testimony: &Testimony, key: &DigestKey) -> String {
+        let text = json!(testimony).to_string();
         let seal = key.derived(PURPOSE).seal(&self.sealed(&text));
         format!("{VERSION}.{}.{text}", hex::encode(seal))
     }
 
-    fn understood(&self, text: &str, key: &ListKey) -> Option<Tally> {
+    fn understood(&self, text: &str, key: &ListKey) -> Option<Testimony> {
         let rest = text.strip_prefix(VERSION)?.strip_prefix('.')?;
         let (seal, text) = rest.split_once('.')?;
         let seal = hex::decode(seal).ok()?;
@@ -134,6 +151,7 @@ mod tests {
             unknown_until: Some(at),
             ..Tally::default()
         };
+        let tally = Testimony { at, tally };
         let text = parent("staging").text(&tally, &key(7));
         let read = |environment, key| parent(environment).understood(&text, &key);
         assert_eq!(read("staging", ListKey::Ours(key(7))), Some(tally.clone()));

@@ -26,13 +26,21 @@ pub struct Deleted {
 #[serde(rename_all = "camelCase")]
 pub struct Tally {
     /// By the minute, oldest first.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deleted: Vec<Deleted>,
     /// Until when it matters that what was deleted before is not known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        rename = "deletedUnknownUntil",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub unknown_until: Option<Timestamp>,
     /// What deletions are measured by while something leaves.
-    #[serde(default, skip_serializing_if = "Pinned::is_empty")]
+    #[serde(
+        default,
+        rename = "deletedOf",
+        skip_serializing_if = "Pinned::is_empty"
+    )]
     pub pinned: Pinned,
 }
 

@@ -118,12 +118,9 @@ struct State {
 
 impl Spent {
     /// After what is recorded.
-    pub(super) fn after(deleted: Vec<Deleted>) -> Self {
+    pub(super) fn after(before: Tally) -> Self {
         let state = State {
-            before: Tally {
-                deleted,
-                ..Tally::default()
-            },
+            before,
             ..State::default()
         };
         Self {

@@ -208,8 +208,8 @@ async fn remembered(
         namespace: namespace.clone(),
         environment: environment.clone(),
     };
-    let tally = parent.read(cluster, key).await;
-    tally.ok().flatten().unwrap_or_default()
+    let testimony = parent.read(cluster, key).await.ok().flatten();
+    testimony.map(|it| it.tally).unwrap_or_default()
 }
 
 /// How much of a unit may be deleted unasked; as it is declared where the record is not at
@@ -335,7 +335,7 @@ fn context(
         namespace: namespace.to_owned(),
         others: Others::default(),
         lists: Lists::default(),
-        spent: Spent::after(recorded.deleted.clone()),
+        spent: Spent::after(recorded.tally.clone()),
         witness: Witness::default(),
         metrics: Metrics::default(),
         given_up: CancellationToken::new(),

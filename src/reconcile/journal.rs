@@ -16,7 +16,7 @@ use tracing::{info, warn};
 
 use super::noting::Noting;
 use super::recording::{Queued, Told, Trouble, write};
-use crate::model::{Digest, EnvironmentName, ObjectId, Revision, UnitName, chain};
+use crate::model::{Digest, EnvironmentName, ObjectId, Revision, Tally, UnitName, chain};
 use crate::record::foreign::ForeignFile;
 use crate::record::status::{StatusChange, StatusFile, Ties};
 use crate::record::status_files::{self, STATUS, StatusError};
@@ -400,7 +400,7 @@ pub(super) fn read_status(
         warning: None,
         refused: None,
         ties: Ties::default(),
-        deleted: Vec::new(),
+        tally: Tally::default(),
         units: BTreeMap::new(),
     }))
 }

@@ -1,10 +1,11 @@
 //! Keeps in the cluster how much was deleted lately, ahead of each deletion.
 
+use jiff::Timestamp;
 use tokio::sync::Mutex;
 
 use super::pass::Context;
-use crate::kube::{ApiError, Inventory, TallyParent};
-use crate::model::Tally;
+use crate::kube::{ApiError, Inventory, TallyParent, Testimony};
+use crate::model::{LATELY, Tally};
 use crate::runtime::clock;
 
 /// What the cluster says of what was deleted lately. One request at a time writes it, so
@@ -30,11 +31,15 @@ pub(super) async fn testify(context: &Context) -> Result<(), ApiError> {
     if written.as_ref().is_some_and(|it| it.covers(&wanted)) {
         return Ok(());
     }
+    let testimony = Testimony {
+        at: clock::now(),
+        tally: wanted,
+    };
     let parent = parent(context);
     parent
-        .write(&context.cluster, &wanted, &context.key)
+        .write(&context.cluster, &testimony, &context.key)
         .await?;
-    *written = Some(wanted);
+    *written = Some(testimony.tally);
     Ok(())
 }
 
@@ -64,6 +69,13 @@ impl Known {
     }
 }
 
+/// Whether nobody knows what was deleted within the last hour: what the cluster says was
+/// written before it, and tells nothing of it, where nobody else can tell that nothing was.
+pub(super) fn is_lost(testimony: Option<&Testimony>, known: Known, now: Timestamp) -> bool {
+    let speaks = testimony.is_some_and(|testimony| testimony.at + LATELY > now);
+    known == Known::Lost && !speaks
+}
+
 /// Takes in what the cluster says of the last hour. Where it says nothing and nobody else
 /// does, the hour counts as used up: what was deleted may not be forgotten by taking away
 /// who remembers it.
@@ -72,17 +84,39 @@ impl Known {
 /// When it can't be told, or can't be written that nothing is known.
 pub(super) async fn recall(
     context: &Context,
-    tally: Option<Tally>,
+    testimony: Option<Testimony>,
     known: Known,
 ) -> Result<(), ApiError> {
-    match (tally, known) {
-        (Some(tally), _) => {
-            context.spent.recall(&tally);
-            *context.witness.0.lock().await = Some(tally);
-            return Ok(());
-        }
-        (None, Known::Lost) => context.spent.forget(clock::now()),
-        (None, Known::Recorded | Known::Nothing) => {}
+    let now = clock::now();
+    if is_lost(testimony.as_ref(), known, now) {
+        context.spent.forget(now);
+    }
+    if let Some(Testimony { tally, .. }) = testimony {
+        context.spent.recall(&tally);
+        *context.witness.0.lock().await = Some(tally);
     }
     testify(context).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_word_that_nothing_was_deleted_is_not_believed_alone() {
+        let now: Timestamp = "2026-11-21T12:00:00Z".parse().expect("an instant");
+        let written = |at: &str| Testimony {
+            at: at.parse().expect("an instant"),
+            tally: Tally::default(),
+        };
+        let (old, new) = (
+            written("2026-11-21T11:00:00Z"),
+            written("2026-11-21T11:00:01Z"),
+        );
+        assert!(is_lost(Some(&old), Known::Lost, now));
+        assert!(is_lost(None, Known::Lost, now));
+        assert!(!is_lost(Some(&new), Known::Lost, now));
+        assert!(!is_lost(Some(&old), Known::Recorded, now));
+        assert!(!is_lost(None, Known::Nothing, now));
+    }
 }

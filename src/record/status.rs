@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::config::MaxPrune;
-use crate::model::{Deleted, Digest, EnvironmentName, Lineage, ObjectId, Revision, UnitName};
+use crate::model::{Digest, EnvironmentName, Lineage, ObjectId, Revision, Tally, UnitName};
 use crate::plan::Gone;
 
 /// What an environment is tied to, and must not be mistaken in.
@@ -58,8 +58,8 @@ pub struct StatusFile {
     #[serde(flatten)]
     pub ties: Ties,
     /// What was deleted within the last hour before the last entry.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub deleted: Vec<Deleted>,
+    #[serde(flatten)]
+    pub tally: Tally,
     /// Each unit. Shared: an entry changes one of perhaps a thousand.
     pub units: BTreeMap<UnitName, Arc<UnitStatus>>,
 }
@@ -72,7 +72,7 @@ pub struct Last {
     /// How much of each unit may be deleted unasked, where that is not the usual.
     pub limits: BTreeMap<UnitName, MaxPrune>,
     /// What was deleted within the last hour before.
-    pub deleted: Vec<Deleted>,
+    pub tally: Tally,
     /// The units that it knows of; `None` where the record is not at hand.
     pub units: Option<BTreeSet<UnitName>>,
     /// What the environment is tied to.
@@ -93,7 +93,7 @@ pub struct StatusChange {
     /// As they are from now on.
     pub ties: Ties,
     /// As it is from now on.
-    pub deleted: Vec<Deleted>,
+    pub tally: Tally,
     /// The units that stand otherwise from now on; `None` for one that is no more.
     pub units: BTreeMap<UnitName, Option<Arc<UnitStatus>>>,
 }
@@ -107,7 +107,7 @@ impl StatusFile {
             refused: self.refused.clone(),
             warning: self.warning.clone(),
             ties: self.ties.clone(),
-            deleted: self.deleted.clone(),
+            tally: self.tally.clone(),
             units: BTreeMap::new(),
         }
     }
@@ -117,7 +117,7 @@ impl StatusFile {
         Last {
             desired: self.desired(),
             limits: self.limits(),
-            deleted: self.deleted.clone(),
+            tally: self.tally.clone(),
             units: Some(self.units.keys().cloned().collect()),
             ties: self.ties.clone(),
         }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::path;
 use super::status::{RefusedRevision, StatusChange, StatusFile, Ties, UnitStatus};
 use super::story::Changes;
-use crate::model::{Deleted, EnvironmentName, Revision, UnitName, emit};
+use crate::model::{EnvironmentName, Revision, Tally, UnitName, emit};
 
 /// The state of the environment.
 pub const STATUS: &str = "status.yaml";
@@ -28,8 +28,8 @@ struct Head {
     warning: Option<String>,
     #[serde(flatten)]
     ties: Ties,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    deleted: Vec<Deleted>,
+    #[serde(flatten)]
+    tally: Tally,
 }
 
 /// Changes a status; gives the files that say so. `recorded` tells whether there are any
@@ -41,14 +41,14 @@ pub fn change(status: &mut StatusFile, change: StatusChange, recorded: bool) -> 
         && status.refused == change.refused
         && status.warning == change.warning
         && status.ties == change.ties
-        && status.deleted == change.deleted;
+        && status.tally == change.tally;
     if !recorded || !same {
         status.revision = change.revision;
         status.error = change.error;
         status.refused = change.refused;
         status.warning = change.warning;
         status.ties = change.ties;
-        status.deleted = change.deleted;
+        status.tally = change.tally;
         let head = Head {
             environment: status.environment.clone(),
             revision: status.revision.clone(),
@@ -56,7 +56,7 @@ pub fn change(status: &mut StatusFile, change: StatusChange, recorded: bool) -> 
             refused: status.refused.clone(),
             warning: status.warning.clone(),
             ties: status.ties.clone(),
-            deleted: status.deleted.clone(),
+            tally: status.tally.clone(),
         };
         changes.insert(STATUS.to_owned(), Some(emit(&head).into_bytes()));
     }
@@ -103,7 +103,7 @@ pub fn parse<'a, E>(
         refused: head.refused,
         warning: head.warning,
         ties: head.ties,
-        deleted: head.deleted,
+        tally: head.tally,
         units,
     }))
 }
@@ -144,7 +144,7 @@ mod tests {
     use std::convert::Infallible;
 
     use super::*;
-    use crate::model::{Digest, GroupKind, ObjectId};
+    use crate::model::{Deleted, Digest, GroupKind, ObjectId, Pinned};
     use crate::plan::Gone;
     use crate::record::status::{GoneObject, State};
 
@@ -202,10 +202,17 @@ mod tests {
                     .ok(),
                 cluster: Some("c0ffee".to_owned()),
             },
-            deleted: vec![Deleted {
-                at: jiff::Timestamp::UNIX_EPOCH,
-                objects: 3,
-            }],
+            tally: Tally {
+                deleted: vec![Deleted {
+                    at: jiff::Timestamp::UNIX_EPOCH,
+                    objects: 3,
+                }],
+                unknown_until: Some(jiff::Timestamp::UNIX_EPOCH),
+                pinned: Pinned {
+                    environment: Some(7),
+                    units: [(name("web"), 5)].into(),
+                },
+            },
             units: BTreeMap::new(),
         };
         let mut files = BTreeMap::new();

@@ -328,8 +328,11 @@ fn what_was_deleted_is_remembered_without_record_and_data_directory() {
     until_asked(&mut stage, &asking, what);
 
     // Nobody is left who could tell.
+    let tally = format!("{}.tally.gitops-agent", stage.environment);
+    let get = ["-n", &stage.inventories, "get", "configmap", &tally, "-o"];
+    let data = [&get[..], &["jsonpath={.data}"]].concat();
+    let before = stage.cluster.kubectl(&data);
     begin_anew(&mut stage, |stage| {
-        let tally = format!("{}.tally.gitops-agent", stage.environment);
         let words = ["-n", &stage.inventories, "delete", "configmap", &tally];
         stage.cluster.kubectl(&words);
     });
@@ -337,10 +340,21 @@ fn what_was_deleted_is_remembered_without_record_and_data_directory() {
     until_asked(&mut stage, &asking, what);
     // That it is not known is not forgotten either.
     begin_anew(&mut stage, |_| ());
+    until_asked(&mut stage, &asking, what);
+    // Neither when somebody puts back what was said before.
+    stage.daemon().terminate(PATIENCE);
+    let patch = format!("{{\"data\": {before}}}");
+    let words = ["-n", &stage.inventories, "patch", "configmap", &tally];
+    stage
+        .cluster
+        .kubectl(&[&words[..], &["-p", &patch]].concat());
+    stage.remove(&["u02/u02-2.yaml"]);
+    stage.daemon().restart();
+    let what = "3 of the environment's 20 objects would be deleted, and it is not known how many";
     let digest = until_asked(&mut stage, &asking, what);
     assert_eq!(live(&stage), 20);
     approve(&stage, &digest);
-    until_live(&mut stage, 18);
+    until_live(&mut stage, 17);
 }
 
 /// A unit of twenty objects with this limit, beside one with ten.

@@ -28,7 +28,7 @@ impl Environment {
             let all = InventoryParent::read_all(cluster, namespace, environment, &key).await?;
             let tally = witness::parent(context).read(cluster, &key).await?;
             let known = Known::by(recorded, all.values());
-            if tally.is_none() && known == Known::Lost {
+            if witness::is_lost(tally.as_ref(), known, clock::now()) {
                 warn!(%environment, "what was deleted within the last hour is not known: neither the record nor the agent's namespace tells it, so every deletion has to be approved for an hour");
             }
             witness::recall(context, tally, known).await?;

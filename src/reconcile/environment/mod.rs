@@ -241,7 +241,7 @@ impl Environment {
             namespace: options.namespace,
             others: Others::default(),
             lists: Lists::default(),
-            spent: Spent::after(journal.status().deleted.clone()),
+            spent: Spent::after(journal.status().tally.clone()),
             witness: Witness::default(),
             metrics: options.metrics,
             given_up: CancellationToken::new(),

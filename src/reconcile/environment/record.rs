@@ -317,7 +317,7 @@ impl Environment {
             refused,
             warning: self.context.cluster.clock_trouble(),
             ties: self.ties(),
-            deleted: self.context.spent.tally(clock::now()).deleted,
+            tally: self.context.spent.tally(clock::now()),
             units: BTreeMap::new(),
         }
     }
