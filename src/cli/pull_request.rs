@@ -179,13 +179,12 @@ fn recorded(
     scratch: &Path,
 ) -> Last {
     let view = RecordView::of_remote(remote, environment, names, scratch);
-    let status = view.and_then(|view| view.map(|view| view.status()).transpose());
-    let status = status.unwrap_or_else(|error| {
+    let last = view.and_then(|view| view.map(|view| view.last()).transpose());
+    let last = last.unwrap_or_else(|error| {
         warn!(%environment, %error, "the record cannot be read");
         None
     });
-    let status = status.flatten();
-    status.map(|status| status.last()).unwrap_or_default()
+    last.flatten().unwrap_or_default()
 }
 
 /// The daemon's key where it may be read, so that both write the same.

@@ -123,17 +123,17 @@ impl PlaceArgs {
         environment: &EnvironmentName,
     ) -> anyhow::Result<Option<Last>> {
         let wanted = std::slice::from_ref(environment);
-        let status = if let Some(records) = self.open_elsewhere(access, wanted)? {
+        let last = if let Some(records) = self.open_elsewhere(access, wanted)? {
             let view = records.views.first();
-            view.map(RecordView::status).transpose()?.flatten()
+            view.map(RecordView::last).transpose()?.flatten()
         } else {
             // That a checkout has none, or no whole one, is as usual as not.
             let view = Checkout::discover(root).and_then(|checkout| {
                 RecordView::in_repository(&checkout.repository, environment, &self.names).ok()?
             });
-            view.and_then(|view| view.status().ok()?)
+            view.and_then(|view| view.last().ok()?)
         };
-        Ok(status.map(|status| status.last()))
+        Ok(last)
     }
 }
 

@@ -147,7 +147,12 @@ impl Spent {
     pub(super) fn grant(&self, leaving: &Leaving) {
         let objects = leaving.objects.iter();
         let granted = objects.map(|(id, leaver)| (id.clone(), leaver.uid.clone()));
-        lock(&self.state).granted.extend(granted);
+        self.grant_all(granted.collect());
+    }
+
+    /// Takes in that these were approved to be deleted.
+    pub(super) fn grant_all(&self, objects: Granted) {
+        lock(&self.state).granted.extend(objects);
     }
 
     /// Forgets what was approved of objects that are declared again.

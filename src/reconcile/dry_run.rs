@@ -254,9 +254,22 @@ impl Survey<'_> {
             retired: true,
             ..Neighbours::clone(&self.neighbours)
         });
-        let unit = retired_unit(name, inventory(self.inventories, name).prune);
+        let unit = retired_unit(name, self.inventory(name).prune);
         let nothing = Arc::new(UnitDesired::nothing());
         self.input(Arc::new(unit), nothing, neighbours)
+    }
+
+    /// What a unit's inventory says; where it is lost, the record tells in which kinds to
+    /// look.
+    fn inventory(&self, unit: &UnitName) -> Inventory {
+        let known = self.inventories.as_ref().ok().and_then(|all| all.get(unit));
+        let recorded = || {
+            Some(Inventory::of(
+                self.recorded.units.as_ref()?.get(unit)?,
+                true,
+            ))
+        };
+        known.cloned().or_else(recorded).unwrap_or_default()
     }
 
     fn input(
@@ -269,7 +282,7 @@ impl Survey<'_> {
         let recorded = self.recorded.desired.get(&unit.name).copied();
         PlanInput {
             apply_set: InventoryParent::new(namespace, environment, &unit.name).apply_set(),
-            inventory: inventory(self.inventories, &unit.name),
+            inventory: self.inventory(&unit.name),
             inventory_problem: self.inventories.as_ref().err().map(ToString::to_string),
             dependencies: Arc::new(dependencies(&desired.objects, &neighbours.claims)),
             applied: Arc::new(desired.baselines(recorded)),
@@ -299,10 +312,14 @@ fn retired(
     recorded: &Last,
 ) -> (BTreeSet<UnitName>, BTreeSet<UnitName>) {
     let known = |name: &UnitName| {
-        let vouched = all.as_ref().is_ok_and(|all| all[name].lost.is_none());
-        vouched || recorded.units.as_ref().is_none_or(|all| all.contains(name))
+        let inventory = all.as_ref().ok().and_then(|all| all.get(name));
+        let vouched = inventory.is_some_and(|inventory| inventory.lost.is_none());
+        let recorded = recorded.units.as_ref();
+        vouched || recorded.is_none_or(|all| all.contains_key(name))
     };
     let names = all.iter().flat_map(BTreeMap::keys);
+    // One whose inventory is lost is known of by the record alone.
+    let names = names.chain(recorded.units.iter().flat_map(BTreeMap::keys));
     let left = names.filter(|name| !declared.units.contains_key(*name));
     left.cloned().partition(known)
 }
@@ -340,14 +357,6 @@ fn context(
         metrics: Metrics::default(),
         given_up: CancellationToken::new(),
     }
-}
-
-fn inventory(all: &Result<BTreeMap<UnitName, Inventory>, ApiError>, unit: &UnitName) -> Inventory {
-    all.as_ref()
-        .ok()
-        .and_then(|all| all.get(unit))
-        .cloned()
-        .unwrap_or_default()
 }
 
 /// What stands for a unit that left the configuration: nothing is declared any more.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::membership::TOLD;
+use super::leftovers::TOLD;
 use crate::model::{LATELY, ObjectId};
 use crate::record::status::{State, UnitStatus};
 

@@ -7,12 +7,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::leftovers::{Leftover, Leftovers};
 use super::pass::{Context, PlanInput};
 use crate::kube::ApiError;
-use crate::model::{AppliedList, Controller, Kind, Name, Namespace, ObjectId, Owned, PART_OF, Uid};
-
-/// How many of those that are left alone are told by name.
-pub(super) const TOLD: usize = 10;
+use crate::model::{AppliedList, Controller, Kind, Name, Namespace, ObjectId, Owned, Uid};
 
 /// What carries the ApplySet's label of a unit.
 #[derive(Debug, Default)]
@@ -22,7 +20,7 @@ pub(super) struct Carriers {
     /// Those of them that are proven to be the unit's.
     pub(super) members: BTreeSet<ObjectId>,
     /// Those of them that nobody declares and that are not proven: kept, and told.
-    pub(super) leftovers: BTreeMap<ObjectId, Leftover>,
+    pub(super) leftovers: Leftovers,
     /// The same where a unit could not be rendered, which may declare them.
     pub(super) undecided: BTreeSet<ObjectId>,
     /// Those that we have not applied, and nobody declares.
@@ -32,36 +30,11 @@ pub(super) struct Carriers {
     pub(super) unclear: BTreeMap<ObjectId, ApiError>,
 }
 
-/// Why an object that we have applied and nobody declares is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Leftover {
-    /// It is not on the list of what was applied.
-    Unlisted,
-    /// Something else controls it.
-    Controlled(String),
-}
-
 impl Carriers {
     /// What the unit may have to take away some day, and what it leaves to people.
     pub(super) fn kept(&self) -> impl Iterator<Item = &ObjectId> {
         let members = self.members.iter().chain(&self.undecided);
-        members.chain(self.leftovers.keys())
-    }
-
-    /// What is left over, and in words why it is kept and what settles that.
-    pub(super) fn told(&self) -> impl Iterator<Item = (&ObjectId, String)> {
-        self.leftovers.iter().map(|(id, why)| (id, why.told(id)))
-    }
-
-    /// The same as far as a person reads it: somebody else can make any number of them.
-    pub(super) fn briefly(&self) -> Vec<String> {
-        let mut lines: Vec<String> = self.told().take(TOLD).map(|(_, line)| line).collect();
-        let more = self.leftovers.len().saturating_sub(TOLD);
-        let more = (more > 0).then(|| {
-            format!("… and {more} more are kept like these; `agent status -v` names them all")
-        });
-        lines.extend(more);
-        lines
+        members.chain(self.leftovers.objects())
     }
 
     /// Sorts out what the view has.
@@ -87,6 +60,8 @@ impl Carriers {
             undeclared.insert(id.clone(), (owned.uid.clone(), standing));
         }
         carriers.sort(context, input, undeclared).await;
+        let let_go = carriers.leftovers.approved(context, input);
+        carriers.members.extend(let_go);
         carriers
     }
 
@@ -116,7 +91,7 @@ impl Carriers {
             }
             if let Err(why) = standing {
                 if is_left_over(input, &id) {
-                    self.leftovers.insert(id, why);
+                    self.leftovers.insert(id, uid, why);
                 } else {
                     self.undecided.insert(id);
                 }
@@ -129,19 +104,6 @@ impl Carriers {
                 Err(error) => drop(self.unclear.insert(id.clone(), error)),
             }
             self.members.insert(id);
-        }
-    }
-}
-
-impl Leftover {
-    fn told(&self, id: &ObjectId) -> String {
-        match self {
-            Self::Unlisted => format!(
-                "{id} is kept: it carries the unit's label and is not declared, but it is not on the list of what was applied here; declare it with `agent adopt`, take its label {PART_OF} off, or delete it"
-            ),
-            Self::Controlled(by) => format!(
-                "{id} is kept: it left the unit, but belongs to {by}, which is not declared; take its label {PART_OF} off, or delete it"
-            ),
         }
     }
 }

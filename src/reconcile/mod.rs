@@ -12,6 +12,7 @@ mod environment;
 mod execute;
 mod journal;
 mod left_alone;
+mod leftovers;
 mod limit;
 mod listing;
 mod lists;

@@ -130,6 +130,13 @@ pub struct Planned {
     pub problem: Option<ApiError>,
 }
 
+impl Planned {
+    /// What somebody has to approve for the unit to go on, or to be rid of what is left over.
+    pub(super) fn asks(&self) -> Option<Digest> {
+        self.plan.asks.or(self.carriers.leftovers.asks())
+    }
+}
+
 /// How a pass ended.
 pub struct Outcome {
     /// The plan that it followed.
@@ -178,7 +185,7 @@ pub async fn plan_unit(context: &Context, input: &PlanInput) -> Planned {
     });
     let (mut plan, asked) = check(context, input, proposed, members.count()).await;
     plan.notes.extend(observed.notes);
-    plan.notes.extend(observed.carriers.briefly());
+    plan.notes.extend(observed.carriers.leftovers.briefly());
     context
         .metrics
         .plan_seconds
@@ -313,7 +320,9 @@ fn widened(input: &PlanInput, planned: &Planned) -> Inventory {
 /// everything is known that it has to hold. With nothing left to do it is narrowed.
 fn settled(context: &Context, input: &PlanInput, planned: &Planned) -> Option<Inventory> {
     let known = matches!(planned.members, Members::Known(_));
-    if !known || input.neighbours.retired {
+    // That of a unit that left goes with the last of what it holds.
+    let goes = input.neighbours.retired && planned.carriers.leftovers.is_empty();
+    if !known || goes {
         return None;
     }
     let desired = &input.desired.objects;

@@ -98,7 +98,7 @@ impl UnitState {
             return stand(State::Drifted, drift(plan));
         }
         // What people should know of a unit that is as declared.
-        let left_over = planned.carriers.briefly().into_iter();
+        let left_over = planned.carriers.leftovers.briefly().into_iter();
         let warnings = planned.desired.warnings.iter().map(ToString::to_string);
         let lines = left_over.chain(warnings).chain(self.overruled.steady());
         stand(State::Synced, few(lines.collect()))

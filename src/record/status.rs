@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::path;
 use crate::config::MaxPrune;
 use crate::model::{Digest, EnvironmentName, Lineage, ObjectId, Revision, Tally, UnitName};
 use crate::plan::Gone;
@@ -73,8 +74,9 @@ pub struct Last {
     pub limits: BTreeMap<UnitName, MaxPrune>,
     /// What was deleted within the last hour before.
     pub tally: Tally,
-    /// The units that it knows of; `None` where the record is not at hand.
-    pub units: Option<BTreeSet<UnitName>>,
+    /// The units that it knows of, each with its recorded objects; `None` where the record is
+    /// not at hand.
+    pub units: Option<BTreeMap<UnitName, BTreeSet<ObjectId>>>,
     /// What the environment is tied to.
     pub ties: Ties,
 }
@@ -112,13 +114,19 @@ impl StatusFile {
         }
     }
 
-    /// What a plan has to know of it.
-    pub fn last(&self) -> Last {
+    /// What a plan has to know of it, where these are the files of the recorded tree.
+    pub fn last<'a>(&self, files: impl IntoIterator<Item = &'a str>) -> Last {
+        let none = |unit: &UnitName| (unit.clone(), BTreeSet::new());
+        let mut units: BTreeMap<UnitName, BTreeSet<ObjectId>> =
+            self.units.keys().map(none).collect();
+        for (unit, object) in files.into_iter().filter_map(path::to_object) {
+            units.entry(unit).or_default().insert(object);
+        }
         Last {
             desired: self.desired(),
             limits: self.limits(),
             tally: self.tally.clone(),
-            units: Some(self.units.keys().cloned().collect()),
+            units: Some(units),
             ties: self.ties.clone(),
         }
     }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::names::BranchPattern;
 use super::path;
-use super::status::StatusFile;
+use super::status::{Last, StatusFile};
 use super::status_files::{self, StatusError};
 use crate::model::{EnvironmentName, Revision, UnitName};
 use crate::source::{Remote, SourceProblem, contains, read_commit, revision, tree_of};
@@ -142,6 +142,15 @@ impl RecordView {
                 source,
             },
         })
+    }
+
+    /// What a plan has to know of it; `None` if the branch does not say how things stand.
+    pub fn last(&self) -> Result<Option<Last>, ViewError> {
+        let Some(status) = self.status()? else {
+            return Ok(None);
+        };
+        let files = self.files()?;
+        Ok(Some(status.last(files.keys().map(String::as_str))))
     }
 
     /// The units that the recorded tree has: its directories.

@@ -2,10 +2,13 @@
 //! nothing is deleted on a guess, what is declared is looked after as before, and what is
 //! proven again is pruned again.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::support::stage::Stage;
 
+const PATIENCE: Duration = Duration::from_secs(20);
 const AGENT: &str = env!("CARGO_BIN_EXE_agent");
 const PART_OF: &str = "applyset.kubernetes.io/part-of";
 const OURS: &str = "gitops-agent";
@@ -47,16 +50,7 @@ fn kept_and_told(mut stage: Stage<'_>) {
     let uid = stage.uid("configmap", "a");
     stage.remove(&["shop/a.yaml"]);
     stage.daemon().restart();
-    let message = stage.until("what is left over to be told", |stage| {
-        let seen = stage.unit("shop");
-        let message = seen["message"].as_str().unwrap_or_default();
-        let told = message.contains("/a is kept") && seen["state"] == "Synced";
-        if told {
-            Ok(message.to_owned())
-        } else {
-            Err(seen.to_string())
-        }
-    });
+    let message = until_left_over(&mut stage, "/a is kept");
     assert!(message.contains("`agent adopt`"), "{message}");
     stage.remove(&["shop/b.yaml"]);
     stage.until_gone("configmap", "b");
@@ -85,10 +79,7 @@ fn take_the_unit_away(stage: &mut Stage<'_>) {
     let configuration = configuration.replace("units:\n", "units: []\n");
     stage.commit("Take it away", &[("agent.yaml", &configuration)]);
     let message = stage.until_state("shop", "Blocked");
-    let approval = message
-        .split('`')
-        .find(|it| it.starts_with("Approve-Plan: "));
-    let approval = approval.unwrap_or_else(|| panic!("no approval in {message}"));
+    let approval = approval(&message);
     stage.commit(&format!("Let it go\n\n{approval}"), &[]);
 }
 
@@ -96,12 +87,114 @@ fn take_the_unit_away(stage: &mut Stage<'_>) {
 fn an_inventory_that_is_gone() {
     let mut stage = started("noinventory");
     stage.daemon().kill();
-    let name = format!("{}.shop", stage.environment);
-    stage
-        .cluster
-        .kubectl(&["-n", &stage.inventories, "delete", "configmap", &name]);
+    lose_the_inventory(&stage);
     stage.daemon().restart();
     kept_and_told(stage);
+}
+
+/// What stands in a message to be pushed as a trailer.
+fn approval(message: &str) -> String {
+    let quoted = message.split('`');
+    let mut approvals = quoted.filter(|it| it.starts_with("Approve-Plan: "));
+    let approval = approvals.next();
+    approval
+        .unwrap_or_else(|| panic!("no approval in {message}"))
+        .to_owned()
+}
+
+fn lose_the_inventory(stage: &Stage<'_>) {
+    let name = format!("{}.shop", stage.environment);
+    let words = ["-n", &stage.inventories, "delete", "configmap", &name];
+    stage.cluster.kubectl(&words);
+}
+
+fn until_left_over(stage: &mut Stage<'_>, kept: &str) -> String {
+    stage.until("what is left over to be told", |stage| {
+        let seen = stage.unit("shop");
+        let message = seen["message"].as_str().unwrap_or_default();
+        let told = message.contains(kept) && seen["state"] == "Synced";
+        told.then(|| message.to_owned()).ok_or(seen.to_string())
+    })
+}
+
+#[test]
+fn what_is_left_over_goes_once_somebody_has_approved_that() {
+    let mut stage = started("letgo");
+    stage.daemon().kill();
+    lose_the_inventory(&stage);
+    stage.remove(&["shop/a.yaml", "shop/b.yaml"]);
+    stage.daemon().restart();
+    let both = approval(&until_left_over(&mut stage, "/b is kept"));
+    assert!(stage.diff(&[]).stdout.contains(&both));
+
+    // What was approved is these two as they are, and nothing that came later.
+    stage.kubectl(&["delete", "configmap", "b"]);
+    until_left_over(&mut stage, "/a is kept");
+    stage.until("b to be nothing any more", |stage| {
+        let seen = stage.unit("shop")["message"].to_string();
+        if seen.contains("/b is kept") {
+            Err(seen)
+        } else {
+            Ok(())
+        }
+    });
+    let revision = stage.commit(&format!("Let both go\n\n{both}"), &[]);
+    stage.until_looked_at(&revision);
+    let message = until_left_over(&mut stage, "/a is kept");
+    assert_eq!(stage.deletes(), [] as [&str; 0]);
+    let one = approval(&message);
+    assert_ne!(one, both);
+    stage.commit(&format!("Let it go\n\n{one}"), &[]);
+    stage.until_gone("configmap", "a");
+    stage.until("nothing to be left over", |stage| {
+        let seen = stage.unit("shop");
+        let fine = seen["message"].is_null() && seen["state"] == "Synced";
+        if fine { Ok(()) } else { Err(seen.to_string()) }
+    });
+    assert_eq!(stage.deletes(), ["a"]);
+}
+
+/// The record knows of the unit still, and in which kinds to look.
+#[test]
+fn a_unit_that_leaves_while_its_inventory_is_gone() {
+    let mut stage = started("leaveslost");
+    let configuration = stage.configuration(&[("shop", ""), ("rest", "")]);
+    let rest = ("rest/e.yaml", config_map("e"));
+    let account = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: f}\n";
+    let files = [
+        ("agent.yaml", configuration.as_str()),
+        (rest.0, &rest.1),
+        ("shop/f.yaml", account),
+    ];
+    let revision = stage.commit("Add to it", &files);
+    stage.until_synced("shop", &revision);
+    stage.until_synced("rest", &revision);
+    stage.daemon().kill();
+    lose_the_inventory(&stage);
+    let configuration = stage.configuration(&[("rest", "")]);
+    stage.commit("Take it away", &[("agent.yaml", &configuration)]);
+    stage.daemon().restart();
+    until_left_over(&mut stage, "/f is kept");
+    // Another process finds it again, whatever the record has of it by then.
+    stage.daemon().terminate(PATIENCE);
+    stage.daemon().restart();
+    let revision = stage.commit("Something else", &[]);
+    stage.until_looked_at(&revision);
+    let all = approval(&until_left_over(&mut stage, "/f is kept"));
+    let diff = stage.diff(&["--record-repo", stage.repository.url()]);
+    assert!(diff.stdout.contains(&all), "{}", diff.stdout);
+    assert_eq!(stage.deletes(), [] as [&str; 0]);
+    stage.commit(&format!("Let it go\n\n{all}"), &[]);
+    for (kind, name) in [
+        ("configmap", "a"),
+        ("configmap", "d"),
+        ("serviceaccount", "f"),
+    ] {
+        stage.until_gone(kind, name);
+    }
+    stage.until_entry("shop left the environment");
+    assert!(inventory(&stage).is_none());
+    assert!(stage.get("configmap", "e").is_object());
 }
 
 #[test]
@@ -121,9 +214,11 @@ fn a_data_directory_and_a_record_that_are_gone_cost_nothing() {
     let mut stage = started("nodata");
     stage.daemon().kill();
     std::fs::remove_dir_all(stage.daemon().home().join("data")).unwrap();
-    stage.remove(&["shop/a.yaml"]);
+    let revision = stage.remove(&["shop/a.yaml"]);
     stage.daemon().restart();
     stage.until_gone("configmap", "a");
+    // What is killed while it writes to a repository may leave a lock there.
+    stage.until_looked_at(&revision);
 
     stage.daemon().kill();
     std::fs::remove_dir_all(stage.daemon().home().join("data")).unwrap();

@@ -57,7 +57,7 @@ impl Environment {
             unit.granted.extend(outcome.planned.plan.deletions());
         }
         unit.asked = outcome.planned.asked;
-        unit.asks = outcome.planned.plan.asks;
+        unit.asks = outcome.planned.asks();
         if unit.asked.is_some() {
             self.eases = self.context.spent.eases(now);
         }
@@ -176,7 +176,7 @@ impl Environment {
         let Some(unit) = self.units.get_mut(name) else {
             return;
         };
-        for (id, line) in carriers.told() {
+        for (id, line) in carriers.leftovers.told() {
             match unit.left_alone.say(id) {
                 Say::Named => warn!(%environment, unit = %name, "{line}"),
                 Say::More => {

@@ -10,7 +10,7 @@ use super::revision::AGAIN;
 use super::{Environment, Met};
 use crate::config::{self, MaxPrune};
 use crate::health::Status;
-use crate::kube::{Inventory, InventoryParent, parent_name};
+use crate::kube::{Inventory, InventoryParent, Lost, parent_name};
 use crate::model::{ObjectId, Revision, SourceCommit, UnitName};
 use crate::plan::{Dependencies, Neighbours, dependencies, foreign};
 use crate::reconcile::budget::Roster;
@@ -83,7 +83,7 @@ impl Environment {
             state.foreign = foreign;
         }
         // What is synced has nothing that others or an approval could change.
-        let settled = state.standing.state == State::Synced;
+        let settled = state.standing.state == State::Synced && state.asks.is_none();
         state.dirty |= !settled && (news.approvals || news.neighbours);
         let first = state.desired.is_none();
         let changed = state.declare(desired, source);
@@ -224,9 +224,12 @@ impl Environment {
 
     pub(super) fn known_units(&self) -> impl Iterator<Item = UnitName> + use<> {
         let inventories = self.inventories.iter().flat_map(BTreeMap::keys);
+        // One whose inventory is lost is known of by the record alone.
+        let recorded = self.journal.status().units.keys();
         self.units
             .keys()
             .chain(inventories)
+            .chain(recorded)
             .cloned()
             .collect::<BTreeSet<_>>()
             .into_iter()
@@ -253,7 +256,7 @@ impl Environment {
             let inventory = inventories.and_then(|all| all.get(name)).cloned();
             let parent = InventoryParent::new(&context.namespace, &context.environment, name);
             // Where the inventory is lost, the record tells in which kinds to look.
-            let recorded = || Inventory::of(&journal.objects(name), unit.prune);
+            let recorded = || recorded_inventory(&journal.objects(name), unit.prune);
             let inventory = inventory.unwrap_or_else(recorded);
             UnitState::new(Arc::clone(unit), parent.apply_set(), inventory)
         });
@@ -280,6 +283,14 @@ impl Environment {
         state.retired = true;
         state.dirty = true;
         state.declare(Arc::new(UnitDesired::nothing()), source)
+    }
+}
+
+/// What the record tells of an inventory that is not there.
+fn recorded_inventory(objects: &BTreeSet<ObjectId>, prune: bool) -> Inventory {
+    Inventory {
+        lost: (!objects.is_empty()).then_some(Lost::Missing),
+        ..Inventory::of(objects, prune)
     }
 }
 
