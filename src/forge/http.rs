@@ -39,7 +39,9 @@ const MOVES: usize = 3;
 
 /// A client for one API.
 pub(super) struct Http {
-    client: reqwest::Client,
+    /// Made anew after a connection failed: whom it trusts stands in files.
+    client: Mutex<Option<reqwest::Client>>,
+    tls: Tls,
     /// Without a slash at the end.
     api: String,
     host: String,
@@ -69,30 +71,42 @@ impl Http {
         (token, tls): (ForgeToken, &Tls),
         headers: &'static [(HeaderName, HeaderValue)],
     ) -> Result<Self, ForgeError> {
-        let host = address.host();
-        let unreachable = |reason: String| ForgeError::Unreachable {
-            host: host.clone(),
-            reason,
-        };
-        let proxies = net::proxies().map_err(|error| unreachable(error.to_string()))?;
-        let tls = tls
-            .configuration()
-            .map_err(|error| unreachable(error.to_string()))?;
-        // Redirects that stay here are followed below.
-        let client = net::client(proxies, tls)
-            .user_agent(concat!("gitops-agent/", env!("CARGO_PKG_VERSION")))
-            .timeout(TIMEOUT)
-            .build()
-            .map_err(|error| unreachable(root_cause(&error)))?;
-        Ok(Self {
-            client,
+        let http = Self {
+            client: Mutex::default(),
+            tls: tls.clone(),
             api: address.api(),
-            host,
+            host: address.host(),
             token,
             headers,
             kept: Mutex::default(),
             pause: Mutex::default(),
-        })
+        };
+        http.client()?;
+        Ok(http)
+    }
+
+    fn client(&self) -> Result<reqwest::Client, ForgeError> {
+        let mut client = lock(&self.client);
+        if let Some(client) = &*client {
+            return Ok(client.clone());
+        }
+        let proxies = net::proxies().map_err(|error| self.unreachable(error.to_string()))?;
+        let tls = self.tls.configuration();
+        let tls = tls.map_err(|error| self.unreachable(error.to_string()))?;
+        // Redirects that stay here are followed below.
+        let made = net::client(proxies, tls)
+            .user_agent(concat!("gitops-agent/", env!("CARGO_PKG_VERSION")))
+            .timeout(TIMEOUT)
+            .build()
+            .map_err(|error| self.unreachable(root_cause(&error)))?;
+        Ok(client.insert(made).clone())
+    }
+
+    fn unreachable(&self, reason: String) -> ForgeError {
+        ForgeError::Unreachable {
+            host: self.host.clone(),
+            reason,
+        }
     }
 
     /// One thing.
@@ -116,7 +130,7 @@ impl Http {
 
     /// Whether something is there: of a path that answers with nothing but its status.
     pub(super) async fn exists(&self, path: &str) -> Result<bool, ForgeError> {
-        let request = self.client.get(format!("{}{path}", self.api));
+        let request = self.client()?.get(format!("{}{path}", self.api));
         match self.send(request, &Method::GET, path).await {
             Ok(_) => Ok(true),
             Err(ForgeError::NotFound { .. }) => Ok(false),
@@ -152,14 +166,14 @@ impl Http {
         body: &Value,
     ) -> Result<Vec<u8>, ForgeError> {
         let url = format!("{}{path}", self.api);
-        let request = self.client.request(method.clone(), url).json(body);
+        let request = self.client()?.request(method.clone(), url).json(body);
         let (_, answer) = self.send(request, method, path).await?;
         Ok(answer)
     }
 
     /// Removes something, if it is there.
     pub(super) async fn remove(&self, path: &str) -> Result<(), ForgeError> {
-        let request = self.client.delete(format!("{}{path}", self.api));
+        let request = self.client()?.delete(format!("{}{path}", self.api));
         match self.send(request, &Method::DELETE, path).await {
             Ok(_) | Err(ForgeError::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
@@ -178,7 +192,7 @@ impl Http {
     async fn page(&self, url: &str) -> Result<Page, ForgeError> {
         let path = url.strip_prefix(&self.api).unwrap_or(url);
         let known = lock(&self.kept).get(url).cloned();
-        let mut request = self.client.get(url);
+        let mut request = self.client()?.get(url);
         if let Some(kept) = &known {
             request = request.header(IF_NONE_MATCH, kept.tag.clone());
         }
@@ -221,12 +235,14 @@ impl Http {
         for (name, value) in self.headers {
             request = request.header(name, value);
         }
-        let unreachable = |error: reqwest::Error| ForgeError::Unreachable {
-            host: self.host.clone(),
-            reason: root_cause(&error),
-        };
-        let request = request.build().map_err(unreachable)?;
-        let mut response = self.followed(request).await.map_err(unreachable)?;
+        let unreachable = |error: reqwest::Error| self.unreachable(root_cause(&error));
+        let (client, request) = request.build_split();
+        let request = request.map_err(unreachable)?;
+        let response = self.followed(&client, request).await;
+        if response.as_ref().is_err_and(reqwest::Error::is_connect) {
+            *lock(&self.client) = None;
+        }
+        let mut response = response.map_err(unreachable)?;
         let head = Parts {
             status: response.status(),
             headers: response.headers().clone(),
@@ -256,17 +272,18 @@ impl Http {
     /// after a repository has got another name.
     async fn followed(
         &self,
+        client: &reqwest::Client,
         mut request: reqwest::Request,
     ) -> Result<reqwest::Response, reqwest::Error> {
         for _ in 0..MOVES {
             let again = request.try_clone();
-            let response = self.client.execute(request).await?;
+            let response = client.execute(request).await?;
             match again.and_then(|again| answer::moved(&self.api, again, &response)) {
                 Some(moved) => request = moved,
                 None => return Ok(response),
             }
         }
-        self.client.execute(request).await
+        client.execute(request).await
     }
 
     fn rest(&self, pause: Option<Timestamp>) {
@@ -348,3 +365,6 @@ pub(super) fn encoded(value: &str) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,6 +86,8 @@ fn wrong(asked: &str, told: &str) -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    use kube::core::{ApiResource, GroupVersionKind};
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -129,5 +131,56 @@ mod tests {
         let live = || object("apps/v1", "Deployment", "shop", "web");
         assert!(matches!(of_deleted(&id(), "1", live()), Ok(Some(_))));
         assert!(of_deleted(&id(), "2", live()).is_err());
+    }
+
+    fn odd() -> impl Strategy<Value = Value> {
+        let text = prop_oneof![
+            Just("shop".to_owned()),
+            Just("web/scale".to_owned()),
+            "\\PC{0,6}",
+        ];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            text.clone().prop_map(Value::from),
+        ];
+        let key = prop_oneof![
+            Just("metadata".to_owned()),
+            Just("name".to_owned()),
+            Just("namespace".to_owned()),
+            Just("uid".to_owned()),
+            Just("managedFields".to_owned()),
+            Just("kind".to_owned()),
+            Just("apiVersion".to_owned()),
+        ];
+        leaf.prop_recursive(4, 24, 6, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..3).prop_map(Value::Array),
+                prop::collection::vec((key.clone(), inner), 0..6)
+                    .prop_map(|all| Value::Object(all.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_no_object_of_its_kind_is_none(body in odd()) {
+            let kind = GroupVersionKind::gvk("apps", "v1", "Deployment");
+            let resource = Resource {
+                api: ApiResource::from_gvk(&kind),
+                namespaced: true,
+                watchable: true,
+            };
+            let namespace = Namespace::known("shop");
+            let _ = of_deleted(&id(), "1", body.clone());
+            if let Ok(live) = of(&id(), body.clone()) {
+                prop_assert_eq!(live.id(), Some(id()));
+            }
+            if let Ok((id, live)) = item(body, &resource, Some(&namespace)) {
+                prop_assert_eq!(id.namespace.as_ref(), Some(&namespace));
+                prop_assert_eq!(live.id(), Some(id));
+            }
+        }
     }
 }

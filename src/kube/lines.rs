@@ -4,7 +4,6 @@ use std::future::poll_fn;
 use std::pin::Pin;
 
 use bytes::{Bytes, BytesMut};
-use http_body::Body as _;
 use kube::client::Body;
 use kube::core::Status;
 use serde_json::Value;
@@ -28,15 +27,15 @@ pub(super) enum Line {
 }
 
 /// A watch that was opened. How long a line may be, the client says.
-pub(super) struct Lines {
-    body: Body,
+pub(super) struct Lines<B = Body> {
+    body: B,
     buffer: BytesMut,
     /// So much of the buffer holds no end of a line.
     scanned: usize,
 }
 
-impl Lines {
-    pub(super) fn new(body: Body) -> Self {
+impl<B: http_body::Body<Data = Bytes, Error = kube::Error> + Unpin> Lines<B> {
+    pub(super) fn new(body: B) -> Self {
         Self {
             body,
             buffer: BytesMut::new(),
@@ -112,6 +111,11 @@ fn unreadable(why: &str) -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    use std::task::{Context, Poll};
+
+    use http_body::Frame;
+    use proptest::prelude::*;
+
     use super::*;
 
     async fn all(text: &str) -> Result<Vec<&'static str>, ApiError> {
@@ -153,6 +157,77 @@ mod tests {
                 matches!(told, Err(ApiError::Unavailable(_))),
                 "{text}: {told:?}"
             );
+        }
+    }
+
+    /// What comes in pieces.
+    struct Pieces(std::vec::IntoIter<Vec<u8>>);
+
+    impl http_body::Body for Pieces {
+        type Data = Bytes;
+        type Error = kube::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            let piece = self.0.next();
+            Poll::Ready(piece.map(|piece| Ok(Frame::data(piece.into()))))
+        }
+    }
+
+    /// What a watch says in these pieces, up to what can't be read.
+    fn told(pieces: Vec<Vec<u8>>) -> Vec<String> {
+        let mut lines = Lines::new(Pieces(pieces.into_iter()));
+        let mut told = Vec::new();
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.expect("a runtime").block_on(async {
+            loop {
+                told.push(match lines.next().await {
+                    Ok(Some(Line::Changed(object))) => format!("changed {object}"),
+                    Ok(Some(Line::Deleted(object))) => format!("deleted {object}"),
+                    Ok(Some(Line::UpTo(object))) => format!("up to {object}"),
+                    Ok(Some(Line::Listed(object))) => format!("listed {object}"),
+                    Ok(None) => return,
+                    Err(error) => return told.push(error.to_string()),
+                });
+            }
+        });
+        told
+    }
+
+    fn line() -> impl Strategy<Value = Vec<u8>> {
+        let kind = "(ADDED|MODIFIED|DELETED|BOOKMARK|ERROR|[A-Z]{0,3})";
+        let object = prop_oneof![
+            Just("{}".to_owned()),
+            Just("null".to_owned()),
+            Just(r#"{"metadata":{"name":"a","resourceVersion":"7"}}"#.to_owned()),
+            Just(r#"{"metadata":[],"code":410,"message":"old"}"#.to_owned()),
+            Just(r#"{"metadata":{"annotations":{"k8s.io/initial-events-end":"true"}}}"#.to_owned()),
+            ".{0,20}",
+        ];
+        let event = (kind, object).prop_map(|(kind, object)| {
+            format!("{{\"type\":\"{kind}\",\"object\":{object}}}").into_bytes()
+        });
+        prop_oneof![8 => event, 1 => prop::collection::vec(any::<u8>(), 0..40)]
+    }
+
+    proptest! {
+        #[test]
+        fn the_pieces_in_which_it_comes_change_nothing(
+            lines in prop::collection::vec(line(), 0..6),
+            cuts in prop::collection::vec(0..300_usize, 0..12),
+            ended in any::<bool>(),
+        ) {
+            let mut whole = lines.join(&b'\n');
+            if ended {
+                whole.push(b'\n');
+            }
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(whole.len())).collect();
+            cuts.extend([0, whole.len()]);
+            cuts.sort_unstable();
+            let pieces = cuts.windows(2).map(|ends| whole[ends[0]..ends[1]].to_vec());
+            prop_assert_eq!(told(pieces.collect()), told(vec![whole.clone()]));
         }
     }
 }

@@ -4,6 +4,7 @@
 //! have to ask whoever sits at the terminal.
 
 use std::io::{self, IsTerminal as _};
+use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
+use tracing::warn;
 
 use super::error::ApiError;
 use crate::runtime::exec::Group;
@@ -23,6 +25,8 @@ use crate::runtime::exec::Group;
 const TIME: Duration = Duration::from_mins(3);
 /// How long it may take where nobody is there to be asked.
 const ALONE: Duration = Duration::from_mins(1);
+/// What is longer than this is told, where nobody is there to be asked.
+const LONG: Duration = Duration::from_secs(10);
 /// How much it may write.
 const MOST: u64 = 1 << 20;
 
@@ -106,9 +110,20 @@ async fn run(exec: &ExecConfig) -> Result<Vec<u8>, String> {
         Ok::<_, io::Error>((stdout?, stderr?, child.wait().await?))
     });
     let took = humantime::format_duration(limit);
-    let ended = ended
-        .await
-        .map_err(|_| format!("gave nothing within {took}"))?;
+    let mut ended = pin!(ended);
+    let ended = if let Ok(ended) = tokio::time::timeout(LONG, &mut ended).await {
+        ended
+    } else {
+        if !attended {
+            let program = exec.command.as_deref();
+            warn!(
+                program,
+                "the kubeconfig's program has given no credentials yet; the API server is asked nothing until it does, or has had {took}"
+            );
+        }
+        ended.await
+    };
+    let ended = ended.map_err(|_| format!("gave nothing within {took}"))?;
     let (stdout, stderr, status) = ended.map_err(|error| format!("cannot be read: {error}"))?;
     if !status.success() {
         return Err(failure(status, &stderr));

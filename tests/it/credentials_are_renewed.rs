@@ -1,6 +1,8 @@
 //! Credentials for the API server that end are had anew, and the daemon goes on by itself.
 
 use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use crate::support::ports::{free_address, readyz};
@@ -11,9 +13,57 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const CONFIG: &str =
     "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {greeting: hello}\n";
 
-#[test]
-fn a_daemon_goes_on_with_the_next_token_however_late_it_comes() {
-    let mut stage = Stage::new("renewed", env!("CARGO_BIN_EXE_agent"));
+/// An agent whose credentials a program gives, and where that reads them.
+struct Scene {
+    stage: Stage<'static>,
+    says: PathBuf,
+    runs: PathBuf,
+    /// The admin address.
+    address: String,
+}
+
+impl Scene {
+    fn give(&self, token: &str) -> String {
+        let given = serde_json::json!({"status": {"token": token.trim()}});
+        fs::write(&self.says, given.to_string()).unwrap();
+        given.to_string()
+    }
+
+    /// Takes away the account whose token the agent has, and waits until it notices.
+    fn lose_the_account(&mut self) {
+        // Tokens of another account of the same name are of nobody.
+        self.stage.kubectl(&["delete", "serviceaccount", "agent"]);
+        self.stage.kubectl(&["create", "serviceaccount", "agent"]);
+        let lost = "the lease could not be renewed in time";
+        self.until_logged(lost);
+    }
+
+    fn until_logged(&mut self, words: &str) {
+        let path = self.stage.daemon().home().join("daemon.log");
+        self.stage.until(words, |_| {
+            let log = fs::read_to_string(&path).unwrap_or_default();
+            if log.contains(words) {
+                Ok(())
+            } else {
+                Err(log)
+            }
+        });
+    }
+
+    fn until_readyz(&self, status: &str) {
+        wait_seeing("/readyz to say it", PATIENCE, || {
+            let page = readyz(&self.address)?;
+            if page.contains(status) {
+                Ok(())
+            } else {
+                Err(page)
+            }
+        });
+    }
+}
+
+fn started(name: &str) -> Scene {
+    let stage = Stage::new(name, env!("CARGO_BIN_EXE_agent"));
     stage.repository.write("shop/a.yaml", CONFIG);
     let revision = stage.configure(&[("shop", "")]);
     let account = format!("--serviceaccount={}:agent", stage.namespace);
@@ -23,15 +73,10 @@ fn a_daemon_goes_on_with_the_next_token_however_late_it_comes() {
     stage
         .cluster
         .kubectl(&["create", "clusterrolebinding", &name, admin, &account]);
-    let token = || stage.kubectl(&["create", "token", "agent"]);
+    let token = stage.kubectl(&["create", "token", "agent"]);
 
     let agent = stage.invocation();
     let (says, runs) = (agent.home().join("says"), agent.home().join("runs"));
-    let give = |token: &str| {
-        let given = serde_json::json!({"status": {"token": token.trim()}});
-        fs::write(&says, given.to_string()).unwrap();
-    };
-    give(&token());
     let kubeconfig = stage.cluster.kubeconfig_for_token("PLACE");
     let script = format!("echo >> {}; cat {}", runs.display(), says.display());
     let plugin = format!(
@@ -43,39 +88,54 @@ fn a_daemon_goes_on_with_the_next_token_however_late_it_comes() {
     let agent = agent
         .args(["--admin-addr", &address])
         .kubeconfig(kubeconfig);
-    stage.start_as(agent);
-    stage.until_synced("shop", &revision);
+    let mut scene = Scene {
+        stage,
+        says,
+        runs,
+        address,
+    };
+    scene.give(&token);
+    scene.stage.start_as(agent);
+    scene.stage.until_synced("shop", &revision);
+    scene
+}
 
-    // Tokens of another account of the same name are of nobody.
-    stage.kubectl(&["delete", "serviceaccount", "agent"]);
-    stage.kubectl(&["create", "serviceaccount", "agent"]);
-    let path = stage.daemon().home().join("daemon.log");
-    stage.until("the Lease to be lost for want of credentials", |_| {
-        let log = fs::read_to_string(&path).unwrap_or_default();
-        if log.contains("the lease could not be renewed in time") {
-            Ok(())
-        } else {
-            Err(log)
-        }
-    });
-    stage.kubectl(&["delete", "configmap", "a"]);
-    give(&stage.kubectl(&["create", "token", "agent"]));
-    stage.until("what was deleted to be there again", |stage| {
-        let found = stage
-            .cluster
-            .get(&["-n", &stage.namespace, "configmap", "a"]);
-        found.map(drop).ok_or("it is not".to_owned())
-    });
-    wait_seeing("the agent to be ready", PATIENCE, || {
-        let page = readyz(&address)?;
-        if page.contains(" 200 ") {
-            Ok(())
-        } else {
-            Err(page)
-        }
-    });
-    let log = stage.log();
+#[test]
+fn a_daemon_goes_on_with_the_next_token_however_late_it_comes() {
+    let mut scene = started("renewed");
+    scene.lose_the_account();
+    scene.stage.kubectl(&["delete", "configmap", "a"]);
+    scene.give(&scene.stage.kubectl(&["create", "token", "agent"]));
+    scene
+        .stage
+        .until("what was deleted to be there again", |stage| {
+            let found = stage
+                .cluster
+                .get(&["-n", &stage.namespace, "configmap", "a"]);
+            found.map(drop).ok_or("it is not".to_owned())
+        });
+    scene.until_readyz(" 200 ");
+    let log = scene.stage.log();
     assert!(log.contains("not even what was had anew"), "{log}");
-    let runs = fs::read_to_string(runs).unwrap().lines().count();
+    let runs = fs::read_to_string(&scene.runs).unwrap().lines().count();
     assert!(runs < 30, "the program was run {runs} times");
+}
+
+#[test]
+fn a_program_that_hangs_is_told_and_keeps_the_daemon_from_being_ready() {
+    let mut scene = started("hangs");
+    fs::remove_file(&scene.says).unwrap();
+    let made = Command::new("mkfifo").arg(&scene.says).status();
+    assert!(made.unwrap().success());
+    scene.lose_the_account();
+    scene.until_logged("has given no credentials yet");
+    scene.until_readyz(" 503 ");
+
+    let token = scene.stage.kubectl(&["create", "token", "agent"]);
+    // To the one that waits, and to those after it.
+    let given = scene.give(&token);
+    let next = scene.says.with_extension("next");
+    fs::write(&next, given).unwrap();
+    fs::rename(next, &scene.says).unwrap();
+    scene.until_readyz(" 200 ");
 }

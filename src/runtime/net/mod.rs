@@ -12,5 +12,7 @@ mod wait;
 pub use client::{CONNECT, client, proxies};
 pub use proxy::{Loopback, Proxies, ProxyError, ProxyUrl, Target};
 pub use retry_after::retry_after;
+#[cfg(test)]
+pub(crate) use tls::tests as tls_server;
 pub use tls::{CertificateProblem, Identity, Tls, TlsError, certificate_problem};
 pub use wait::{Waited, wait, within};

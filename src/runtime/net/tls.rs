@@ -202,4 +202,4 @@ fn of_certificate(error: &CertificateError) -> CertificateProblem {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -10,7 +10,8 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use super::*;
 use crate::runtime::net::{Proxies, client, wait};
 
-fn file(name: &str) -> PathBuf {
+/// One of the certificates and keys that tests use.
+pub(crate) fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("testdata/tls")
         .join(name)
@@ -27,7 +28,7 @@ fn trusting(identity: Option<&str>) -> Tls {
 }
 
 /// A server with a certificate, which wants one of its clients or not. Gives its port.
-fn serve(name: &str, wants: bool) -> u16 {
+pub(crate) fn serve(name: &str, wants: bool) -> u16 {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
