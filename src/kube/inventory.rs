@@ -276,6 +276,15 @@ fn read(
 }
 
 impl Inventory {
+    /// What the record tells of one that is not there: in which kinds to look for these objects
+    /// that it has.
+    pub fn by_record(objects: &BTreeSet<ObjectId>, prune: bool) -> Self {
+        Self {
+            lost: (!objects.is_empty()).then_some(Lost::Missing),
+            ..Self::of(objects, prune)
+        }
+    }
+
     /// What a set of objects needs.
     pub fn of<'a>(objects: impl IntoIterator<Item = &'a ObjectId>, prune: bool) -> Self {
         let mut inventory = Self {

@@ -1,5 +1,7 @@
 //! The plans of a whole environment, without a daemon: what `agent diff` prints.
 
+mod survey;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -7,10 +9,12 @@ use std::sync::{Arc, Mutex};
 use futures::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
+use survey::{Survey, in_force, retired};
+
 use super::budget::{Roster, Spent};
 use super::compared::Compared;
 use super::declare::{self, Labels, RenderCache, Tools};
-use super::declared::{Declared, UnitDesired};
+use super::declared::UnitDesired;
 use super::environment::definitions;
 use super::lists::Lists;
 use super::observe::watches;
@@ -19,13 +23,12 @@ use super::pass::{self, Context, PlanInput};
 use super::planned::PlannedEnvironment;
 use super::tried;
 use super::witness::Witness;
-use crate::config::{self, MaxPrune, Problems};
+use crate::config::{self, Problems};
 use crate::kube::{ApiError, Cluster, Inventory, InventoryParent, ListKey, LiveView, TallyParent};
 use crate::model::{
-    Digest, DigestKey, EnvironmentName, GroupKind, Lineage, Namespace, Origin, Revision, Tally,
-    Tree, UnitName,
+    Digest, DigestKey, EnvironmentName, Lineage, Namespace, Origin, Revision, Tally, Tree, UnitName,
 };
-use crate::plan::{Checked, Granted, Neighbours, Plan, dependencies};
+use crate::plan::{Checked, Neighbours, Plan};
 use crate::record::status::Last;
 use crate::runtime::metrics::Metrics;
 
@@ -212,12 +215,6 @@ async fn remembered(
     testimony.map(|it| it.tally).unwrap_or_default()
 }
 
-/// How much of a unit may be deleted unasked; as it is declared where the record is not at
-/// hand.
-fn in_force(recorded: &Last, unit: &config::Unit) -> MaxPrune {
-    recorded.limit(&unit.name).unwrap_or(unit.max_prune)
-}
-
 fn suspended(environment: &config::Environment) -> BTreeSet<UnitName> {
     let units = environment.units.values().filter(|unit| unit.suspend);
     units.map(|unit| unit.name.clone()).collect()
@@ -227,101 +224,6 @@ fn unheard_of(unit: &UnitName) -> String {
     format!(
         "there is an inventory of a unit {unit} that neither the repository nor the record has ever had; nothing is deleted for it"
     )
-}
-
-/// What is known of an environment before its units are planned.
-struct Survey<'a> {
-    place: (&'a Namespace, &'a EnvironmentName),
-    revision: Option<Revision>,
-    roster: Arc<Roster>,
-    neighbours: Arc<Neighbours>,
-    defined: Arc<BTreeSet<GroupKind>>,
-    inventories: &'a Result<BTreeMap<UnitName, Inventory>, ApiError>,
-    recorded: &'a Last,
-    approved: &'a Arc<BTreeSet<Digest>>,
-    adopted: &'a Arc<BTreeSet<EnvironmentName>>,
-}
-
-impl Survey<'_> {
-    fn declared(&self, unit: &Arc<config::Unit>, desired: &Arc<UnitDesired>) -> PlanInput {
-        let neighbours = Arc::clone(&self.neighbours);
-        let limit = in_force(self.recorded, unit);
-        self.input(unit.held_to(limit), Arc::clone(desired), neighbours)
-    }
-
-    fn retired(&self, name: &UnitName) -> PlanInput {
-        let neighbours = Arc::new(Neighbours {
-            retired: true,
-            ..Neighbours::clone(&self.neighbours)
-        });
-        let unit = retired_unit(name, self.inventory(name).prune);
-        let nothing = Arc::new(UnitDesired::nothing());
-        self.input(Arc::new(unit), nothing, neighbours)
-    }
-
-    /// What a unit's inventory says; where it is lost, the record tells in which kinds to
-    /// look.
-    fn inventory(&self, unit: &UnitName) -> Inventory {
-        let known = self.inventories.as_ref().ok().and_then(|all| all.get(unit));
-        let recorded = || {
-            Some(Inventory::of(
-                self.recorded.units.as_ref()?.get(unit)?,
-                true,
-            ))
-        };
-        known.cloned().or_else(recorded).unwrap_or_default()
-    }
-
-    fn input(
-        &self,
-        unit: Arc<config::Unit>,
-        desired: Arc<UnitDesired>,
-        neighbours: Arc<Neighbours>,
-    ) -> PlanInput {
-        let (namespace, environment) = self.place;
-        let recorded = self.recorded.desired.get(&unit.name).copied();
-        PlanInput {
-            apply_set: InventoryParent::new(namespace, environment, &unit.name).apply_set(),
-            inventory: self.inventory(&unit.name),
-            inventory_problem: self.inventories.as_ref().err().map(ToString::to_string),
-            dependencies: Arc::new(dependencies(&desired.objects, &neighbours.claims)),
-            applied: Arc::new(desired.baselines(recorded)),
-            unit,
-            desired,
-            revision: self.revision.clone(),
-            neighbours,
-            definitions: Arc::clone(&self.defined),
-            refusals: BTreeMap::new(),
-            approved: Arc::clone(self.approved),
-            adopted: Arc::clone(self.adopted),
-            granted: Granted::new(),
-            roster: Arc::clone(&self.roster),
-            proposals: Arc::default(),
-            deletions: Arc::default(),
-            waits: None,
-            source: None,
-        }
-    }
-}
-
-/// The units that inventories tell of and nobody declares: those that left, and those that
-/// the record, if it is at hand, has never had.
-fn retired(
-    all: &Result<BTreeMap<UnitName, Inventory>, ApiError>,
-    declared: &Declared,
-    recorded: &Last,
-) -> (BTreeSet<UnitName>, BTreeSet<UnitName>) {
-    let known = |name: &UnitName| {
-        let inventory = all.as_ref().ok().and_then(|all| all.get(name));
-        let vouched = inventory.is_some_and(|inventory| inventory.lost.is_none());
-        let recorded = recorded.units.as_ref();
-        vouched || recorded.is_none_or(|all| all.contains_key(name))
-    };
-    let names = all.iter().flat_map(BTreeMap::keys);
-    // One whose inventory is lost is known of by the record alone.
-    let names = names.chain(recorded.units.iter().flat_map(BTreeMap::keys));
-    let left = names.filter(|name| !declared.units.contains_key(*name));
-    left.cloned().partition(known)
 }
 
 /// From which histories what is live was applied.

@@ -10,7 +10,7 @@ use super::revision::AGAIN;
 use super::{Environment, Met};
 use crate::config::{self, MaxPrune};
 use crate::health::Status;
-use crate::kube::{Inventory, InventoryParent, Lost, parent_name};
+use crate::kube::{Inventory, InventoryParent, parent_name};
 use crate::model::{ObjectId, Revision, SourceCommit, UnitName};
 use crate::plan::{Dependencies, Neighbours, dependencies, foreign};
 use crate::reconcile::budget::Roster;
@@ -256,7 +256,7 @@ impl Environment {
             let inventory = inventories.and_then(|all| all.get(name)).cloned();
             let parent = InventoryParent::new(&context.namespace, &context.environment, name);
             // Where the inventory is lost, the record tells in which kinds to look.
-            let recorded = || recorded_inventory(&journal.objects(name), unit.prune);
+            let recorded = || Inventory::by_record(&journal.objects(name), unit.prune);
             let inventory = inventory.unwrap_or_else(recorded);
             UnitState::new(Arc::clone(unit), parent.apply_set(), inventory)
         });
@@ -283,14 +283,6 @@ impl Environment {
         state.retired = true;
         state.dirty = true;
         state.declare(Arc::new(UnitDesired::nothing()), source)
-    }
-}
-
-/// What the record tells of an inventory that is not there.
-fn recorded_inventory(objects: &BTreeSet<ObjectId>, prune: bool) -> Inventory {
-    Inventory {
-        lost: (!objects.is_empty()).then_some(Lost::Missing),
-        ..Inventory::of(objects, prune)
     }
 }
 

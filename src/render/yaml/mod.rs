@@ -3,6 +3,7 @@
 //! so; this reads the events of a YAML 1.2 parser and resolves them by those rules.
 //! `testdata/yaml/table.json` holds kubectl's own answers, and where we differ.
 
+mod documents;
 mod map;
 mod reader;
 mod scalar;
@@ -11,7 +12,7 @@ mod tests;
 
 use serde_json::Value;
 
-pub use reader::{Documents, documents};
+pub use documents::{Documents, documents};
 pub(crate) use scalar::{plain_key, plain_text};
 
 /// One document of a file that says anything at all.

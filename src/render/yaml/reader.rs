@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use granit_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput, Tag};
+use granit_parser::{Event, ScalarStyle, Tag};
 use serde_json::Value;
 
 use super::map::Members;
@@ -15,65 +15,11 @@ use super::{
 };
 use crate::model::{Measure, UnitBudget};
 
-/// Reads a file of a reasonable size: its documents in order, without those that say
-/// nothing.
-pub fn documents(text: &str) -> Result<Vec<Document>, YamlError> {
-    let mut documents = Documents::of(text);
-    let mut budget = UnitBudget::default();
-    std::iter::from_fn(|| documents.next(&mut budget)).collect()
-}
-
-/// The documents of a file, read one after the other, so that a large file is not in
-/// memory as values as a whole. Those that say nothing are left out; what follows an error
-/// can't be told.
-pub struct Documents<'a> {
-    events: Parser<'a, StrInput<'a>>,
-    reader: Reader,
-    ended: bool,
-}
-
-impl<'a> Documents<'a> {
-    /// Those of a file.
-    pub fn of(text: &'a str) -> Self {
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let mut options = granit_parser::Options::default();
-        options.set_emit_comments(false);
-        Self {
-            events: Parser::new_from_str_with_options(text, options),
-            reader: Reader::default(),
-            ended: false,
-        }
-    }
-
-    /// The next one. Its values are drawn from a budget.
-    pub fn next(&mut self, budget: &mut UnitBudget) -> Option<Result<Document, YamlError>> {
-        if self.ended {
-            return None;
-        }
-        let read = self.read(budget).transpose();
-        self.ended = !matches!(read, Some(Ok(_)));
-        read
-    }
-
-    fn read(&mut self, budget: &mut UnitBudget) -> Result<Option<Document>, YamlError> {
-        for event in self.events.by_ref() {
-            let (event, span) = event.map_err(|error| YamlError {
-                at: position(error.marker()),
-                message: error.info(),
-            })?;
-            self.reader.take(event, position_of(&span), budget)?;
-            if let Some(document) = self.reader.document.take() {
-                return Ok(Some(document));
-            }
-        }
-        Ok(None)
-    }
-}
-
+/// What was read of a file so far.
 #[derive(Default)]
-struct Reader {
+pub(super) struct Reader {
     /// The document that was just ended.
-    document: Option<Document>,
+    pub(super) document: Option<Document>,
     /// The collections that are open, outermost first.
     open: Vec<Frame>,
     /// What each anchor stands for; `None` while it is still being read.
@@ -129,7 +75,8 @@ enum Key {
 }
 
 impl Reader {
-    fn take(
+    /// Takes in what comes next.
+    pub(super) fn take(
         &mut self,
         event: Event<'_>,
         at: Position,
@@ -438,16 +385,4 @@ pub(super) fn error<T>(
         at,
         message: message.into().into_owned(),
     })
-}
-
-fn position_of(span: &Span) -> Position {
-    position(&span.start)
-}
-
-fn position(marker: &Marker) -> Position {
-    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    Position {
-        line: count(marker.line()),
-        column: count(marker.col() + 1),
-    }
 }
