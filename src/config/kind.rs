@@ -30,10 +30,8 @@ pub fn kind_of(
         Err(TreeError::Submodule { .. }) => return Ok(unlisted(said)),
         Err(error) => return Err(wrong(error.to_string())),
     }
-    let entries = match tree.list(path) {
-        Ok(entries) => entries,
-        Err(TreeError::Misnamed { .. }) => return Ok(unlisted(said)),
-        Err(error) => return Err(wrong(error.to_string())),
+    let Ok(entries) = tree.list(path) else {
+        return Ok(unlisted(said));
     };
     let drawn = budget.draw(Measure::Paths, entries.len() as u64);
     drawn.map_err(|error| wrong(format!("`{path}`: {error}")))?;

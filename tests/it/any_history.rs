@@ -275,6 +275,138 @@ fn whatever_a_commit_says_the_next_one_is_followed() {
     assert!(messages.max() < Some(4_000));
 }
 
+/// Commits a tree as it is beside a change of the unit `shop`, with as many parents as are
+/// named.
+fn push_tree(stage: &Stage<'_>, odd: &str, value: &str, parents: &[String]) -> String {
+    let work = stage.repository.work();
+    stage
+        .repository
+        .write("shop/settings.yaml", &settings(value));
+    git(&work, &["add", "-A"]);
+    git(
+        &work,
+        &["rm", "-q", "--cached", "-r", "--ignore-unmatch", "odd"],
+    );
+    let rest = git(&work, &["write-tree"]);
+    let rest = git(&work, &["ls-tree", rest.trim()]);
+    let entries = work.join(".git/entries");
+    fs::write(&entries, format!("{rest}040000 tree {odd}\todd\n")).unwrap();
+    let made = format!("git mktree <{}", entries.display());
+    let tree = git(&work, &["-c", &format!("alias.made=!{made}"), "made"]);
+    let mut words = vec!["commit-tree", tree.trim(), "-m", "An odd tree"];
+    for parent in parents {
+        words.extend(["-p", parent]);
+    }
+    let commit = git(&work, &words).trim().to_owned();
+    git(&work, &["update-ref", "refs/heads/main", &commit]);
+    stage.repository.push();
+    git(&work, &["reset", "-q", "--mixed"]);
+    commit
+}
+
+/// Writes a tree of these entries, as they are.
+fn raw_tree(stage: &Stage<'_>, entries: &[(&str, &str, &str)]) -> String {
+    let work = stage.repository.work();
+    let mut bytes = Vec::new();
+    for (mode, name, id) in entries {
+        bytes.extend_from_slice(format!("{mode} {name}\0").as_bytes());
+        bytes.extend(hex::decode(id.trim()).unwrap());
+    }
+    let file = work.join(".git/raw-tree");
+    fs::write(&file, bytes).unwrap();
+    let file = file.to_str().unwrap();
+    let words = ["hash-object", "-t", "tree", "-w", "--literally", file];
+    git(&work, &words).trim().to_owned()
+}
+
+#[test]
+fn an_odd_tree_is_its_unit_s_affair_and_many_parents_are_nobody_s() {
+    let mut stage = Stage::new("odd-trees", AGENT);
+    let configuration = stage.configuration(&[("shop", ""), ("odd", "")]);
+    let object = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: odd}\n";
+    let files = [
+        ("agent.yaml", configuration.as_str()),
+        ("shop/settings.yaml", &settings("one")),
+        ("odd/a.yaml", object),
+    ];
+    let first = stage.commit("Start", &files);
+    stage.start();
+    stage.until_synced("odd", &first);
+
+    let blob = |text: &str| {
+        let file = stage.repository.work().join(".git/blob");
+        fs::write(&file, text).unwrap();
+        let words = ["hash-object", "-w", file.to_str().unwrap()];
+        git(&stage.repository.work(), &words)
+    };
+    let good = blob(object);
+    let pointer = format!(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 7\n",
+        "0".repeat(64)
+    );
+    let pointer = blob(&pointer);
+    let fine = raw_tree(&stage, &[("100644", "a.yaml", &good)]);
+    let cases = [
+        (vec![("160000", "lib", first.as_str())], "is a submodule"),
+        (
+            vec![("100644", "a.yaml", pointer.as_str())],
+            "is a Git LFS pointer",
+        ),
+        (
+            vec![
+                ("100644", "a.yaml", good.as_str()),
+                ("100644", "a.yaml", &good),
+            ],
+            "odd/",
+        ),
+        (
+            vec![("100644", "b.yaml", good.as_str()), ("40000", "a", &fine)],
+            "",
+        ),
+    ];
+    for (number, (entries, told)) in cases.iter().enumerate() {
+        let odd = raw_tree(&stage, entries);
+        let head = stage.repository.revision("HEAD");
+        let value = format!("beside {number}");
+        let commit = push_tree(&stage, &odd, &value, &[head]);
+        until_value(&mut stage, &value);
+        stage.until_looked_at(&commit);
+        if !told.is_empty() {
+            stage.until("the odd unit to be told", |stage| {
+                let seen = stage.unit("odd")["message"].to_string();
+                if seen.contains(told) {
+                    Ok(())
+                } else {
+                    Err(seen)
+                }
+            });
+        }
+        let head = stage.repository.revision("HEAD");
+        let value = format!("mended {number}");
+        let commit = push_tree(&stage, &fine, &value, &[head]);
+        stage.until_synced("shop", &commit);
+        stage.until_state("odd", "Synced");
+    }
+
+    // A merge of four.
+    let head = stage.repository.revision("HEAD");
+    let side = |name: &str| {
+        let work = stage.repository.work();
+        let made = git(
+            &work,
+            &["commit-tree", "HEAD^{tree}", "-p", &head, "-m", name],
+        );
+        made.trim().to_owned()
+    };
+    let parents = [head.clone(), side("b"), side("c"), side("d")];
+    let commit = push_tree(&stage, &fine, "merged", &parents);
+    until_value(&mut stage, "merged");
+    stage.until_synced("shop", &commit);
+    let deleted = stage.deletes();
+    assert_eq!(deleted, [] as [&str; 0]);
+    expect_enforced(&mut stage, "merged");
+}
+
 #[test]
 fn what_is_no_commit_where_the_record_belongs_is_told_and_waited_for() {
     let mut stage = Stage::new("no-record", AGENT);
