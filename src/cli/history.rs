@@ -33,8 +33,9 @@ not write is shown with a `?`.
 With -o json: an array of entries. Each has `environment`, `entry`, `time`,
 `author` (`name`, `email`, `time`), `subject`, `byAgent`; if the agent wrote it,
 also `event`, `cause`, `unit`, `state`, `actor`, `revision`, `committed`, `took`
-(in seconds) and `plan`, null where one does not apply; and `objects`: each with `object`,
-`action` and `fields` (`path`, `change`). An entry names up to 50 objects.
+(in seconds) and `plan`, null where one does not apply, `approvals` (commits) and
+`approvedBy` (whose they are); and `objects`: each with `object`, `action` and `fields`
+(`path`, `change`). An entry names up to 50 objects.
 
 Exit codes: 0 told, even if nothing happened, 2 it could not be.";
 
@@ -316,6 +317,7 @@ fn row(told: &Told, several: bool, detail: Detail) -> [Cell; 5] {
     } else {
         format!("? {what}")
     }];
+    lines.extend(facts.into_iter().flat_map(approvals));
     for object in told.objects.iter().filter(|_| detail == Detail::Fields) {
         lines.extend(object.fields.iter().map(field));
     }
@@ -326,6 +328,12 @@ fn row(told: &Told, several: bool, detail: Detail) -> [Cell; 5] {
         (PLAIN, entry.author.name.clone()),
         (colour(entry), lines.join("\n")),
     ]
+}
+
+fn approvals(facts: &Facts) -> impl Iterator<Item = String> + use<> {
+    let whose = facts.approvals.iter().zip(&facts.approved_by);
+    let lines = whose.map(|(commit, name)| format!("  approved by {name} with {}", commit.short()));
+    lines.collect::<Vec<_>>().into_iter()
 }
 
 fn field(field: &ChangedField) -> String {

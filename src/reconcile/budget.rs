@@ -13,8 +13,8 @@ use super::pass::{Context, PlanInput};
 use crate::config::{MaxPrune, Unit};
 use crate::kube::{Inventory, InventoryParent};
 use crate::model::{
-    Deleted, EnvironmentName, GroupKind, LATELY, Live, Namespace, ObjectId, Owned, Pinned, Tally,
-    Uid, UnitName,
+    Deleted, Digest, EnvironmentName, GroupKind, LATELY, Live, Namespace, ObjectId, Owned, Pinned,
+    Tally, Uid, UnitName,
 };
 use crate::plan::{
     Action, Budget, Checked, Extent, Granted, Lately, Leaver, Leaving, Neighbours, Plan, detached,
@@ -110,6 +110,8 @@ pub struct Spent {
 #[derive(Debug, Default)]
 struct State {
     granted: Granted,
+    /// By which plan's approval what was done to these objects may be done.
+    approved: BTreeMap<ObjectId, Digest>,
     /// By this process.
     deleted: Vec<(Timestamp, ObjectId, String)>,
     /// By those before.
@@ -148,6 +150,7 @@ impl Spent {
         let objects = leaving.objects.iter();
         let granted = objects.map(|(id, leaver)| (id.clone(), leaver.uid.clone()));
         self.grant_all(granted.collect());
+        self.approve(leaving.objects.keys(), leaving.digest);
     }
 
     /// Takes in that these were approved to be deleted.
@@ -155,9 +158,33 @@ impl Spent {
         lock(&self.state).granted.extend(objects);
     }
 
+    /// Takes in that what a plan does to these objects was approved.
+    pub(super) fn approve<'a>(&self, objects: impl Iterator<Item = &'a ObjectId>, plan: Digest) {
+        let approved = objects.map(|id| (id.clone(), plan));
+        lock(&self.state).approved.extend(approved);
+    }
+
+    /// The approved plans by which something is done to any of these objects.
+    pub(super) fn approved<'a>(
+        &self,
+        objects: impl Iterator<Item = &'a ObjectId>,
+    ) -> BTreeSet<Digest> {
+        let state = lock(&self.state);
+        let plans = objects.filter_map(|id| state.approved.get(id));
+        plans.copied().collect()
+    }
+
+    /// Whether the approval of a plan is that of anything.
+    pub(super) fn is_used(&self, plan: &Digest) -> bool {
+        let state = lock(&self.state);
+        state.approved.values().any(|other| other == plan)
+    }
+
     /// Forgets what was approved of objects that are declared again.
     pub(super) fn retain(&self, keep: impl Fn(&ObjectId) -> bool) {
-        lock(&self.state).granted.retain(|id, _| keep(id));
+        let mut state = lock(&self.state);
+        state.granted.retain(|id, _| keep(id));
+        state.approved.retain(|id, _| keep(id));
     }
 
     /// Counts objects that are about to be deleted, but for those of which that was approved.

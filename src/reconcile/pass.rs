@@ -184,6 +184,10 @@ pub async fn plan_unit(context: &Context, input: &PlanInput) -> Planned {
         now: clock::now(),
     });
     let (mut plan, asked) = check(context, input, proposed, members.count()).await;
+    if input.approved.contains(&plan.digest) {
+        let objects = plan.steps.iter().map(|step| &step.object);
+        context.spent.approve(objects, plan.digest);
+    }
     plan.notes.extend(observed.notes);
     plan.notes.extend(observed.carriers.leftovers.briefly());
     context

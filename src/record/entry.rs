@@ -61,6 +61,18 @@ impl Entry {
     }
 }
 
+/// A subject that was too long for its line, and the body in which it goes on, put together
+/// again: the whole subject, and the rest of the body.
+pub(super) fn uncut<'a>(subject: &'a str, body: &'a str) -> (&'a str, &'a str) {
+    let (first, rest) = body.split_once('\n').unwrap_or((body, ""));
+    let start = subject.strip_suffix('…');
+    if start.is_some_and(|start| first.starts_with(start)) {
+        (first, rest.trim_start_matches('\n'))
+    } else {
+        (subject, body)
+    }
+}
+
 /// Reads the trailers of a message that [`Entry::message`] wrote, unfolded.
 pub fn trailers(message: &str) -> Vec<(String, String)> {
     let last = message.trim_end().rsplit("\n\n").next().unwrap_or_default();

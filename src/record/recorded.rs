@@ -50,6 +50,10 @@ pub struct Facts {
     pub took: Option<f64>,
     /// The plan that was followed.
     pub plan: Option<Digest>,
+    /// The commits that approved what was done.
+    pub approvals: Vec<Revision>,
+    /// Whose they are, in the same order: `Name <address>`.
+    pub approved_by: Vec<String>,
 }
 
 impl Recorded {
@@ -71,6 +75,10 @@ impl Recorded {
             None => rest,
         };
         let prefix = format!("{environment}: ");
+        let (subject, body) = match &facts {
+            Some(_) => entry::uncut(subject, body),
+            None => (subject, body),
+        };
         let subject = match facts {
             Some(_) => subject.strip_prefix(&prefix).unwrap_or(subject),
             None => subject,
@@ -116,6 +124,10 @@ fn facts(environment: &EnvironmentName, rest: &str) -> Option<Facts> {
         let found = trailers.iter().find(|(key, _)| key == wanted);
         found.map(|(_, value)| value.as_str())
     };
+    let all = |wanted: &'static str| {
+        let found = trailers.iter().filter(move |(key, _)| key == wanted);
+        found.map(|(_, value)| value)
+    };
     let cause = text("Cause")?.to_owned();
     if text("Environment")? != environment.as_str() {
         return None;
@@ -130,6 +142,10 @@ fn facts(environment: &EnvironmentName, rest: &str) -> Option<Facts> {
         committed: text("Committed").and_then(|time| time.parse().ok()),
         took: text("Took").and_then(|took| took.strip_suffix('s')?.parse().ok()),
         plan: text("Plan").and_then(|digest| Digest::try_from(digest.to_owned()).ok()),
+        approvals: all("Approval")
+            .filter_map(|hash| hash.parse().ok())
+            .collect(),
+        approved_by: all("Approved-By").cloned().collect(),
     })
 }
 

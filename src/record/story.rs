@@ -1,6 +1,7 @@
 //! What is written into an entry: subject, the fields that changed, trailers, author.
 //! Pure.
 
+mod approval;
 mod environment;
 mod hold;
 
@@ -43,6 +44,8 @@ pub struct Scene<'a> {
     pub took: Option<Duration>,
     /// The plan that was followed, or has to be approved.
     pub plan: Option<Digest>,
+    /// The commits that approved what was done.
+    pub approved: Vec<&'a SourceCommit>,
     /// When.
     pub now: Timestamp,
 }
@@ -130,7 +133,7 @@ pub fn synced(
         _ => format!("sync {}{at}: {}", scene.unit, counts(told)),
     };
     let author = deployer(scene.source, scene.now);
-    let mut text = body(told);
+    let mut text = approval::told(scene, body(told));
     if !matches!(state, State::Synced | State::Suspended) {
         text = format!("{text}\n\n{state}: {message}");
     }
@@ -364,7 +367,8 @@ pub fn gathered(
 pub fn left(scene: &Scene<'_>, told: &[Told], changes: Changes) -> Entry {
     let subject = format!("{} left the environment", scene.unit);
     let author = deployer(scene.source, scene.now);
-    entry(scene, &subject, body(told), Event::Left, author, changes)
+    let text = approval::told(scene, body(told));
+    entry(scene, &subject, text, Event::Left, author, changes)
 }
 
 fn entry(
@@ -391,6 +395,10 @@ fn entry(
     let took = scene.took.filter(|_| event.arrives());
     trailers.extend(took.map(|took| pair("Took", &format!("{:.1}s", took.as_secs_f64()))));
     trailers.extend(scene.plan.map(|plan| pair("Plan", &plan)));
+    if event.deploys() || event == Event::Left {
+        let approved = scene.approved.iter();
+        trailers.extend(approved.flat_map(|commit| approval::trailers(commit)));
+    }
     Entry {
         subject: format!("{}: {subject}", scene.environment),
         body,

@@ -93,7 +93,7 @@ async fn plan(
     environment: &config::Environment,
     known: &mut Known,
 ) -> Result<PlannedEnvironment, Hindrance> {
-    known.at_hand.approved = Arc::new(merged.approved.plans.clone());
+    known.at_hand.approved = Arc::new(merged.approved.digests());
     known.at_hand.adopted = Arc::new(merged.approved.environments.clone());
     let planned = plan_environment(PlanEnvironment {
         environment,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use git2::{ErrorCode, Repository};
 
+use super::commit::RawCommit;
 use super::commits;
 use super::problem::form;
 use crate::model::{Redacted, Revision, SourceCommit};
@@ -169,13 +170,17 @@ pub fn commit(repository: &Path, revision: &Revision) -> Result<SourceCommit, Ch
     };
     let opened = open(repository)?;
     let id = git2::Oid::from_str(revision.as_str()).map_err(failed)?;
-    let read = commits::read(&opened, id, |commit| SourceCommit {
-        revision: revision.clone(),
-        author: commit.author(),
-        committed: commit.committed(),
-        subject: commit.subject(),
-    });
-    read.map_err(failed)
+    commits::read(&opened, id, |raw| source_commit(id, raw)).map_err(failed)
+}
+
+/// A commit's author and subject, as far as they can be read.
+pub(super) fn source_commit(id: git2::Oid, raw: &RawCommit<'_>) -> SourceCommit {
+    SourceCommit {
+        revision: revision(id),
+        author: raw.author(),
+        committed: raw.committed(),
+        subject: raw.subject(),
+    }
 }
 
 /// What is odd about a commit that is there and can't be used, such as a time that is

@@ -37,9 +37,9 @@ pub(crate) use objects::{copy, has_many_packs, loose, reached, write_pack};
 pub(crate) use problem::explain;
 pub(crate) use remote::Sent;
 
-pub use approvals::{Approved, approvals};
+pub use approvals::{Approved, Claim, approvals};
 pub use auth::{Credentials, CredentialsError, HttpLogin, PASSPHRASE, SshLogin};
-pub use blame::{BlameError, blame};
+pub use blame::{BlameError, Blamed, blame};
 pub use checkout::{Checkout, CheckoutError, commit, resolve};
 pub(crate) use checkout::{oddity, revision};
 pub(crate) use commits::{contains, first_parents, read as read_commit, related, tree_of};

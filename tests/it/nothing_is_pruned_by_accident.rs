@@ -348,8 +348,33 @@ fn more_than_max_prune_waits_for_an_approval_of_exactly_that_plan() {
     stage.until_looked_at(&revision);
     expect_all_there(&mut stage, &["a", "b", "c", "d"]);
     assert_eq!(stage.unit("shop")["state"], "Blocked");
+    let trouble = |text: &str, what: &str| {
+        let (start, end) = (
+            format!("the `Approve-Plan: {text}` of commit "),
+            format!(" {what}"),
+        );
+        let waits = format!("shop waits for `Approve-Plan: {second}`");
+        move |seen: &str| seen.starts_with(&start) && seen.contains(&end) && seen.contains(&waits)
+    };
+    let told = |stage: &mut Stage, is_told: &dyn Fn(&str) -> bool| {
+        stage.until("the vain approval to be told", |stage| {
+            let status = stage.status();
+            let warning = status["warning"].as_str().unwrap_or_default();
+            let told = is_told(warning);
+            told.then(|| warning.to_owned()).ok_or(status.to_string())
+        })
+    };
+    let warning = told(
+        &mut stage,
+        &trouble(&first, "names no plan that waits for approval"),
+    );
+    let log = stage.log();
+    let warned = log.lines().filter(|line| line.contains("WARN"));
+    assert_eq!(warned.filter(|line| line.contains(&warning)).count(), 1);
+    approve(&stage, &second[..40]);
+    told(&mut stage, &trouble(&second[..40], "is not a digest"));
 
-    approve(&stage, &second);
+    let approval = approve(&stage, &second);
     stage.until_gone("configmap", "a");
     stage.until_gone("configmap", "b");
     stage.until_gone("configmap", "d");
@@ -357,6 +382,26 @@ fn more_than_max_prune_waits_for_an_approval_of_exactly_that_plan() {
     let mut deletes = stage.deletes();
     deletes.sort();
     assert_eq!(deletes, ["a", "b", "d"]);
+    // Who approved it is told with it.
+    let mut entries = stage.entries().into_iter();
+    let entry = entries.find(|entry| entry.subject.ends_with(": 3 pruned"));
+    let entry = entry.expect("an entry of the deletion");
+    assert_eq!(entry.trailer("Approval"), Some(approval));
+    let whose = entry.trailer("Approved-By").unwrap_or_default();
+    assert!(whose.ends_with('>') && whose.contains(" <"), "{whose}");
+    let lines = stage.agent(&["history", "shop"]).run();
+    assert!(
+        lines.stdout.contains(&format!("approved by {whose} with ")),
+        "{lines:?}"
+    );
+    stage.until("the warning to be over", |stage| {
+        let status = stage.status();
+        status
+            .get("warning")
+            .is_none_or(Value::is_null)
+            .then_some(())
+            .ok_or(status.to_string())
+    });
 
     // An approval is not one for the next time.
     stage.commit(

@@ -3,6 +3,7 @@
 //! Invariants: at most one pass of a unit is under way; a unit waits in a state that
 //! an event ends, never in a pass; what woke a pass does not change what it does.
 
+mod approvals;
 mod away;
 mod ending;
 mod foreign;
@@ -24,6 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use self::approvals::Approvals;
 pub use self::lineage::Followed;
 pub use self::proposals::{Deed, DriftedObject, Drifts, OpenProposals, Proposing, UnitDrift};
 use self::reading::{Reading, Unread};
@@ -177,7 +179,7 @@ pub struct Environment {
     /// Inventories of which it was said that nobody knows their units.
     unknown: BTreeSet<UnitName>,
     definitions: Arc<BTreeSet<GroupKind>>,
-    approved: Arc<BTreeSet<Digest>>,
+    approvals: Approvals,
     /// Environments whose objects are taken over.
     adopted: Arc<BTreeSet<EnvironmentName>>,
     inventories: Result<BTreeMap<UnitName, Inventory>, ApiError>,
@@ -279,7 +281,7 @@ impl Environment {
             roster: Arc::default(),
             unknown: BTreeSet::new(),
             definitions: Arc::default(),
-            approved: Arc::default(),
+            approvals: Approvals::default(),
             adopted: Arc::default(),
             inventories: Err(ApiError::Unavailable("not asked yet".to_owned())),
             inventories_again: None,

@@ -53,7 +53,7 @@ impl Environment {
         if !outcome.done.is_empty() {
             unit.plan = Some(outcome.planned.plan.digest);
         }
-        if self.approved.contains(&outcome.planned.plan.digest) {
+        if self.approvals.include(&outcome.planned.plan.digest) {
             unit.granted.extend(outcome.planned.plan.deletions());
         }
         unit.asked = outcome.planned.asked;

@@ -100,6 +100,7 @@ impl Environment {
         let unit = &self.units[name];
         let scene = Scene {
             took,
+            approved: self.approvals.of(&changed, &self.context.spent),
             ..scene(&self.context.environment, name, unit, now)
         };
         let none = BTreeSet::new();
@@ -182,7 +183,10 @@ impl Environment {
             .differing(name, &BTreeMap::new(), &BTreeSet::new(), |_| None);
         let none = ForeignFile::default();
         changes.extend(self.journal.foreign_change(name, &none));
-        let scene = scene(&self.context.environment, name, unit, now);
+        let scene = Scene {
+            approved: self.approvals.of(&unit.changed, &self.context.spent),
+            ..scene(&self.context.environment, name, unit, now)
+        };
         let entry = story::left(&scene, &unit.changed, changes);
         let status = self.with(name, None);
         self.journal.enter(entry, status);
@@ -191,6 +195,7 @@ impl Environment {
     /// One entry for a revision that changed nothing, or that can't be followed.
     pub(super) fn record_revision(&mut self) {
         self.record_follows();
+        self.judge_approvals();
         let now = clock::now();
         let status = self.head();
         let before = self.journal.status();
@@ -221,7 +226,10 @@ impl Environment {
         let entry = match (distrust, status.error.as_deref()) {
             (Some(why), _) => story::refused(name, hindrance(why), now),
             (None, Some(why)) => story::stuck(name, hindrance(why), now),
-            (None, None) => story::nothing(name, status.revision.as_ref(), source, now),
+            (None, None) => {
+                let trouble = self.approvals.trouble();
+                story::nothing(name, status.revision.as_ref(), source, trouble, now)
+            }
         };
         self.journal.enter(entry, status);
     }
@@ -315,7 +323,7 @@ impl Environment {
                 .or(recorded),
             error: problem,
             refused,
-            warning: self.context.cluster.clock_trouble(),
+            warning: self.warning(),
             ties: self.ties(),
             tally: self.context.spent.tally(clock::now()),
             units: BTreeMap::new(),
@@ -421,6 +429,7 @@ pub(super) fn scene<'a>(
         took: None,
         // Where somebody has to approve, that is what to approve.
         plan: unit.asks.or(unit.plan),
+        approved: Vec::new(),
         now,
     }
 }

@@ -237,10 +237,11 @@ impl Environment {
         self.enforced = Some(source.clone());
         self.record_follows();
         let mut news = News {
-            approvals: *self.approved != approved.plans || *self.adopted != approved.environments,
+            approvals: **self.approvals.digests() != approved.digests()
+                || *self.adopted != approved.environments,
             neighbours: false,
         };
-        self.approved = Arc::new(approved.plans);
+        self.approvals.take_in(approved.plans, approved.claims);
         self.adopted = Arc::new(approved.environments);
         let retired = self.retired(&declared);
         if !self.stands_as(&declared, &retired) {

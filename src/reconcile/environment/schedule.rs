@@ -90,7 +90,7 @@ impl Environment {
             dependencies: Arc::clone(&unit.dependencies),
             applied: Arc::clone(&unit.applied),
             refusals: unit.refusals.clone(),
-            approved: Arc::clone(&self.approved),
+            approved: Arc::clone(self.approvals.digests()),
             adopted: Arc::clone(&self.adopted),
             granted: unit.granted.clone(),
             roster: Arc::clone(&self.roster),

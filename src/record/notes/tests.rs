@@ -37,6 +37,8 @@ fn entry(
             committed: None,
             took,
             plan: None,
+            approvals: Vec::new(),
+            approved_by: Vec::new(),
         }),
     }
 }

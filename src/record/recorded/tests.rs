@@ -71,6 +71,7 @@ fn scene<'a>(
         fault: story::Fault::OfNobody,
         took: None,
         plan: None,
+        approved: Vec::new(),
         now: Timestamp::UNIX_EPOCH,
     }
 }
@@ -123,6 +124,8 @@ fn what_was_written_is_read_back() {
             committed: None,
             took: None,
             plan: scene.plan,
+            approvals: Vec::new(),
+            approved_by: Vec::new(),
         }
     );
     let objects = drift.objects();
@@ -202,7 +205,7 @@ fn told_of(scene: &Scene<'_>, name: &str) -> Vec<Entry> {
         story::contended(scene, &over, none()),
         story::found(scene, none()),
         story::left(scene, &steps, none()),
-        story::nothing(scene.environment, None, scene.source, scene.now),
+        story::nothing(scene.environment, None, scene.source, None, scene.now),
         story::stuck(scene.environment, hindrance(None), scene.now),
         story::refused(scene.environment, hindrance(revision), scene.now),
         story::follows(scene.environment, revision, name, scene.now),
@@ -382,4 +385,49 @@ fn what_the_agent_did_not_write_is_shown_as_such() {
         assert!(!found.body.contains('\u{1b}'));
         assert_eq!(found.author.name, r"Eve\u{7}");
     }
+}
+
+#[test]
+fn who_approved_a_deletion_is_told_and_read_back() {
+    let (environment, unit) = ("production".parse().unwrap(), "shop".parse().unwrap());
+    let [source, approval] = ["Ada", "Bo, the <approver>"].map(source);
+    let scene = Scene {
+        approved: vec![&approval],
+        ..scene(&environment, &unit, &source)
+    };
+    let pruned = [told(Action::Prune, "agent")];
+    for entry in [
+        story::synced(&scene, &pruned, State::Synced, "", Changes::new()),
+        story::left(&scene, &pruned, Changes::new()),
+    ] {
+        assert!(
+            entry
+                .body
+                .ends_with("\n\napproved by Bo, the <approver> with aaaaaaaa: Scale"),
+            "{}",
+            entry.body
+        );
+        let facts = read(&entry).facts.unwrap();
+        assert_eq!(facts.approvals, std::slice::from_ref(&approval.revision));
+        assert_eq!(
+            facts.approved_by,
+            ["Bo, the <approver> <ada@example.com>".to_owned()]
+        );
+    }
+    let drift = story::drifted(&scene, &pruned, Changes::new());
+    assert_eq!(read(&drift).facts.unwrap().approvals, []);
+}
+
+#[test]
+fn a_subject_that_is_too_long_for_its_line_is_read_back_whole() {
+    let (environment, unit) = ("production".parse().unwrap(), "shop".parse().unwrap());
+    let source = source("Ada");
+    let scene = scene(&environment, &unit, &source);
+    let why = format!("the API server refuses it {}", "and says why ".repeat(12));
+    let none = Changes::new();
+    let entry = story::stands(&scene, None, State::Blocked, &why, none);
+    assert!(entry.message().lines().next().unwrap().ends_with('…'));
+    let recorded = read(&entry);
+    assert_eq!(recorded.subject, format!("shop is blocked: {}", why.trim()));
+    assert_eq!(recorded.body.trim(), why.trim());
 }

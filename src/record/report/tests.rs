@@ -80,6 +80,8 @@ fn report(told: &[Told], since: i64, until: i64) -> Report {
                 committed: told.source.map(|(_, minute)| at(minute)),
                 took: None,
                 plan: None,
+                approvals: Vec::new(),
+                approved_by: Vec::new(),
             }),
         });
     }

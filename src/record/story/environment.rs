@@ -7,14 +7,17 @@ use super::super::event::Event;
 use super::{Changes, agent, deployer, pair, trailers};
 use crate::model::{EnvironmentName, Revision, Signature, SourceCommit};
 
-/// A revision changes nothing of the environment.
+/// A revision changes nothing of the environment; what it says that it approves may be
+/// nothing that waits for that.
 pub fn nothing(
     name: &EnvironmentName,
     revision: Option<&Revision>,
     source: Option<&SourceCommit>,
+    trouble: Option<&str>,
     now: Timestamp,
 ) -> Entry {
-    let subject = format!("at {}, nothing to change", short(revision));
+    let trouble = trouble.map_or(String::new(), |trouble| format!(": {trouble}"));
+    let subject = format!("at {}, nothing to change{trouble}", short(revision));
     let author = deployer(source, now);
     entry(name, Event::Nothing, &subject, "", revision, author, now)
 }
