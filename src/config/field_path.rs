@@ -21,6 +21,12 @@ enum Step {
     Name(String),
     /// The item of a list that has these values.
     Item(Vec<(String, String)>),
+    /// The item of a list that stands at a place in one object: what it usually goes by, and
+    /// all values of its own.
+    Placed {
+        key: Vec<(String, String)>,
+        values: Vec<(String, String)>,
+    },
     /// A position in a list, or its entry that is no text.
     Entry(String),
     /// `[*]`
@@ -79,6 +85,34 @@ impl FieldPath {
         self.steps
             .iter()
             .try_fold(object, |value, step| step.resolve(value))
+    }
+
+    /// The same, where an item of a list is named by its place in an object: `key` has the
+    /// fields that it usually goes by.
+    #[must_use]
+    pub fn by_key(&self, object: &Value, key: impl Fn(&Value) -> Vec<(String, String)>) -> Self {
+        let (mut steps, mut at) = (self.steps.clone(), Some(object));
+        for step in &mut steps {
+            let Some(value) = at else { break };
+            at = step.resolve(value);
+            if let (Step::Entry(_), Some(item @ Value::Object(_))) = (&*step, at) {
+                let values = item.as_object().into_iter().flatten();
+                let keyed = Step::Placed {
+                    key: key(item),
+                    values: values
+                        .filter(|(_, value)| !value.is_object() && !value.is_array())
+                        .map(|(name, value)| (name.clone(), text_of(value)))
+                        .collect(),
+                };
+                // It may go by something else than usual.
+                let same = keyed.resolve(value);
+                if same.is_some_and(|same| std::ptr::eq(same, item)) {
+                    *step = keyed;
+                }
+            }
+        }
+        let text = self.text.clone();
+        Self { text, steps }
     }
 
     /// The field that may have been meant, where the first step that an object lacks is
@@ -155,6 +189,13 @@ impl Step {
                 key.iter()
                     .any(|(name, value)| name == field && matches(pattern, value))
             }),
+            // Whatever it is printed by; what has a default may not be said.
+            (Self::Placed { values, .. }, Self::Item(key)) => {
+                let own = |name: &str| values.iter().find(|(own, _)| own == name);
+                let of_key = key.iter().map(|(name, value)| (own(name), value));
+                let mut said = of_key.filter_map(|(own, value)| Some(own?.1 == *value));
+                said.next() == Some(true) && said.all(|same| same)
+            }
             (Self::Entry(a), Self::Entry(b)) => a == b,
             _ => false,
         }
@@ -164,10 +205,13 @@ impl Step {
         match (self, value) {
             (Self::Name(name), Value::Object(map)) => map.get(name),
             (Self::Name(text), Value::Array(items)) => items.iter().find(|item| *item == text),
-            (Self::Item(key), Value::Array(items)) => items.iter().find(|item| {
-                key.iter()
-                    .all(|(field, wanted)| item.get(field).is_some_and(|own| spelled(own, wanted)))
-            }),
+            (Self::Item(key) | Self::Placed { key, .. }, Value::Array(items)) => {
+                items.iter().find(|item| {
+                    key.iter().all(|(field, wanted)| {
+                        item.get(field).is_some_and(|own| spelled(own, wanted))
+                    })
+                })
+            }
             (Self::Entry(text), Value::Array(items)) => {
                 let by_place = text.parse().ok().and_then(|at: usize| items.get(at));
                 items.iter().find(|item| spelled(item, text)).or(by_place)
@@ -175,6 +219,13 @@ impl Step {
             _ => None,
         }
     }
+}
+
+/// A value as it stands in a path.
+fn text_of(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn spelled(value: &Value, text: &str) -> bool {

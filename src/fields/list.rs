@@ -168,6 +168,24 @@ pub(super) enum Shape<'a> {
     Positions,
 }
 
+/// The fields that an item of a list usually goes by, each with its value as text.
+pub fn usual_key(item: &Value) -> Vec<(String, String)> {
+    let Some(fields) = item.as_object() else {
+        return Vec::new();
+    };
+    let mut usual = USUAL_KEYS.iter();
+    let usual = usual.find(|names| scalar_at(fields, names[0]));
+    let names = usual.into_iter().flat_map(|names| names.iter());
+    let text = |value: &Value| {
+        value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned)
+    };
+    names
+        .filter_map(|name| Some(((*name).to_owned(), text(fields.get(*name)?))))
+        .collect()
+}
+
 /// The likeliest shape of a list, from its items on both sides.
 pub(super) fn guess(desired: &[Value], live: &[Value]) -> Shape<'static> {
     let mut all = desired.iter().chain(live);

@@ -40,6 +40,7 @@ pub use clear::{Sharing, clear};
 pub use compare::compare;
 pub use holders::holders;
 pub use kept::{Absence, kept};
+pub use list::usual_key;
 pub use others::{Foreign, Others, others};
 pub use owners::{Owner, labelled_by_us, owned, owners};
 pub use people::set_by_people;

@@ -5,7 +5,7 @@ use std::path::Path;
 use git2::{BlameOptions, Oid, Repository};
 
 use super::checkout::{CheckoutError, commit};
-use super::grafts;
+use super::{commits, grafts};
 use crate::model::{Origin, Revision, SourceCommit};
 
 /// Why that can't be told.
@@ -27,6 +27,16 @@ pub enum BlameError {
     },
 }
 
+/// Who last touched a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blamed {
+    /// The commit.
+    pub commit: SourceCommit,
+    /// Whether those before it are not here, as in a shallow clone: it may have been one of
+    /// them.
+    pub cut: bool,
+}
+
 /// The commit that made a line of a file what it is at a revision; line 0 stands for the
 /// first. `None` where the file has no such line.
 ///
@@ -36,15 +46,27 @@ pub fn blame(
     repository: &Path,
     revision: &Revision,
     origin: &Origin,
-) -> Result<Option<SourceCommit>, BlameError> {
+) -> Result<Option<Blamed>, BlameError> {
     let failed = |source| BlameError::Git {
         origin: origin.clone(),
         path: repository.display().to_string(),
         source,
     };
     let found = of_line(repository, revision, origin).map_err(failed)?;
-    let found = found.map(|id| commit(repository, &id));
-    Ok(found.transpose()?)
+    let Some(id) = found else { return Ok(None) };
+    let cut = is_cut(repository, &id).map_err(failed)?;
+    let commit = commit(repository, &id)?;
+    Ok(Some(Blamed { commit, cut }))
+}
+
+/// Whether a commit's parents are not there.
+fn is_cut(repository: &Path, id: &Revision) -> Result<bool, git2::Error> {
+    let opened = Repository::open(repository)?;
+    let objects = opened.odb()?;
+    let parents = commits::read(&opened, Oid::from_str(id.as_str())?, |raw| {
+        raw.parents.clone()
+    })?;
+    Ok(parents.iter().any(|parent| !objects.exists(*parent)))
 }
 
 fn of_line(
@@ -84,7 +106,7 @@ fn in_repository(
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
-    use crate::source::scratch::Scratch;
+    use crate::source::scratch::{Scratch, git};
 
     #[test]
     fn a_commit_that_cannot_be_read_is_stepped_over() {
@@ -100,8 +122,29 @@ mod tests {
                 line,
             };
             let found = blame(&scratch.repository, &head, &origin).unwrap().unwrap();
-            assert_eq!(found.revision, *expected, "line {line}");
+            assert_eq!(found.commit.revision, *expected, "line {line}");
+            assert!(!found.cut);
         }
         assert!(!scratch.repository.join("info/grafts").exists());
+    }
+
+    #[test]
+    fn a_shallow_clone_says_that_it_may_have_been_an_older_commit() {
+        let scratch = Scratch::bare();
+        scratch.commit("a", "one\n");
+        let head = scratch.commit("b", "one\n");
+        let clone = scratch.directory.path().join("shallow");
+        let url = format!("file://{}", scratch.repository.display());
+        let to = clone.to_string_lossy();
+        git(
+            scratch.directory.path(),
+            &["clone", "--quiet", "--depth=1", &url, &to],
+        );
+        let origin = Origin {
+            path: "a".to_owned(),
+            line: 1,
+        };
+        let found = blame(&clone, &head, &origin).unwrap().unwrap();
+        assert_eq!((found.commit.revision, found.cut), (head, true));
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::support::agent::Agent;
-use crate::support::git::Repository;
+use crate::support::git::{Repository, git};
 use crate::support::programs::{Program, Programs};
 use crate::support::stage::Stage;
 
@@ -296,11 +296,17 @@ fn who_set_it_is_told_from_the_history_of_that_line() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 fn who_owns_it_live_and_when_it_drifted() {
     let mut stage = Stage::new("why", AGENT);
     let namespace = stage.namespace.clone();
     let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {a: one, b: two}\n";
     let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {p: hush-hush}\n";
+    let service = "apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {ports: [{name: web, port: 80, targetPort: 8080}, {name: more, port: 90, targetPort: 9090}]}
+";
     let settings = [("shop", "drift: report, allowPlainSecrets: true")];
     let revision = stage.commit(
         "Start",
@@ -308,6 +314,7 @@ fn who_owns_it_live_and_when_it_drifted() {
             ("agent.yaml", &stage.configuration(&settings)),
             ("shop/a.yaml", map),
             ("shop/s.yaml", secret),
+            ("shop/web.yaml", service),
         ],
     );
     stage.start();
@@ -348,6 +355,19 @@ fn who_owns_it_live_and_when_it_drifted() {
     // Another field of it has not drifted.
     let text = ask(&stage, &[&object, "data.b"]);
     assert!(text.contains("none in the record"), "{text}");
+    // The item of a list by its place.
+    let patch = r#"[{"op": "replace", "path": "/spec/ports/1/targetPort", "value": 9091}]"#;
+    let words = ["patch", "service", "web", "--type=json", "-p", patch];
+    stage.kubectl(&[&words[..], &["--field-manager=eve"]].concat());
+    stage.until_entry("eve changed ");
+    let service = format!("Service/{namespace}/web");
+    let text = ask(&stage, &[&service, "spec.ports[1].targetPort"]);
+    assert!(
+        text.contains("by eve: 9090 -> 9091, set by eve (Update)"),
+        "{text}"
+    );
+    let text = ask(&stage, &[&service, "spec.ports[0].targetPort"]);
+    assert!(text.contains("none in the record"), "{text}");
     // Without the cluster, what the record has.
     let ran = stage
         .agent(&["why", &object, "data.a"])
@@ -373,4 +393,47 @@ fn who_owns_it_live_and_when_it_drifted() {
         let text = ask(&stage, &[&object, field, "-o", "json"]);
         assert!(!text.contains("hush") && !text.contains("aHVz"), "{text}");
     }
+    // What can't be read is no answer that it is nowhere.
+    stage.commit("Break it", &[("shop/a.yaml", "kind: ConfigMap\ndata: [\n")]);
+    stage.until_state("shop", "Failed");
+    let text = ask(&stage, &[&format!("ConfigMap/{namespace}/a"), "data.a"]);
+    assert!(
+        text.contains(
+            "declared   can't be told, since this can't be rendered:\n             shop/a.yaml:2:"
+        ),
+        "{text}"
+    );
+    let ran = stage.agent(&["why", "ConfigMap/elsewhere/a"]).run();
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(
+        ran.stderr
+            .contains("declares ConfigMap elsewhere/a can't be told")
+            && ran.stderr.contains("shop/a.yaml:2:"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn a_shallow_clone_says_that_it_may_have_been_an_older_commit() {
+    let repository = sample();
+    let scratch = tempfile::tempdir().unwrap();
+    let clone = scratch.path().join("clone");
+    let url = format!("file://{}", repository.remote().display());
+    repository.commit("Another", &[("unrelated", "1")]);
+    let to = clone.to_string_lossy();
+    git(
+        scratch.path(),
+        &["clone", "--quiet", "--depth=1", &url, &to],
+    );
+    let ran = Agent::new(AGENT)
+        .directory(clone)
+        .args(["why", "ConfigMap/shop/a", "data.key"])
+        .run();
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(
+        ran.stdout
+            .contains("or an older commit: this clone is shallow")
+            && ran.stdout.contains("`git fetch --unshallow`"),
+        "{ran:?}"
+    );
 }

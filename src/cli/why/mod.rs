@@ -1,10 +1,10 @@
 //! `agent why`: which line of which file sets a field of an object, at which commit and
 //! by whom; who owns it live; and what the record says of it.
 
+mod rendered;
 mod seen;
 mod text;
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,9 +19,12 @@ use super::exit;
 use super::output::{Format, print, print_json, progress, warn};
 use super::records::{PlaceArgs, RecordArgs, Records};
 use crate::config::{self, FieldPath};
+use crate::fields;
 use crate::kube::{self, Cluster};
-use crate::model::{Desired, EnvironmentName, Manager, ObjectId, Origin, Revision, Tree, UnitName};
-use crate::reconcile::{Labels, RenderCache, Tools, declare};
+use crate::model::{
+    Desired, EnvironmentName, Manager, Namespace, ObjectId, Origin, Revision, Tree, UnitName,
+};
+use crate::reconcile::Tools;
 use crate::record::{ObjectPattern, RecordView, path};
 use crate::render::{self, SetBy};
 use crate::source::{self, Checkout, tree::GitTree};
@@ -31,14 +34,16 @@ const EXAMPLES: &str = "Examples:
   agent why Deployment/shop/web 'spec.template.spec.containers[name=web].image'
   agent why ConfigMap/shop/settings --environment production -o json
 
-A field is written as `agent diff` prints it. Without one, the object as a whole is
-meant. Files are read as they are committed, at HEAD or at --revision. Without a
+A field is written as `agent diff` prints it, or with the place of an item in its list
+(`containers[0].image`). Without one, the object as a whole is meant. Files are read as they are committed, at HEAD or at --revision. Without a
 cluster, what is live is told from the record.
 
 With -o json: an array with one object for each environment: `environment`, `object`,
 `field`, `declared` (`unit`, `value`, `path`, `line`, `by`, `commit`), `live` (`value`,
 `managers`; or `unknown`, why it is not known), `recorded`, `lastDrift` and `entries`
-(`entry`, `time`, `author`, `subject`, `change`). What is not there is null.
+(`entry`, `time`, `author`, `subject`, `change`). What is not there is null. `unrendered`
+is there where files can't be rendered that may declare it, and `cut` in `commit` where a
+shallow clone ends with that commit, so that it may have been an older one.
 
 Exit codes: 0 told, 2 it could not be.";
 
@@ -83,6 +88,9 @@ struct Answer {
     object: ObjectId,
     field: Option<String>,
     declared: Option<Declared>,
+    /// What can't be rendered, where it may be declared there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unrendered: Option<String>,
     live: Seen,
     /// As the record has it.
     recorded: Option<Value>,
@@ -113,6 +121,9 @@ struct Commit {
     email: String,
     time: Timestamp,
     subject: String,
+    /// Whether it may have been an older one, which this shallow clone has not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    cut: bool,
 }
 
 /// What is live.
@@ -158,13 +169,16 @@ pub async fn run(args: WhyArgs) -> anyhow::Result<u8> {
             .map_err(|error| error.to_string()),
     };
     let resolved = config::resolve(&*place.tree);
+    if resolved.environments.is_empty() && !resolved.problems.is_empty() {
+        return Err(resolved.problems).context("the repository is not valid");
+    }
     let names: Vec<EnvironmentName> = if args.environment.is_empty() {
         resolved.environments.keys().cloned().collect()
     } else {
         args.environment.clone()
     };
     let records = records(&args, &place.checkout);
-    let mut answers = Vec::new();
+    let (mut answers, mut unrendered) = (Vec::new(), Vec::new());
     for name in &names {
         let environment = resolved
             .environment(name)
@@ -173,24 +187,41 @@ pub async fn run(args: WhyArgs) -> anyhow::Result<u8> {
             let mut views = records.views.iter();
             views.find(|view| view.environment() == name)
         });
-        answers.extend(answer(&args, &place, environment, view).await?);
+        let found = answer(&args, &place, environment, view).await?;
+        match found {
+            Ok(found) => answers.push(found),
+            Err(problems) => unrendered.extend(problems),
+        }
     }
     drop(shown);
-    if answers.is_empty() {
-        let declared = declared_objects(&place, &resolved, &names).await;
-        let hint = config::did_you_mean(&args.object.written(), declared.iter().map(|id| &**id));
-        let hint = hint.unwrap_or_else(|| "write Kind/namespace/name".to_owned());
+    if answers.is_empty() && !unrendered.is_empty() {
         bail!(
-            "{} declares no {}, and no record has it; {hint}",
+            "whether {} declares {} can't be told, and no record has it:\n{}",
             place.revision.short(),
-            args.object
+            args.object,
+            unrendered.join("\n")
         );
+    }
+    for problem in &unrendered {
+        warn(problem);
+    }
+    if answers.is_empty() {
+        return rendered::nowhere(&args, &place, &resolved, &names).await;
     }
     match args.output {
         Format::Json => print_json(&answers)?,
         Format::Text => print(&text::of(&answers))?,
     }
     Ok(exit::SAME)
+}
+
+/// What is asked about in one environment.
+struct Question<'a> {
+    object: &'a ObjectPattern,
+    /// An item of a list by its key, where it was named by its place.
+    field: Option<FieldPath>,
+    /// Where the inventories are.
+    namespace: &'a Namespace,
 }
 
 /// Where it is looked for.
@@ -227,7 +258,7 @@ async fn answer(
     place: &Place,
     environment: &config::Environment,
     view: Option<&RecordView>,
-) -> anyhow::Result<Option<Answer>> {
+) -> anyhow::Result<Result<Answer, Vec<String>>> {
     let recorded = match view {
         Some(view) => view.find(&args.object)?.into_iter().next(),
         None => None,
@@ -235,34 +266,35 @@ async fn answer(
     let unit = recorded
         .as_ref()
         .and_then(|(path, _)| Some(path::to_object(path)?.0));
-    let found = desired(args, place, environment, unit.as_ref()).await?;
+    let (found, unrendered) = rendered::desired(args, place, environment, unit.as_ref()).await;
     let object = match (&found, &recorded) {
         (Some((_, desired)), _) => desired.id.clone(),
         (None, Some((_, id))) => id.clone(),
-        (None, None) => return Ok(None),
+        (None, None) => return Ok(Err(unrendered)),
     };
-    let declared = found
-        .as_ref()
-        .map(|(unit, desired)| declared(args, place, unit, desired));
-    let unit = found.as_ref().map(|(unit, _)| unit.name.clone()).or(unit);
-    let live = seen::live(args, place, environment, unit.as_ref(), &object).await;
     let kept = match (view, &recorded) {
         (Some(view), Some((path, _))) => view.read(path)?,
         _ => None,
     };
     let kept: Option<Value> = kept.and_then(|text| serde_saphyr::from_slice(&text).ok());
+    let body = found.as_ref().map(|(_, desired)| desired.body());
+    let asked = asked(args, body.as_ref().or(kept.as_ref()));
+    let declared = found
+        .as_ref()
+        .map(|(unit, desired)| declared(&asked, place, unit, desired));
+    let unit = found.as_ref().map(|(unit, _)| unit.name.clone()).or(unit);
+    let live = seen::live(&asked, place, environment, unit.as_ref(), &object).await;
     let (last_drift, entries) = match view {
-        Some(view) => seen::told(args, view)?,
+        Some(view) => seen::told(&asked, view)?,
         None => (None, Vec::new()),
     };
-    Ok(Some(Answer {
+    let recorded = |field: &FieldPath| field.resolve(kept.as_ref()?).cloned();
+    Ok(Ok(Answer {
         environment: environment.name.clone(),
         field: args.field.as_ref().map(ToString::to_string),
-        recorded: match &args.field {
-            Some(field) => kept.as_ref().and_then(|kept| field.resolve(kept)).cloned(),
-            None => None,
-        },
+        recorded: asked.field.as_ref().and_then(recorded),
         declared: declared.transpose()?,
+        unrendered: (!unrendered.is_empty()).then(|| unrendered.join("\n")),
         object,
         live,
         last_drift,
@@ -270,90 +302,26 @@ async fn answer(
     }))
 }
 
-/// The object as the environment declares it. To render one unit is enough where the
-/// record says which.
-async fn desired(
-    args: &WhyArgs,
-    place: &Place,
-    environment: &config::Environment,
-    unit: Option<&UnitName>,
-) -> anyhow::Result<Option<(config::Unit, Desired)>> {
-    let mut alone = environment.clone();
-    alone.units.retain(|name, _| Some(name) == unit);
-    let found = declared_in(args, place, &alone).await.0;
-    if found.is_some() {
-        return Ok(found);
+/// The question, of an object as it is declared, or else recorded.
+fn asked<'a>(args: &'a WhyArgs, object: Option<&Value>) -> Question<'a> {
+    let keyed = |field: &FieldPath| match object {
+        Some(object) => field.by_key(object, fields::usual_key),
+        None => field.clone(),
+    };
+    Question {
+        object: &args.object,
+        field: args.field.as_ref().map(keyed),
+        namespace: &args.cluster.namespace,
     }
-    let (found, wrong) = declared_in(args, place, environment).await;
-    for problem in wrong.iter().filter(|_| found.is_none()) {
-        warn(problem);
-    }
-    Ok(found)
-}
-
-/// All objects that these environments declare, as this command takes them.
-async fn declared_objects(
-    place: &Place,
-    resolved: &config::Resolved,
-    names: &[EnvironmentName],
-) -> BTreeSet<String> {
-    let mut all = BTreeSet::new();
-    for name in names {
-        let Ok(environment) = resolved.environment(name) else {
-            continue;
-        };
-        let labels = Labels::Plain { namespace: None };
-        let (tree, tools, mut cache) = (&place.tree, &place.tools, RenderCache::default());
-        let declared = declare(tree, environment, tools, labels, None, &mut cache).await;
-        let units = declared.units.values();
-        let desired = units.filter_map(|unit| unit.desired.as_ref().ok());
-        all.extend(desired.flat_map(|desired| desired.objects.keys().map(written)));
-    }
-    all
-}
-
-fn written(id: &ObjectId) -> String {
-    let kind = &id.kind.kind;
-    match &id.namespace {
-        Some(namespace) => format!("{kind}/{namespace}/{}", id.name),
-        None => format!("{kind}/{}", id.name),
-    }
-}
-
-async fn declared_in(
-    args: &WhyArgs,
-    place: &Place,
-    environment: &config::Environment,
-) -> (Option<(config::Unit, Desired)>, Vec<String>) {
-    let (tree, tools) = (&place.tree, &place.tools);
-    let mut cache = RenderCache::default();
-    let labels = Labels::Plain { namespace: None };
-    let declared = declare(tree, environment, tools, labels, None, &mut cache).await;
-    let mut wrong = Vec::new();
-    for unit in declared.units.values() {
-        match &unit.desired {
-            Ok(desired) => {
-                let mut objects = desired.objects.values();
-                if let Some(found) = objects.find(|desired| args.object.matches(&desired.id)) {
-                    return (
-                        Some((config::Unit::clone(&unit.unit), found.clone())),
-                        wrong,
-                    );
-                }
-            }
-            Err(problem) => wrong.push(problem.to_string()),
-        }
-    }
-    (None, wrong)
 }
 
 fn declared(
-    args: &WhyArgs,
+    asked: &Question<'_>,
     place: &Place,
     unit: &config::Unit,
     desired: &Desired,
 ) -> anyhow::Result<Declared> {
-    let (site, value, hint) = if let Some(field) = &args.field {
+    let (site, value, hint) = if let Some(field) = &asked.field {
         let site = render::site(&*place.tree, unit, desired, field);
         let body = desired.body();
         let value = field.resolve(&body).cloned();
@@ -369,15 +337,16 @@ fn declared(
     let commit = commit.with_context(|| format!("{} can't be looked into", site.origin))?;
     Ok(Declared {
         unit: unit.name.clone(),
-        value: seen::shown(args, &desired.id, &desired.body(), value),
+        value: seen::shown(asked, &desired.id, &desired.body(), value),
         origin: site.origin,
         by: site.by.to_string(),
-        commit: commit.map(|commit| Commit {
+        commit: commit.map(|source::Blamed { commit, cut }| Commit {
             revision: commit.revision,
             author: commit.author.name,
             email: commit.author.email,
             time: commit.author.time,
             subject: commit.subject,
+            cut,
         }),
         hint,
     })

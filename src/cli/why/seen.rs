@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Place, Seen, Told, WhyArgs};
+use super::{Place, Question, Seen, Told};
 use crate::config;
 use crate::fields;
 use crate::kube::InventoryParent;
@@ -19,12 +19,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A Secret's values are not shown.
 pub(super) fn shown(
-    args: &WhyArgs,
+    asked: &Question<'_>,
     id: &ObjectId,
     object: &Value,
     value: Option<Value>,
 ) -> Option<Value> {
-    let field = args.field.as_ref().map(ToString::to_string);
+    let field = asked.field.as_ref().map(ToString::to_string);
     let public = field.is_some_and(|field| {
         field.starts_with("metadata.") && !field.starts_with("metadata.annotations")
     });
@@ -36,7 +36,7 @@ pub(super) fn shown(
 
 /// What is live, from the cluster.
 pub(super) async fn live(
-    args: &WhyArgs,
+    asked: &Question<'_>,
     place: &Place,
     environment: &config::Environment,
     unit: Option<&UnitName>,
@@ -47,27 +47,26 @@ pub(super) async fn live(
         Ok(cluster) => cluster,
         Err(error) => return unknown(error.clone()),
     };
-    let asked = tokio::time::timeout(PATIENCE, cluster.get(object, None)).await;
-    let live = match asked {
+    let answered = tokio::time::timeout(PATIENCE, cluster.get(object, None)).await;
+    let live = match answered {
         Ok(Ok(Some(live))) => live,
         Ok(Ok(None)) => return unknown("the cluster has no such object".to_owned()),
         Ok(Err(error)) => return unknown(error.to_string()),
         Err(_) => return unknown(format!("no answer within {} s", PATIENCE.as_secs())),
     };
-    let ours = unit.map(|unit| {
-        InventoryParent::new(&args.cluster.namespace, &environment.name, unit).apply_set()
-    });
+    let ours =
+        unit.map(|unit| InventoryParent::new(asked.namespace, &environment.name, unit).apply_set());
     if live.label(PART_OF).map(str::to_owned) != ours {
         let name = &environment.name;
         return unknown(format!(
             "the object in this cluster is not that of {name}; is it the cluster of {name}? --context names another"
         ));
     }
-    known(args, object, &live)
+    known(asked, object, &live)
 }
 
-fn known(args: &WhyArgs, object: &ObjectId, live: &Live) -> Seen {
-    let Some(field) = &args.field else {
+fn known(asked: &Question<'_>, object: &ObjectId, live: &Live) -> Seen {
+    let Some(field) = &asked.field else {
         let owners = fields::owners(live).into_iter();
         return Seen::Known {
             value: None,
@@ -78,7 +77,7 @@ fn known(args: &WhyArgs, object: &ObjectId, live: &Live) -> Seen {
     let there = pointer.rest == 0;
     let value = live.body.pointer(&pointer.text).filter(|_| there).cloned();
     Seen::Known {
-        value: shown(args, object, &live.body, value),
+        value: shown(asked, object, &live.body, value),
         managers: if there {
             fields::holders(live, &pointer.text)
         } else {
@@ -88,17 +87,20 @@ fn known(args: &WhyArgs, object: &ObjectId, live: &Live) -> Seen {
 }
 
 /// The last drift of the field, and the latest entries about the object.
-pub(super) fn told(args: &WhyArgs, view: &RecordView) -> anyhow::Result<(Option<Told>, Vec<Told>)> {
-    let mut files = ObjectFiles::new(view, &args.object);
+pub(super) fn told(
+    asked: &Question<'_>,
+    view: &RecordView,
+) -> anyhow::Result<(Option<Told>, Vec<Told>)> {
+    let mut files = ObjectFiles::new(view, asked.object);
     let (mut last_drift, mut entries) = (None, Vec::new());
     for entry in view.history() {
         let entry = entry?;
-        let touched = entry.names(&args.object) || files.change(&entry)?.is_some();
+        let touched = entry.names(asked.object) || files.change(&entry)?.is_some();
         if !touched {
             continue;
         }
-        let change = change(args, &entry);
-        let about = args.field.is_none() || change.is_some();
+        let change = change(asked, &entry);
+        let about = asked.field.is_none() || change.is_some();
         let told = Told {
             entry: entry.entry.clone(),
             time: entry.time,
@@ -119,10 +121,10 @@ pub(super) fn told(args: &WhyArgs, view: &RecordView) -> anyhow::Result<(Option<
 }
 
 /// What an entry says of the field.
-fn change(args: &WhyArgs, entry: &Recorded) -> Option<String> {
-    let field = args.field.as_ref()?;
+fn change(asked: &Question<'_>, entry: &Recorded) -> Option<String> {
+    let field = asked.field.as_ref()?;
     let mut named: Vec<Changed> = entry.objects();
-    named.retain(|named| args.object.named_in(&named.object));
+    named.retain(|named| asked.object.named_in(&named.object));
     let fields = named.into_iter().flat_map(|named| named.fields);
     fields
         .filter(|changed| field.covers(&changed.path))

@@ -32,7 +32,15 @@ fn answer(answer: &Answer) -> String {
             "declared",
             &cut_lines(&declared(found, answer.field.is_some())),
         ),
-        None => line("declared", "nowhere at this commit"),
+        None => match &answer.unrendered {
+            Some(problems) => line(
+                "declared",
+                &cut_lines(&format!(
+                    "can't be told, since this can't be rendered:\n{problems}"
+                )),
+            ),
+            None => line("declared", "nowhere at this commit"),
+        },
     }
     line("live", &cut_lines(&live(answer)));
     if let Seen::Unknown { .. } = answer.live
@@ -81,6 +89,9 @@ fn declared(found: &Declared, field: bool) -> String {
             "\n{revision} by {author} at {time}: {}",
             commit.subject
         );
+        if commit.cut {
+            text.push_str("\nor an older commit: this clone is shallow, and ends with that one; `git fetch --unshallow` brings the rest");
+        }
     }
     text
 }

@@ -120,3 +120,37 @@ fn a_path_finds_the_one_value_that_it_names() {
         assert_eq!(path(text).resolve(&object), found.as_ref(), "{text}");
     }
 }
+
+#[test]
+fn an_item_by_its_place_is_the_one_that_is_printed_by_its_key() {
+    let object = json!({"spec": {
+        "containers": [
+            {"name": "a"},
+            {"name": "b", "ports": [{"containerPort": 80}, {"containerPort": 90}]}],
+        "ports": [{"name": "web", "port": 80, "targetPort": 8080}],
+        "twice": [{"name": "a"}, {"name": "a"}],
+        "args": ["x"]}});
+    let keyed = |text: &str| path(text).by_key(&object, crate::fields::usual_key);
+    for (text, printed) in [
+        ("spec.containers[1].image", "spec.containers[name=b].image"),
+        (
+            "spec.containers[1].ports[1]",
+            "spec.containers[name=b].ports[containerPort=90,protocol=TCP].name",
+        ),
+        (
+            "spec.ports[0].targetPort",
+            "spec.ports[port=80,protocol=TCP].targetPort",
+        ),
+        ("spec.args[0]", "spec.args[0]"),
+        ("spec.containers[name=a]", "spec.containers[name=a]"),
+    ] {
+        assert!(keyed(text).covers(printed), "{text} covers {printed}");
+    }
+    assert!(!keyed("spec.containers[0].image").covers("spec.containers[name=b].image"));
+    assert!(!keyed("spec.twice[1]").covers("spec.twice[name=a]"));
+    assert!(!keyed("spec.ports[0]").covers("spec.ports[port=90,protocol=TCP]"));
+    let live = json!({"spec": {"containers": [{"name": "sidecar"}, {"name": "a", "image": "i"}]}});
+    let found = keyed("spec.containers[0].image").resolve(&live).cloned();
+    assert_eq!(found, Some(json!("i")), "it is the same one live");
+    assert!(!keyed("spec.containers[7]").covers("spec.containers[name=a]"));
+}
