@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use crate::support::git::git;
 use crate::support::stage::{PATIENCE, Stage};
 
 const AGENT: &str = env!("CARGO_BIN_EXE_agent");
@@ -243,4 +244,28 @@ fn says_what_an_immutable_field_would_need() {
     stage.repository.write("agent.yaml", &configuration);
     let ran = stage.diff(&[]);
     assert!(ran.stdout.contains("1 to replace"), "{ran:?}");
+}
+
+#[test]
+fn what_a_sparse_checkout_has_not_checked_out_is_not_deleted() {
+    let stage = synced("diff-sparse");
+    let text = stage.configuration(&[("shop", "allowPlainSecrets: true"), ("base", "")]);
+    let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
+    stage.commit("Another", &[("agent.yaml", &text), ("base/a.yaml", map)]);
+    let ran = stage.invocation().args(["--once"]).run();
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let work = stage.repository.work();
+    git(&work, &["sparse-checkout", "set", "base"]);
+    assert!(!work.join("shop").exists());
+    let ran = stage.diff(&[]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(
+        ran.stdout.contains("no difference, 3 objects as declared"),
+        "{ran:?}"
+    );
+    // What somebody deletes there is deleted.
+    stage.repository.remove("base/a.yaml");
+    stage.repository.write("base/.gitkeep", "");
+    let ran = stage.diff(&[]);
+    assert!(ran.stdout.contains("ConfigMap"), "{ran:?}");
 }

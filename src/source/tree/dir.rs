@@ -12,6 +12,7 @@ use git2::Repository;
 use sha2::{Digest as _, Sha256};
 
 use super::resolve::{self, Node, Nodes};
+use super::sparse::Sparse;
 use super::{MAX_FILE, check_size, join, listed_kind, refuse_lfs};
 use crate::model::{Digest, EntryKind, Tree, TreeError};
 use crate::runtime::lock::lock;
@@ -30,6 +31,8 @@ struct Checkout {
     repository: Mutex<Repository>,
     /// The directory's path from the root of the working tree.
     inside: PathBuf,
+    /// What of it is not checked out.
+    sparse: Sparse,
 }
 
 impl DirTree {
@@ -46,7 +49,7 @@ impl DirTree {
             });
         }
         // Somebody who names an ignored directory wants it read.
-        let repository = Checkout::of(&root)
+        let repository = Checkout::of(&root)?
             .filter(|it| it.inside.as_os_str().is_empty() || !it.ignores(Path::new("")));
         Ok(Self { root, repository })
     }
@@ -68,7 +71,13 @@ impl DirTree {
     fn names(&self, path: &str) -> Result<Vec<String>, TreeError> {
         let failed = |error: &io::Error| unreadable(path, error);
         let mut names = Vec::new();
-        for entry in fs::read_dir(self.on_disk(path)).map_err(|error| failed(&error))? {
+        let sparse = self.sparse_names(path);
+        let entries = match fs::read_dir(self.on_disk(path)) {
+            Ok(entries) => Some(entries),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !sparse.is_empty() => None,
+            Err(error) => return Err(failed(&error)),
+        };
+        for entry in entries.into_iter().flatten() {
             let name = entry.map_err(|error| failed(&error))?.file_name();
             let name = name.into_string().map_err(|name| TreeError::Misnamed {
                 path: join(path, &name.to_string_lossy()),
@@ -77,8 +86,24 @@ impl DirTree {
                 names.push(name);
             }
         }
+        names.extend(sparse);
         names.sort();
+        names.dedup();
         Ok(names)
+    }
+
+    /// Names directly in a directory of what is not checked out.
+    fn sparse_names(&self, path: &str) -> BTreeSet<String> {
+        let checkout = self.repository.as_ref();
+        checkout.map_or_else(BTreeSet::new, |it| it.sparse.names(path))
+    }
+
+    /// A file that is not checked out.
+    fn sparse_content(&self, path: &str) -> Result<Option<Vec<u8>>, TreeError> {
+        let Some(checkout) = &self.repository else {
+            return Ok(None);
+        };
+        checkout.sparse.read(path, &lock(&checkout.repository))
     }
 
     fn fingerprint(&self, root: &str) -> Result<String, TreeError> {
@@ -120,6 +145,9 @@ impl DirTree {
 
     /// Streamed, so that a large file that nobody reads costs no memory.
     fn content_digest(&self, path: &str) -> Result<String, TreeError> {
+        if let Some(content) = self.sparse_content(path)? {
+            return Ok(hex::encode(Sha256::digest(&content)));
+        }
         let hash = || {
             let mut file = File::open(self.on_disk(path))?;
             let mut hasher = Sha256::new();
@@ -136,14 +164,22 @@ impl DirTree {
 }
 
 impl Checkout {
-    fn of(directory: &Path) -> Option<Self> {
-        let repository = Repository::discover(directory).ok()?;
-        let root = repository.workdir()?.canonicalize().ok()?;
-        let inside = directory.strip_prefix(root).ok()?.to_owned();
-        Some(Self {
+    fn of(directory: &Path) -> Result<Option<Self>, TreeError> {
+        let found = Repository::discover(directory).ok();
+        let found = found.and_then(|repository| {
+            let root = repository.workdir()?.canonicalize().ok()?;
+            let inside = directory.strip_prefix(root).ok()?.to_owned();
+            Some((repository, inside))
+        });
+        let Some((repository, inside)) = found else {
+            return Ok(None);
+        };
+        let sparse = Sparse::of(&repository, &inside, directory)?;
+        Ok(Some(Self {
             repository: Mutex::new(repository),
             inside,
-        })
+            sparse,
+        }))
     }
 
     /// Whether Git ignores the path and tracks nothing at or below it.
@@ -169,7 +205,12 @@ impl Nodes for DirTree {
         let on_disk = self.on_disk(path);
         let metadata = match fs::symlink_metadata(&on_disk) {
             Ok(metadata) => metadata,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let Some(checkout) = &self.repository else {
+                    return Ok(None);
+                };
+                return checkout.sparse.node(path, &lock(&checkout.repository));
+            }
             Err(error) => return Err(unreadable(path, &error)),
         };
         let kind = metadata.file_type();
@@ -225,6 +266,9 @@ impl Tree for DirTree {
 
     fn read(&self, path: &str) -> Result<Vec<u8>, TreeError> {
         let real = resolve::expect(self, path, EntryKind::File)?;
+        if let Some(content) = self.sparse_content(&real)? {
+            return refuse_lfs(path, content);
+        }
         let file = File::open(self.on_disk(&real)).map_err(|error| unreadable(path, &error))?;
         let size = file.metadata().map_err(|error| unreadable(path, &error))?;
         check_size(path, size.len())?;

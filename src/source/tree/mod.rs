@@ -6,6 +6,7 @@ mod dir;
 mod directories;
 mod git;
 mod resolve;
+mod sparse;
 #[cfg(test)]
 mod tests;
 

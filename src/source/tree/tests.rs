@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::model::{Revision, Tree};
-use crate::source::scratch::Scratch;
+use crate::source::scratch::{Scratch, git};
 
 /// A repository with its working tree, whose content both trees show.
 struct Fixture {
@@ -344,4 +344,50 @@ fn odd_entries_are_in_the_way_of_nothing_else() {
     assert!(problem.contains("two entries"), "{problem}");
     assert!(tree.list("").is_err());
     assert!(tree.digest("good").is_ok());
+}
+
+#[test]
+fn what_a_sparse_checkout_lacks_is_read_from_the_index() {
+    let files = [
+        ("a/one.yaml", "1\n"),
+        ("b/deep/two.yaml", "2\n"),
+        ("b/three.yaml", "3\n"),
+        ("top.yaml", "t\n"),
+    ];
+    let fixture = Fixture::new(&files, &[("b/link.yaml", "../a/one.yaml")]);
+    let whole = fixture.commit();
+    let before = DirTree::open(fixture.path()).unwrap();
+    let digests = ["", "b", "b/link.yaml"].map(|path| before.digest(path).unwrap());
+    git(fixture.path(), &["sparse-checkout", "set", "a"]);
+    assert!(!fixture.path().join("b").exists());
+    let sparse = DirTree::open(fixture.path()).unwrap();
+    for directory in ["", "a", "b", "b/deep"] {
+        assert_eq!(
+            sparse.list(directory).unwrap(),
+            whole.list(directory).unwrap()
+        );
+    }
+    for (path, content) in files.into_iter().chain([("b/link.yaml", "1\n")]) {
+        assert_eq!(sparse.read(path).unwrap(), content.as_bytes(), "{path}");
+    }
+    assert_eq!(
+        ["", "b", "b/link.yaml"].map(|path| sparse.digest(path).unwrap()),
+        digests
+    );
+    // What somebody deletes is gone, and what somebody writes is there.
+    fs::remove_file(fixture.path().join("a/one.yaml")).unwrap();
+    fixture.write("b/three.yaml", "4\n");
+    let edited = DirTree::open(fixture.path()).unwrap();
+    assert_eq!(edited.kind("a/one.yaml").unwrap(), None);
+    assert_eq!(edited.read("b/three.yaml").unwrap(), b"4\n");
+    assert_eq!(edited.read("b/deep/two.yaml").unwrap(), b"2\n");
+
+    git(
+        fixture.path(),
+        &["sparse-checkout", "set", "--sparse-index", "a"],
+    );
+    match DirTree::open(fixture.path()) {
+        Ok(tree) => assert_eq!(tree.read("b/deep/two.yaml").unwrap(), b"2\n"),
+        Err(error) => assert!(error.to_string().contains("--no-sparse-index"), "{error}"),
+    }
 }
