@@ -134,6 +134,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<u8> {
         remote: remote.clone(),
         branch: args.branch.clone(),
         poll_interval: args.poll_interval,
+        once: args.once,
     })?;
     let (metrics, readiness) = (Metrics::default(), Readiness::default());
     readiness.require(fetched(follower.state()));

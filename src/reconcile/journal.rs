@@ -21,7 +21,9 @@ use crate::record::foreign::ForeignFile;
 use crate::record::status::{StatusChange, StatusFile, Ties};
 use crate::record::status_files::{self, STATUS, StatusError};
 use crate::record::story::Changes;
-use crate::record::{BranchPattern, Entry, RecordBranch, SigningKey, content_id, path, text};
+use crate::record::{
+    BranchPattern, Entry, PushError, RecordBranch, SigningKey, content_id, path, text,
+};
 use crate::runtime::metrics::{EnvironmentLabels, Metrics};
 use crate::runtime::shutdown::Stop;
 use crate::source::Remote;
@@ -99,12 +101,20 @@ impl Journal {
         let JournalOptions {
             data_dir, remote, ..
         } = options;
+        let followed = remote.url == options.source.url;
         let mut branch = RecordBranch::open(data_dir, remote, environment, options.names)?
             .signed_by(options.signing_key);
         let refreshed = branch.refresh();
         let unread = refreshed.is_err() && branch.tip().is_none();
-        if let Err(error) = refreshed {
-            warn!(%environment, error = %chain(&error), "the remote's record cannot be read, going on with what is here");
+        match refreshed {
+            Ok(()) => {}
+            // Whoever follows the repository says why.
+            Err(PushError::Source(_)) if followed => {
+                warn!(%environment, "the remote's record cannot be read, going on with what is here");
+            }
+            Err(error) => {
+                warn!(%environment, error = %chain(&error), "the remote's record cannot be read, going on with what is here");
+            }
         }
         let noting = Noting::start(environment, branch.notes(options.data_dir, options.source))?;
         let repository = branch.path().to_owned();

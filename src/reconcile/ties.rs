@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tracing::warn;
+use tracing::debug;
 
 use super::journal::read_status;
 use crate::model::{EnvironmentName, chain};
@@ -27,7 +27,8 @@ pub fn recorded_elsewhere(
         return Ok(None);
     }
     if let Err(error) = branch.refresh() {
-        warn!(%environment, error = %chain(&error), "the remote's record cannot be read, going on with what is here");
+        // Whoever opens the record next says so.
+        debug!(%environment, error = %chain(&error), "the remote's record cannot be read, going on with what is here");
     }
     let recorded = cluster(environment, &branch)?;
     Ok(recorded.filter(|recorded| recorded != here))

@@ -53,6 +53,8 @@ pub struct Follow {
     pub branch: String,
     /// How often to ask, give or take a tenth.
     pub poll_interval: Duration,
+    /// Whether it is followed for one round, at whose end what is wrong is told.
+    pub once: bool,
 }
 
 /// A branch that is being followed; dropping it ends that.
@@ -126,6 +128,7 @@ impl Follower {
             mirror,
             publish,
             poll_interval: follow.poll_interval,
+            once: follow.once,
             failures: 0,
             refs: None,
             waker: waker.clone(),
@@ -166,6 +169,7 @@ struct Looker {
     mirror: Mirror,
     publish: watch::Sender<SourceState>,
     poll_interval: Duration,
+    once: bool,
     failures: u32,
     refs: Option<RefsWatch>,
     waker: Waker,
@@ -263,17 +267,17 @@ impl Looker {
         let before = self.publish.borrow().clone();
         let news = |state: &mut SourceState| state.take(head, problem, clock::now());
         if self.publish.send_if_modified(news) {
-            log(&self.mirror, &before, &self.publish.borrow());
+            log(&self.mirror, &before, &self.publish.borrow(), self.once);
         }
     }
 }
 
 /// Says what changed, once.
-fn log(mirror: &Mirror, before: &SourceState, now: &SourceState) {
+fn log(mirror: &Mirror, before: &SourceState, now: &SourceState, once: bool) {
     let repository = &mirror.remote().url;
     let stays = now.head.as_ref().map(|head| head.revision.to_string());
     if let Some(problem) = &now.problem {
-        if before.problem.as_ref() != Some(problem) {
+        if before.problem.as_ref() != Some(problem) && !once {
             warn!(%repository, %problem, stays, "no newer commit can be had; it is tried again until it can");
         }
         return;

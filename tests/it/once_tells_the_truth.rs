@@ -16,6 +16,12 @@ fn a_repository_that_cannot_be_had_is_no_success() {
         ran.stderr.contains("/there/is/none is no Git repository"),
         "{ran:?}"
     );
+    assert_eq!(
+        ran.stderr.matches("is no Git repository").count(),
+        1,
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::reading::{Reading, Trust, Unread, environment_of, open};
 use super::units::News;
@@ -39,7 +39,8 @@ impl Environment {
                     .head
                     .as_ref()
                     .map_or("nothing", |head| head.revision.short());
-                warn!(environment = %self.context.environment, enforced, "{problem}");
+                // Whoever follows the repository says so, once for all environments.
+                debug!(environment = %self.context.environment, enforced, "{problem}");
             }
             self.source_problem = state.problem;
             self.record_revision();

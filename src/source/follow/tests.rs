@@ -15,6 +15,7 @@ fn follow(scratch: &Scratch, remote: Remote, poll_interval: Duration) -> Followe
         remote,
         branch: "main".to_owned(),
         poll_interval,
+        once: false,
     })
     .unwrap()
 }
