@@ -10,7 +10,7 @@ use super::access::RepositoryArgs;
 use super::exit;
 use super::output::{print, progress};
 use super::records::{PlaceArgs, RecordArgs};
-use crate::model::EnvironmentName;
+use crate::model::{EnvironmentName, number_of};
 use crate::record::notes_ref;
 use crate::source::Checkout;
 
@@ -85,10 +85,10 @@ fn rebuild(args: RebuildArgs) -> anyhow::Result<String> {
             let _ = writeln!(text, "{name}: the record tells of no source commit");
             continue;
         };
-        let commits = if count == 1 { "commit" } else { "commits" };
+        let commits = number_of(count, "commit");
         let how = if same { ", as they were" } else { "" };
         let reference = notes_ref(name);
-        let _ = write!(text, "{name}: notes on {count} {commits}{how}, {reference}");
+        let _ = write!(text, "{name}: notes on {commits}{how}, {reference}");
         if args.push {
             let origin = origin.as_ref().context("the checkout has no `origin`")?;
             view.push_notes(into, origin, tip)?;

@@ -11,7 +11,7 @@ use super::exit;
 use super::output::{Format, GREEN, RED, YELLOW, print, print_json, progress};
 use super::tree::{TreeArgs, WorkingTree};
 use crate::config::{Environment, Problem, Problems};
-use crate::model::{Desired, EnvironmentName, Namespace, ObjectId, UnitName};
+use crate::model::{Desired, EnvironmentName, Namespace, ObjectId, UnitName, number_of};
 use crate::plan::{Dependencies, DependencyError, dependencies};
 use crate::reconcile::{Declared, Labels, RenderCache, declare};
 
@@ -158,11 +158,11 @@ impl Findings {
             0 => writeln!(
                 text,
                 "{}, {}, {}: {GREEN}valid{GREEN:#}",
-                count(self.environments, "environment"),
-                count(self.units, "unit"),
-                count(self.objects, "object")
+                number_of(self.environments, "environment"),
+                number_of(self.units, "unit"),
+                number_of(self.objects, "object")
             ),
-            problems => writeln!(text, "{RED}{}{RED:#}", count(problems, "problem")),
+            problems => writeln!(text, "{RED}{}{RED:#}", number_of(problems, "problem")),
         };
         text
     }
@@ -246,9 +246,4 @@ fn earlier(environment: &Environment) -> BTreeMap<&UnitName, BTreeSet<&UnitName>
         (name, found)
     });
     all.collect()
-}
-
-fn count(number: usize, what: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {what}{plural}")
 }

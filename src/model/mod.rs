@@ -11,6 +11,7 @@ mod json;
 mod lineage;
 mod manifest;
 mod name;
+mod number;
 mod owned;
 mod revision;
 mod secret;
@@ -31,6 +32,7 @@ pub use json::Json;
 pub use lineage::{Lineage, LineageError};
 pub use manifest::{Desired, Live, Manager, Origin, group_of};
 pub use name::{Group, Kind, Label, Name, NameError, Namespace, Subdomain, Version};
+pub use number::{named, number_of};
 pub use owned::{Controller, Owned};
 pub use revision::{Revision, RevisionError, Signature, SourceCommit};
 pub use secret::{

@@ -13,7 +13,7 @@ use super::subject::{Observation, Subject};
 use super::taken::takes_others_along;
 use super::types::{Action, Blocked, Cause, Standing, Step};
 use crate::config::{DriftPolicy, Unit};
-use crate::model::{Desired, Digest, ObjectId, holds_secret};
+use crate::model::{Desired, Digest, ObjectId, holds_secret, number_of};
 
 /// A declared object that was found to be gone, and it was not us.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,7 +85,10 @@ pub fn never_left(
         return Some("nothing would be left of the unit".to_owned());
     }
     let exceeded = unit.max_prune.exceeded_by(lately, total);
-    exceeded.then(|| format!("{lately} of the unit's {total} objects were deleted"))
+    exceeded.then(|| {
+        let total = number_of(total, "object");
+        format!("{lately} of the unit's {total} were deleted")
+    })
 }
 
 /// Decides what becomes of each deletion.

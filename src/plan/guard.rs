@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use super::leaving::Budget;
 use super::types::{Action, Blocked, Checked, Plan, Proposed, Standing, Step};
 use crate::config::MaxPrune;
-use crate::model::{Digest, ObjectId};
+use crate::model::{Digest, ObjectId, number_of};
 
 /// How a plan is approved.
 #[derive(Debug, Clone, Copy)]
@@ -91,8 +91,8 @@ impl Plan<Proposed> {
         };
         self.leaving = leaving.map(|budget| {
             format!(
-                "approving it deletes {} objects of the environment: {}",
-                budget.leaving.objects.len(),
+                "approving it deletes {} of the environment: {}",
+                number_of(budget.leaving.objects.len(), "object"),
                 budget.leaving.listed()
             )
         });
@@ -165,7 +165,8 @@ impl Guard {
         Self {
             environment: limits.environment.and_then(Budget::objection),
             unit: exceeded.then(|| {
-                format!("{pruned} of the unit's {total} objects would be deleted at once")
+                let total = number_of(total, "object");
+                format!("{pruned} of the unit's {total} would be deleted at once")
             }),
         }
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::text::first_of;
 use crate::config::MaxPrune;
-use crate::model::{Digest, EnvironmentName, ObjectId, UnitName};
+use crate::model::{Digest, EnvironmentName, ObjectId, UnitName, number_of};
 
 /// How many objects are named.
 const NAMED: usize = 10;
@@ -144,14 +144,17 @@ impl Budget {
                 ", and it is not known how many were within the last hour: neither the record nor the agent's namespace tells it any more"
             }
         };
-        let what = format!("{count} of the environment's {total} objects would be deleted{lately}");
+        let what = format!(
+            "{count} of the environment's {} would be deleted{lately}",
+            number_of(total, "object")
+        );
         if count > 0 && extent.declared == 0 {
             return Some(format!("{what}, so that nothing of it is left"));
         }
         if dropped > 1 && extent.units < 2 {
             return Some(format!(
-                "{what}, with {dropped} of its {} units",
-                dropped + extent.units
+                "{what}, with {dropped} of its {}",
+                number_of(dropped + extent.units, "unit")
             ));
         }
         let exceeded =

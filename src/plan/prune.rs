@@ -6,7 +6,7 @@ use super::subject::{Members, Observation, Refused, Subject};
 use super::taken::takes_along;
 use super::text;
 use super::types::{Action, Blocked, Cause, Standing, Step};
-use crate::model::{GroupKind, Json, Live, ObjectId};
+use crate::model::{GroupKind, Json, Live, ObjectId, number_of};
 
 /// The ecosystem's annotation for "let it go instead of deleting it" (cli-utils).
 const DELETION: &str = "client.lifecycle.config.k8s.io/deletion";
@@ -36,9 +36,10 @@ pub(super) fn prunes(subject: &Subject<'_>, unsettled: bool, notes: &mut Vec<Str
         .filter_map(|(id, seen)| prune(subject, id, seen))
         .collect();
     if !subject.unit.prune && !subject.neighbours.retired && !left.is_empty() {
+        let (count, are) = (left.len(), if left.len() == 1 { "is" } else { "are" });
         notes.push(format!(
-            "{} objects that left the unit are kept, since it says `prune: false`",
-            left.len()
+            "{} that left the unit {are} kept, since it says `prune: false`",
+            number_of(count, "object")
         ));
         return Vec::new();
     }

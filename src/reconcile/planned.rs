@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Lineage, UnitName};
+use crate::model::{Lineage, UnitName, named, number_of};
 use crate::plan::{Action, Checked, Plan, Standing, Step};
 
 /// The plans of an environment.
@@ -37,23 +37,22 @@ impl PlannedEnvironment {
         let clean: usize = self.plans.iter().map(|plan| plan.clean).sum();
         if !self.failed.is_empty() {
             let count = self.failed.len();
-            let units = if count == 1 { "unit" } else { "units" };
-            parts.push(format!("{count} {units} cannot be rendered"));
+            let units = number_of(count, "unit");
+            parts.push(format!("{units} cannot be rendered"));
         }
         if !self.suspended.is_empty() {
             let count = self.suspended.len();
-            let units = if count == 1 { "unit" } else { "units" };
+            let units = named(count, "unit");
             left_alone = format!("; {count} suspended {units} not compared");
         }
         let foreign: usize = self.plans.iter().map(|plan| plan.foreign.len()).sum();
         let others = match foreign {
             0 => String::new(),
-            1 => "; 1 field of others".to_owned(),
-            many => format!("; {many} fields of others"),
+            many => format!("; {} of others", number_of(many, "field")),
         };
         if parts.is_empty() {
-            let objects = if clean == 1 { "object" } else { "objects" };
-            return format!("no difference, {clean} {objects} as declared{others}{left_alone}");
+            let objects = number_of(clean, "object");
+            return format!("no difference, {objects} as declared{others}{left_alone}");
         }
         format!(
             "{}; {clean} as declared{others}{left_alone}",

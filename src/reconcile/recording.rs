@@ -60,6 +60,9 @@ impl Trouble {
     /// In a line; nothing where there is none.
     pub fn text(&self) -> Option<String> {
         match (&self.unwritten, &self.unpushed) {
+            (Some((1, why)), _) => Some(format!(
+                "1 entry of the record cannot be written and is kept in memory: {why}"
+            )),
             (Some((count, why)), _) => Some(format!(
                 "{count} entries of the record cannot be written and are kept in memory: {why}"
             )),

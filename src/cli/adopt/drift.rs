@@ -11,7 +11,9 @@ use crate::config;
 use crate::edit::{Adoption, LiveObject, Wanted, adopt_changes};
 use crate::fields::{self, Absence};
 use crate::kube::{self, Cluster, Finding};
-use crate::model::{Desired, Digest, FIELD_MANAGER, Live, ObjectId, UnitName, shows_secret};
+use crate::model::{
+    Desired, Digest, FIELD_MANAGER, Live, ObjectId, UnitName, number_of, shows_secret,
+};
 use crate::plan::{dependencies, never_left};
 use crate::reconcile::{Labels, RenderCache, UnitDesired, declare, went_along};
 
@@ -62,9 +64,10 @@ pub(super) async fn adopt(
         if last == Some(&desired.digest) {
             objects.extend(meant(&cluster, &unit.unit, desired, gone, &mut found).await);
         } else if last.is_none() && !gone.is_empty() {
-            let count = gone.len();
+            let (count, are) = (gone.len(), if gone.len() == 1 { "is" } else { "are" });
             warn(&format!(
-                "{count} objects of {name} are not there, and whether somebody deleted them only the record tells; `git fetch` gets it"
+                "{} of {name} {are} not there, and whether somebody deleted that only the record tells; `git fetch` gets it",
+                number_of(count, "object")
             ));
             found.complete = false;
         }

@@ -15,7 +15,7 @@ use super::super::{diff, exit};
 use super::AdoptArgs;
 use crate::config;
 use crate::kube::{self, Cluster, InventoryParent, ListKey, LiveView};
-use crate::model::{DigestKey, EnvironmentName, GroupKind, Namespace, ObjectId};
+use crate::model::{DigestKey, EnvironmentName, GroupKind, Namespace, ObjectId, number_of};
 use crate::plan::{Action, Checked, Plan};
 use crate::reconcile::{self, AtHand, PlannedEnvironment};
 use crate::record::status::Last;
@@ -80,9 +80,9 @@ fn told(
     };
     let handed: BTreeSet<ObjectId> = planned.plans.iter().flat_map(handed).collect();
     let mut text = format!(
-        "\n{} of the {} objects of {from} are declared by {name}, and handed over as they are: nothing is deleted or created anew for that.\n",
+        "\n{} of the {} of {from} are declared by {name}, and handed over as they are: nothing is deleted or created anew for that.\n",
         handed.len(),
-        objects.len()
+        number_of(objects.len(), "object")
     );
     let left: Vec<&ObjectId> = objects.difference(&handed).collect();
     if !left.is_empty() {

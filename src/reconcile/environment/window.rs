@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::{Drifts, Environment, OpenProposals};
 use crate::forge::StatusState;
 use crate::kube::LiveView;
-use crate::model::{Digest, EnvironmentName, Revision, UnitName};
+use crate::model::{Digest, EnvironmentName, Revision, UnitName, number_of};
 use crate::reconcile::journal::InRemote;
 use crate::reconcile::unit::UnitState;
 use crate::record::status::State;
@@ -127,7 +127,7 @@ impl Environment {
             let done = count - moving;
             return (
                 StatusState::Pending,
-                format!("{done} of {} done", units(count)),
+                format!("{done} of {} done", number_of(count, "unit")),
             );
         }
         let wrong =
@@ -148,18 +148,11 @@ impl Environment {
         let drifted = |unit: &&UnitState| unit.standing.state == State::Drifted;
         let left = match self.units.values().filter(drifted).count() {
             0 => String::new(),
-            drifted => format!(", drift is left in {}", units(drifted)),
+            drifted => format!(", drift is left in {}", number_of(drifted, "unit")),
         };
         (
             StatusState::Success,
-            format!("{} as declared{left}", units(count)),
+            format!("{} as declared{left}", number_of(count, "unit")),
         )
-    }
-}
-
-fn units(count: usize) -> String {
-    match count {
-        1 => "1 unit".to_owned(),
-        count => format!("{count} units"),
     }
 }
