@@ -85,6 +85,7 @@ impl Leftovers {
         let digest = question(&context.environment, &input.unit.name, &unlisted);
         if input.approved.contains(&digest) {
             context.spent.grant_all(unlisted.clone());
+            context.spent.approve(unlisted.keys(), digest);
         }
         let granted = context.spent.granted();
         let mut approved = Vec::new();
