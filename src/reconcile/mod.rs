@@ -22,6 +22,7 @@ mod observe;
 mod others;
 mod overruled;
 mod pass;
+mod patience;
 mod pinned;
 mod planned;
 mod recorded;

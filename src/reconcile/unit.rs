@@ -12,6 +12,7 @@ use super::declared::UnitDesired;
 use super::left_alone::LeftAlone;
 use super::overruled::Overrulings;
 use super::pass::Planned;
+use super::patience::Patience;
 use super::standing::Stand;
 use crate::config::{MaxPrune, Unit};
 use crate::kube::Inventory;
@@ -73,6 +74,10 @@ pub(super) struct UnitState {
     pub(super) others: Option<ForeignFile>,
     /// What was said of what looks like its own and is left alone.
     pub(super) left_alone: LeftAlone,
+    /// What was said of how it stands.
+    pub(super) patience: Patience,
+    /// What keeps it from being as declared, as of its last pass.
+    pub(super) about: BTreeSet<ObjectId>,
     /// An object on which others have put the unit's label, of those that was said.
     pub(super) stranger: Option<ObjectId>,
     pub(super) plan: Option<Digest>,
@@ -172,6 +177,8 @@ impl UnitState {
             look_again: None,
             others: None,
             left_alone: LeftAlone::default(),
+            patience: Patience::default(),
+            about: BTreeSet::new(),
             stranger: None,
             plan: None,
             granted: Granted::new(),
@@ -356,6 +363,7 @@ impl UnitState {
             .chain(self.kept_until)
             .chain(self.look_again)
             .chain(self.ask_again)
+            .chain(self.patience.due())
             .min()
     }
 }

@@ -22,6 +22,7 @@ use crate::reconcile::journal::Journal;
 use crate::reconcile::left_alone::Say;
 use crate::reconcile::membership::Carriers;
 use crate::reconcile::pass::{Context, Outcome, Planned};
+use crate::reconcile::patience::about;
 use crate::reconcile::unit::UnitState;
 use crate::record::status::{State, UnitStatus};
 use crate::record::story::{self, Changes, Scene, Told};
@@ -97,7 +98,7 @@ impl Environment {
         // One that was suspended while the pass was under way stays so.
         let suspended = unit.unit.suspend;
         if !suspended {
-            unit.standing = unit.assess(&outcome.planned, problem.as_ref(), now);
+            stand(unit, &outcome.planned, problem.as_ref(), now);
         }
         unit.others = foreign::file(&outcome.planned.plan).or(unit.others.take());
         if admits {
@@ -278,6 +279,12 @@ impl Environment {
             .get_or_create(&labels(after))
             .set(1);
     }
+}
+
+/// Takes in how a unit stands after a pass, and what keeps it there.
+fn stand(unit: &mut UnitState, planned: &Planned, problem: Option<&ApiError>, now: Timestamp) {
+    unit.standing = unit.assess(planned, problem, now);
+    unit.about = about(&planned.plan, unit.standing.state);
 }
 
 /// Whether a step has changed a policy or webhook that may give objects other values.

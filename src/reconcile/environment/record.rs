@@ -96,7 +96,10 @@ impl Environment {
         if state != State::Failed && state.rests() && state != State::Blocked {
             unit.began = None;
         }
-        let news = unit.left_alone.is_news(before.as_deref(), &after, now);
+        let about = unit.about.clone();
+        let told = unit.left_alone.is_news(before.as_deref(), &after, now);
+        let worth = unit.patience.is_news(before.as_deref(), &after, about, now);
+        let news = told && worth;
         let unit = &self.units[name];
         let scene = Scene {
             took,

@@ -244,7 +244,8 @@ impl Environment {
                 || unit.fights.due().is_some_and(|at| at <= now)
                 || unit.kept_until.is_some_and(|at| at <= now)
                 || unit.look_again.is_some_and(|at| at <= now)
-                || unit.ask_again.is_some_and(|at| at <= now);
+                || unit.ask_again.is_some_and(|at| at <= now)
+                || unit.patience.is_over(now);
             unit.dirty |= due;
             if due {
                 // The pass says when it is time again.
