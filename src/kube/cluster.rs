@@ -134,6 +134,11 @@ impl Cluster {
         self.discovery.forget().await;
     }
 
+    /// What its requests go over.
+    pub(super) fn wire(&self) -> &Wire {
+        &self.wire
+    }
+
     /// What it serves, as far as is known.
     pub(super) fn discovery(&self) -> &Discovery {
         &self.discovery

@@ -15,6 +15,7 @@ mod definitions;
 mod discovery;
 mod error;
 mod failures;
+mod gone;
 mod heed;
 mod identity;
 mod immutable;

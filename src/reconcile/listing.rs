@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use super::membership::Carriers;
 use crate::model::{Applied, AppliedList, Desired, ObjectId, Owned};
 use crate::plan::{Action, Standing, Step};
 
@@ -43,11 +44,12 @@ fn is_intended(list: &AppliedList, step: &Step) -> bool {
 }
 
 /// The list once nothing is left to do now: what is there by its uid, and what is declared
-/// and not there as it stood. What is neither declared nor there any more is off it.
+/// and not there, or could not be read, as it stood. What is neither declared nor there any
+/// more is off it.
 pub(super) fn after(
     list: &AppliedList,
     desired: &BTreeMap<ObjectId, Desired>,
-    owned: &BTreeMap<ObjectId, Owned>,
+    Carriers { owned, unread, .. }: &Carriers,
 ) -> AppliedList {
     let is = |owned: &Owned| Applied::Is(owned.uid.clone());
     let declared = desired.keys().filter_map(|id| {
@@ -58,5 +60,7 @@ pub(super) fn after(
         .iter()
         .filter(|(id, owned)| !desired.contains_key(*id) && list.covers(id, &owned.uid));
     let undeclared = undeclared.map(|(id, owned)| (id.clone(), is(owned)));
-    declared.chain(undeclared).collect()
+    let unread = list.iter().filter(|(id, _)| unread.contains_key(*id));
+    let unread = unread.map(|(id, applied)| (id.clone(), applied.clone()));
+    declared.chain(undeclared).chain(unread).collect()
 }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::leftovers::{Leftover, Leftovers};
 use super::pass::{Context, PlanInput};
+use super::unread;
 use crate::kube::ApiError;
 use crate::model::{AppliedList, Controller, Kind, Name, Namespace, ObjectId, Owned, Uid};
 
@@ -28,6 +29,9 @@ pub(super) struct Carriers {
     /// Members that nobody declares, of which it can't be told whether they are not
     /// declared under another group.
     pub(super) unclear: BTreeMap<ObjectId, ApiError>,
+    /// What is on the list and not declared, and could not be read: members until that is
+    /// known.
+    pub(super) unread: BTreeMap<ObjectId, ApiError>,
 }
 
 impl Carriers {
@@ -42,11 +46,14 @@ impl Carriers {
         let mut carriers = Self {
             owned: context.view.owned(&input.apply_set),
             strangers: context.view.strangers(&input.apply_set),
+            unread: unread::unread(context, input).await,
             ..Self::default()
         };
         carriers.strangers.retain(|id| !is_declared(input, id));
         let mut undeclared = BTreeMap::new();
-        for (id, owned) in &carriers.owned {
+        carriers.members.extend(carriers.unread.keys().cloned());
+        let seen = carriers.owned.iter();
+        for (id, owned) in seen.filter(|(id, _)| !carriers.unread.contains_key(*id)) {
             let list = &input.inventory.applied;
             let declared = |id: &ObjectId| is_declared(input, id);
             // One that the unit declares is as good as on the list, and is put there.

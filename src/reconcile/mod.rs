@@ -32,6 +32,7 @@ mod standing;
 mod ties;
 mod tried;
 mod unit;
+mod unread;
 mod unwritten;
 mod upkeep;
 mod witness;

@@ -10,6 +10,7 @@ use super::along;
 use super::asked::{Doubtful, answer, compared};
 use super::membership::Carriers;
 use super::pass::{Context, PlanInput};
+use super::unread;
 use crate::fields::{self, Hold, Others, Verdict};
 use crate::health;
 use crate::kube::{self, ApiError, Era, Finding, LiveView, Retry, WatchState, find, find_each};
@@ -54,7 +55,7 @@ pub(super) async fn observe(context: &Context, input: &PlanInput) -> Observed {
     context.view.listed(&kinds, &namespaces(input)).await;
     let era = context.view.era();
     context.compared.begin(era);
-    let (members, problem) = match unlisted(context, input) {
+    let (members, problem) = match unread::blind(context, input) {
         None => (Members::Known(BTreeSet::new()), None),
         Some((kind, error)) => (Members::Unknown(format!("{kind}: {error}")), Some(error)),
     };
@@ -74,6 +75,10 @@ pub(super) async fn observe(context: &Context, input: &PlanInput) -> Observed {
     let missing = observed.look(context, input).await;
     for (id, finding) in find_missing(context, input, missing, &observed).await {
         observed.take(context, input, id, finding);
+    }
+    let unread: Vec<ApiError> = observed.carriers.unread.values().cloned().collect();
+    for error in unread {
+        observed.hinder(error);
     }
     observed.ask(context, input).await;
     let left = observed.undeclared(context);
@@ -231,12 +236,17 @@ impl Observed {
                 continue;
             }
             any = true;
-            let observation = match (self.carriers.unclear.get(id), context.view.get(id)) {
-                (Some(error), _) => Observation::Unknown(format!(
+            let carriers = &self.carriers;
+            let observation = if let Some(error) = carriers.unread.get(id) {
+                Observation::Unknown(error.to_string())
+            } else if let Some(error) = carriers.unclear.get(id) {
+                Observation::Unknown(format!(
                     "whether it is what is declared under another group: {error}"
-                )),
-                (None, Some(live)) => present(&live, Verdict::Clean, Others::default()),
-                (None, None) => Observation::Absent,
+                ))
+            } else if let Some(live) = context.view.get(id) {
+                present(&live, Verdict::Clean, Others::default())
+            } else {
+                Observation::Absent
             };
             self.objects.insert(id.clone(), observation);
         }
@@ -312,21 +322,6 @@ fn namespaces(input: &PlanInput) -> BTreeSet<Namespace> {
         }
     }
     namespaces
-}
-
-/// The first kind of the inventory that could not be listed in each namespace of it: only
-/// without one is it known what there is. A kind that the server does not serve any more
-/// has no objects.
-fn unlisted(context: &Context, input: &PlanInput) -> Option<(GroupKind, ApiError)> {
-    let mut kinds = input.inventory.kinds.iter();
-    kinds.find_map(|kind| {
-        let error = match context.view.state(kind, &input.inventory.namespaces) {
-            WatchState::Synced | WatchState::Failed(ApiError::NoSuchKind(_)) => return None,
-            WatchState::Starting => ApiError::Unavailable("it is not listed yet".to_owned()),
-            WatchState::Failed(error) => error,
-        };
-        Some((kind.clone(), error))
-    })
 }
 
 /// What the view, or the state of its watch, says of a desired object. One that is watched in

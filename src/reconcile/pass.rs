@@ -331,7 +331,7 @@ fn settled(context: &Context, input: &PlanInput, planned: &Planned) -> Option<In
     }
     let desired = &input.desired.objects;
     let list = &input.inventory.applied;
-    let applied = listing::after(list, desired, &planned.carriers.owned);
+    let applied = listing::after(list, desired, &planned.carriers);
     if !planned.plan.is_empty() {
         let news = applied != *list || input.inventory.lost.is_some();
         return news.then(|| Inventory {

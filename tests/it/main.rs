@@ -105,6 +105,7 @@ mod two_agents;
 mod versions;
 mod watches;
 mod webhook;
+mod what_cannot_be_read;
 mod whose_deed;
 mod witness_lost;
 mod yaml_as_kubectl;

@@ -1,0 +1,56 @@
+//! Whether a kind that discovery lacks is gone, or its API only away: an aggregated API that
+//! does not answer is left out of discovery, and its objects are still there.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResourceList;
+use kube::Client;
+
+use super::cluster::Cluster;
+use super::error::ApiError;
+use crate::model::GroupKind;
+
+impl Cluster {
+    /// Makes sure that a kind which discovery lacks is not served any more, so that none of
+    /// its objects are there: the server has no such group, or each version of the group
+    /// answers without the kind.
+    ///
+    /// # Errors
+    /// [`ApiError::NotFound`] where its group is listed and does not answer, or has the kind
+    /// again; else those of the requests.
+    pub async fn lacks(&self, kind: &GroupKind) -> Result<(), ApiError> {
+        for version in self.wire().paced(|client| versions(client, kind)).await? {
+            let list = self.wire().paced(|client| resources(client, &version));
+            let list = list.await.map_err(|error| away(kind, &version, &error))?;
+            if list.resources.iter().any(|it| it.kind == *kind.kind) {
+                return Err(ApiError::NotFound(format!(
+                    "{version} serves {kind} again, which has to be listed first"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The versions of a kind's group that the server lists, whether they answer or not.
+async fn versions(client: Client, kind: &GroupKind) -> Result<Vec<String>, ApiError> {
+    if kind.group.is_empty() {
+        return Ok(vec!["v1".to_owned()]);
+    }
+    let groups = client.list_api_groups().await?.groups;
+    let groups = groups.into_iter().filter(|group| group.name == *kind.group);
+    let versions = groups.flat_map(|group| group.versions);
+    Ok(versions.map(|version| version.group_version).collect())
+}
+
+async fn resources(client: Client, version: &str) -> Result<APIResourceList, ApiError> {
+    Ok(if version.contains('/') {
+        client.list_api_group_resources(version).await?
+    } else {
+        client.list_core_api_resources(version).await?
+    })
+}
+
+fn away(kind: &GroupKind, version: &str, error: &ApiError) -> ApiError {
+    ApiError::NotFound(format!(
+        "the API {version}, which served {kind}, is registered and does not answer ({error}); mend it or the APIService that points to it"
+    ))
+}
