@@ -138,6 +138,13 @@ impl Discovery {
         Ok(named.cloned().collect())
     }
 
+    /// Takes in a kind that the server was found to serve, which it said it didn't.
+    pub async fn learn(&self, kind: &GroupKind, resource: Resource) {
+        if let Some(table) = &mut *self.table.write().await {
+            table.entry(kind.clone()).or_default().push(resource);
+        }
+    }
+
     /// Forgets what it knows, after a kind has gone.
     pub async fn forget(&self) {
         *self.table.write().await = None;

@@ -1,10 +1,12 @@
 //! Whether a kind that discovery lacks is gone, or its API only away: an aggregated API that
 //! does not answer is left out of discovery, and its objects are still there.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResourceList;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIResource, APIResourceList};
 use kube::Client;
+use kube::core::ApiResource;
 
 use super::cluster::Cluster;
+use super::discovery::Resource;
 use super::error::ApiError;
 use crate::model::GroupKind;
 
@@ -20,7 +22,12 @@ impl Cluster {
         for version in self.wire().paced(|client| versions(client, kind)).await? {
             let list = self.wire().paced(|client| resources(client, &version));
             let list = list.await.map_err(|error| away(kind, &version, &error))?;
-            if list.resources.iter().any(|it| it.kind == *kind.kind) {
+            let served = list
+                .resources
+                .iter()
+                .find_map(|it| served(kind, &version, it));
+            if let Some(resource) = served {
+                self.discovery().learn(kind, resource).await;
                 return Err(ApiError::NotFound(format!(
                     "{version} serves {kind} again, which has to be listed first"
                 )));
@@ -46,6 +53,25 @@ async fn resources(client: Client, version: &str) -> Result<APIResourceList, Api
         client.list_api_group_resources(version).await?
     } else {
         client.list_core_api_resources(version).await?
+    })
+}
+
+/// The kind as a version of its group lists it, which discovery as a whole says later.
+fn served(kind: &GroupKind, version: &str, listed: &APIResource) -> Option<Resource> {
+    if listed.kind != *kind.kind || listed.name.contains('/') {
+        return None;
+    }
+    let can = |verb: &str| listed.verbs.iter().any(|it| it == verb);
+    Some(Resource {
+        api: ApiResource {
+            group: kind.group.to_string(),
+            version: version.rsplit('/').next().unwrap_or(version).to_owned(),
+            api_version: version.to_owned(),
+            kind: kind.kind.to_string(),
+            plural: listed.name.clone(),
+        },
+        namespaced: listed.namespaced,
+        watchable: can("list") && can("watch"),
     })
 }
 

@@ -251,7 +251,7 @@ fn an_inventory_that_says_nothing_prunes_nothing() {
 }
 
 #[test]
-fn a_kind_that_may_not_be_listed_prunes_nothing() {
+fn of_a_kind_that_may_not_be_listed_nothing_is_pruned() {
     let mut stage = shop("unlisted", "");
     let service =
         "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 80}]}\n";
@@ -287,15 +287,16 @@ subjects: [{{kind: ServiceAccount, name: agent, namespace: {namespace}}}]
     stage.start_as(stage.invocation().kubeconfig(&kubeconfig));
     let message = stage.until_state("shop", "Blocked");
     assert!(
-        message.contains("nothing is pruned") && message.contains("services is forbidden"),
+        message.contains("/web: live cannot be read") && message.contains("services is forbidden"),
         "{message}"
     );
-    expect_all_there(&mut stage, &["a", "b", "c"]);
+    stage.until_gone("configmap", "a");
+    pass_the_fence(&mut stage);
     assert!(!stage.uid("service", "web").is_empty());
+    assert_eq!(stage.deletes(), ["a"]);
 
     stage.kubectl_apply(&role("configmaps, secrets, namespaces, services"), "test");
     stage.until_gone("service", "web");
-    stage.until_gone("configmap", "a");
     stage.until_state("shop", "Synced");
 }
 

@@ -139,7 +139,7 @@ fn a_kind_whose_api_is_away_is_not_empty() {
     );
     wait_seeing(
         "the API to be away",
-        Duration::from_secs(60),
+        Duration::from_mins(1),
         || match cluster.try_kubectl(&["get", "--raw", &format!("/apis/{GROUP}/v1")]) {
             Err(_) => Ok(()),
             Ok(told) => Err(told),
@@ -155,7 +155,7 @@ fn a_kind_whose_api_is_away_is_not_empty() {
     let seen = inventory(&stage);
     assert!(seen.contains(GROUP), "{seen}");
     point(&stage, GROUP, &serde_json::Value::Null, "onstart");
-    wait_seeing("the API to be back", Duration::from_secs(60), || {
+    wait_seeing("the API to be back", Duration::from_mins(1), || {
         cluster
             .try_kubectl(&["get", "--raw", &format!("/apis/{GROUP}/v1")])
             .map_err(|error| format!("{error:#}"))
