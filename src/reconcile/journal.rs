@@ -1,6 +1,8 @@
 //! What an environment's task tells the record: which files of the recorded tree
 //! differ, and the thread that commits and pushes, so that no pass waits for a remote.
 
+mod read;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,12 +16,15 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use read::read_foreign;
+pub(super) use read::read_status;
+
 use super::noting::Noting;
 use super::recording::{Queued, Told, Trouble, write};
-use crate::model::{Digest, EnvironmentName, ObjectId, Revision, Tally, UnitName, chain};
+use crate::model::{Digest, EnvironmentName, ObjectId, Revision, UnitName, chain};
 use crate::record::foreign::ForeignFile;
-use crate::record::status::{StatusChange, StatusFile, Ties};
-use crate::record::status_files::{self, STATUS, StatusError};
+use crate::record::status::{StatusChange, StatusFile};
+use crate::record::status_files::{self, STATUS};
 use crate::record::story::Changes;
 use crate::record::{
     BranchPattern, Entry, PushError, RecordBranch, SigningKey, content_id, path, text,
@@ -374,43 +379,4 @@ impl Journal {
             warn!(%environment, count, branch, "entries could not be pushed; they wait in the data directory, from where the next agent that has it pushes them");
         }
     }
-}
-
-fn read_foreign(
-    branch: &RecordBranch,
-    files: &BTreeMap<String, Oid>,
-) -> anyhow::Result<BTreeMap<String, ForeignFile>> {
-    let mut found = BTreeMap::new();
-    for path in files.keys().filter(|path| path::is_foreign(path)) {
-        if let Some(content) = branch.read(path)? {
-            found.insert(path.clone(), ForeignFile::parse(&content));
-        }
-    }
-    Ok(found)
-}
-
-pub(super) fn read_status(
-    environment: &EnvironmentName,
-    branch: &RecordBranch,
-    files: &BTreeMap<String, Oid>,
-) -> anyhow::Result<StatusFile> {
-    let paths = files.keys().map(String::as_str);
-    let found = match status_files::parse(paths, |path| branch.read(path)) {
-        Ok(found) => found,
-        Err(StatusError::Read(error)) => return Err(error.into()),
-        Err(error @ StatusError::Parse { .. }) => {
-            warn!(%environment, error = %chain(&error), "the recorded status cannot be read, and is written anew");
-            None
-        }
-    };
-    Ok(found.unwrap_or_else(|| StatusFile {
-        environment: environment.clone(),
-        revision: None,
-        error: None,
-        warning: None,
-        refused: None,
-        ties: Ties::default(),
-        tally: Tally::default(),
-        units: BTreeMap::new(),
-    }))
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::Environment;
 use super::outcome::seen;
-use super::record::scene;
+use super::scene::scene;
 use crate::config::FieldPath;
 use crate::model::{ObjectId, UnitName, yaml};
 use crate::plan::{Action, Blocked, Cause, FieldChange, Observation, Standing, Step, short};

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Environment, record::scene};
+use super::{Environment, scene::scene};
 use crate::model::UnitName;
 use crate::plan::{Action, Blocked, Checked, ForeignField, Plan, Step};
 use crate::record::foreign::ForeignFile;

@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::record::{scene, unit_status};
+use super::scene::{scene, unit_status};
 use super::{Deed, Environment, UnitDrift};
 use crate::config::DriftPolicy;
 use crate::model::UnitName;

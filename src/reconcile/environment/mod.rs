@@ -15,6 +15,7 @@ mod proposals;
 mod reading;
 mod record;
 mod revision;
+mod scene;
 mod schedule;
 mod units;
 mod window;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tracing::{debug, info, warn};
 
-use super::record::{listed, scene};
+use super::scene::{listed, scene};
 use super::{Environment, foreign};
 use crate::health::Status;
 use crate::kube::{ApiError, Removal, Retry};

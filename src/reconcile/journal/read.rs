@@ -1,0 +1,53 @@
+//! What a record has when an environment's task begins.
+
+use std::collections::BTreeMap;
+
+use git2::Oid;
+use tracing::warn;
+
+use crate::model::{EnvironmentName, Tally, chain};
+use crate::record::foreign::ForeignFile;
+use crate::record::status::{StatusFile, Ties};
+use crate::record::status_files::{self, StatusError};
+use crate::record::{RecordBranch, path};
+
+/// What others own of the recorded objects, by file.
+pub(super) fn read_foreign(
+    branch: &RecordBranch,
+    files: &BTreeMap<String, Oid>,
+) -> anyhow::Result<BTreeMap<String, ForeignFile>> {
+    let mut found = BTreeMap::new();
+    for path in files.keys().filter(|path| path::is_foreign(path)) {
+        if let Some(content) = branch.read(path)? {
+            found.insert(path.clone(), ForeignFile::parse(&content));
+        }
+    }
+    Ok(found)
+}
+
+/// How everything stood when the last entry was written.
+pub(in crate::reconcile) fn read_status(
+    environment: &EnvironmentName,
+    branch: &RecordBranch,
+    files: &BTreeMap<String, Oid>,
+) -> anyhow::Result<StatusFile> {
+    let paths = files.keys().map(String::as_str);
+    let found = match status_files::parse(paths, |path| branch.read(path)) {
+        Ok(found) => found,
+        Err(StatusError::Read(error)) => return Err(error.into()),
+        Err(error @ StatusError::Parse { .. }) => {
+            warn!(%environment, error = %chain(&error), "the recorded status cannot be read, and is written anew");
+            None
+        }
+    };
+    Ok(found.unwrap_or_else(|| StatusFile {
+        environment: environment.clone(),
+        revision: None,
+        error: None,
+        warning: None,
+        refused: None,
+        ties: Ties::default(),
+        tally: Tally::default(),
+        units: BTreeMap::new(),
+    }))
+}
