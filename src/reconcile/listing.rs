@@ -5,7 +5,7 @@
 //! labelled, and that was intended, is ours. Once there is nothing left to do, the uids are
 //! filled in. An object that is only changed is on the list already, and costs no request.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::membership::Carriers;
 use crate::model::{Applied, AppliedList, Desired, ObjectId, Owned};
@@ -45,12 +45,14 @@ fn is_intended(list: &AppliedList, step: &Step) -> bool {
 
 /// The list once nothing is left to do now: what is there by its uid, and what is declared
 /// and not there, or could not be read, as it stood. What is neither declared nor there any
-/// more is off it.
+/// more is off it, and so is what is declared under another group.
 pub(super) fn after(
     list: &AppliedList,
     desired: &BTreeMap<ObjectId, Desired>,
-    Carriers { owned, unread, .. }: &Carriers,
+    carriers: &Carriers,
 ) -> AppliedList {
+    let Carriers { owned, unread, .. } = carriers;
+    let kept: BTreeSet<&ObjectId> = carriers.kept().collect();
     let is = |owned: &Owned| Applied::Is(owned.uid.clone());
     let declared = desired.keys().filter_map(|id| {
         let applied = owned.get(id).map(is).or_else(|| list.get(id).cloned());
@@ -58,7 +60,8 @@ pub(super) fn after(
     });
     let undeclared = owned
         .iter()
-        .filter(|(id, owned)| !desired.contains_key(*id) && list.covers(id, &owned.uid));
+        .filter(|(id, owned)| !desired.contains_key(*id) && list.covers(id, &owned.uid))
+        .filter(|(id, _)| kept.contains(id));
     let undeclared = undeclared.map(|(id, owned)| (id.clone(), is(owned)));
     let unread = list.iter().filter(|(id, _)| unread.contains_key(*id));
     let unread = unread.map(|(id, applied)| (id.clone(), applied.clone()));

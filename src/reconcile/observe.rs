@@ -299,7 +299,8 @@ fn present(live: &Live, verdict: Verdict, others: Others) -> Observation {
 /// in: managedFields hold paths by version.
 fn kinds(input: &PlanInput) -> BTreeMap<GroupKind, Option<String>> {
     let inventory = input.inventory.kinds.iter();
-    let kinds = inventory.chain(input.desired.kinds.keys());
+    let left = unread::left(input).map(|id| &id.kind);
+    let kinds = inventory.chain(left).chain(input.desired.kinds.keys());
     let version = |kind| input.neighbours.versions.get(kind).cloned();
     kinds.map(|kind| (kind.clone(), version(kind))).collect()
 }
@@ -314,7 +315,7 @@ pub(super) fn watches(view: &LiveView, input: &PlanInput) -> bool {
 /// The namespaces that its objects are or were in.
 fn namespaces(input: &PlanInput) -> BTreeSet<Namespace> {
     let mut namespaces = input.inventory.namespaces.clone();
-    for id in input.desired.objects.keys() {
+    for id in input.desired.objects.keys().chain(unread::left(input)) {
         if let Some(namespace) = &id.namespace
             && !namespaces.contains(namespace)
         {

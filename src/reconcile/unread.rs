@@ -15,8 +15,7 @@ pub(super) async fn unread(context: &Context, input: &PlanInput) -> BTreeMap<Obj
     let mut missing = BTreeMap::new();
     let mut unread = BTreeMap::new();
     let mut places = BTreeMap::new();
-    let list = input.inventory.applied.iter().map(|(id, _)| id);
-    for id in list.filter(|id| !input.desired.objects.contains_key(*id)) {
+    for id in left(input) {
         let place = (&id.kind, &id.namespace);
         if let Entry::Vacant(entry) = places.entry(place) {
             let namespaces = id.namespace.iter().cloned().collect();
@@ -31,6 +30,12 @@ pub(super) async fn unread(context: &Context, input: &PlanInput) -> BTreeMap<Obj
         }
     }
     unread
+}
+
+/// What is on the unit's list and not declared by it.
+pub(super) fn left(input: &PlanInput) -> impl Iterator<Item = &ObjectId> {
+    let list = input.inventory.applied.iter().map(|(id, _)| id);
+    list.filter(|id| !input.desired.objects.contains_key(*id))
 }
 
 /// The first kind of the inventory that could not be listed in each namespace of it, where

@@ -120,7 +120,6 @@ fn what_a_controller_labels_stays() {
             Err(format!("{copies:?}"))
         }
     });
-    until_logged(&stage, "that the agent has not applied");
 
     let position = stage.cluster.audit_position();
     let revision = stage.commit(
@@ -146,6 +145,7 @@ fn what_a_controller_labels_stays() {
     stage.until_gone("endpointslice", "db-1");
     stage.until_gone("endpoints", "db");
     stage.until_state("net", "Synced");
+    until_logged(&stage, "that the agent has not applied");
     let now = ["endpointslices", "endpoints"].map(|kind| of_web(&stage, kind));
     assert_eq!(now, copies);
     let mut deletes = stage.deletes();

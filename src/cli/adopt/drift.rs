@@ -64,9 +64,14 @@ pub(super) async fn adopt(
         if last == Some(&desired.digest) {
             objects.extend(meant(&cluster, &unit.unit, desired, gone, &mut found).await);
         } else if last.is_none() && !gone.is_empty() {
-            let (count, are) = (gone.len(), if gone.len() == 1 { "is" } else { "are" });
+            let count = gone.len();
+            let (are, them) = if count == 1 {
+                ("is", "it")
+            } else {
+                ("are", "them")
+            };
             warn(&format!(
-                "{} of {name} {are} not there, and whether somebody deleted that only the record tells; `git fetch` gets it",
+                "{} of {name} {are} not there, and whether somebody deleted {them} only the record tells; `git fetch` gets it",
                 number_of(count, "object")
             ));
             found.complete = false;
