@@ -133,6 +133,36 @@ mod tests {
         assert!(of_deleted(&id(), "2", live()).is_err());
     }
 
+    fn deployments() -> Resource {
+        let kind = GroupVersionKind::gvk("apps", "v1", "Deployment");
+        Resource {
+            api: ApiResource::from_gvk(&kind),
+            namespaced: true,
+            watchable: true,
+        }
+    }
+
+    #[test]
+    fn only_items_of_what_was_listed_are_believed() {
+        let namespace = Namespace::known("shop");
+        let told = |body: Value| item(body, &deployments(), Some(&namespace)).map(|(id, _)| id);
+        let fine = object("apps/v1", "Deployment", "shop", "web");
+        assert_eq!(told(fine), Ok(id()));
+        // As a typed list has it.
+        let bare = json!({"metadata": {"namespace": "shop", "name": "web"}});
+        assert_eq!(told(bare), Ok(id()));
+        for other in [
+            object("v1", "Secret", "shop", "web"),
+            object("apps/v1", "StatefulSet", "shop", "web"),
+            object("apps/v1", "Deployment", "bank", "web"),
+            object("apps/v1", "Deployment", "shop", "web/scale"),
+            json!({"metadata": {"namespace": "shop"}}),
+            json!([]),
+        ] {
+            assert!(told(other.clone()).is_err(), "{other}");
+        }
+    }
+
     fn odd() -> impl Strategy<Value = Value> {
         let text = prop_oneof![
             Just("shop".to_owned()),
@@ -166,18 +196,12 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_no_object_of_its_kind_is_none(body in odd()) {
-            let kind = GroupVersionKind::gvk("apps", "v1", "Deployment");
-            let resource = Resource {
-                api: ApiResource::from_gvk(&kind),
-                namespaced: true,
-                watchable: true,
-            };
             let namespace = Namespace::known("shop");
             let _ = of_deleted(&id(), "1", body.clone());
             if let Ok(live) = of(&id(), body.clone()) {
                 prop_assert_eq!(live.id(), Some(id()));
             }
-            if let Ok((id, live)) = item(body, &resource, Some(&namespace)) {
+            if let Ok((id, live)) = item(body, &deployments(), Some(&namespace)) {
                 prop_assert_eq!(id.namespace.as_ref(), Some(&namespace));
                 prop_assert_eq!(live.id(), Some(id));
             }

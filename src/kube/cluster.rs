@@ -4,10 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
-use kube::core::params::{
-    DeleteParams, GetParams, ListParams, Patch, PatchParams, PostParams, Preconditions,
-    PropagationPolicy, WatchParams,
-};
+use kube::core::params::{GetParams, ListParams, Patch, PatchParams, PostParams, WatchParams};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
@@ -43,15 +40,6 @@ pub enum Conflicts {
     Take,
     /// Fail with [`ApiError::Conflict`].
     Fail,
-}
-
-/// How a delete went.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Deletion {
-    /// It is under way: finalizers or a grace period keep the object as it is here.
-    Accepted(Box<Live>),
-    /// The object is gone.
-    Gone,
 }
 
 /// A handle on a cluster; cheap to clone. All clones share one pace of requests.
@@ -304,31 +292,6 @@ impl Cluster {
         self.wire.watch(request).await
     }
 
-    /// Deletes exactly the object that was seen: same uid and resourceVersion.
-    /// [`ApiError::Conflict`] if it is another one by now, or has changed.
-    pub async fn delete(&self, id: &ObjectId, seen: &Live) -> Result<Deletion, ApiError> {
-        let resource = self.resource(&id.kind, None).await?;
-        let params = DeleteParams {
-            propagation_policy: Some(PropagationPolicy::Background),
-            preconditions: Some(Preconditions {
-                uid: Some(seen.uid().to_owned()),
-                resource_version: Some(seen.resource_version().to_owned()),
-            }),
-            ..DeleteParams::default()
-        };
-        let request = || path(&resource, id.namespace.as_ref()).delete(&segment(&id.name), &params);
-        match self.write(id, request).await {
-            // A Status, or for some kinds (Service, ServiceAccount) the object as it was.
-            Ok(body) => {
-                let live = answer::of_deleted(id, seen.uid(), body)?;
-                let under_way = live.filter(Live::terminating);
-                Ok(under_way.map_or(Deletion::Gone, |live| Deletion::Accepted(Box::new(live))))
-            }
-            Err(ApiError::NotFound(_)) => Ok(Deletion::Gone),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Creates an object unless it exists; gives back what is there then.
     pub async fn create_or_get(&self, id: &ObjectId, body: &Value) -> Result<Live, ApiError> {
         let resource = self.resource(&id.kind, None).await?;
@@ -359,7 +322,12 @@ impl Cluster {
         answer::of(id, self.write(id, request).await?)
     }
 
-    async fn write(&self, id: &ObjectId, request: impl Fn() -> Built) -> Result<Value, ApiError> {
+    /// The answer to a write; a fault of the server's is looked into.
+    pub(super) async fn write(
+        &self,
+        id: &ObjectId,
+        request: impl Fn() -> Built,
+    ) -> Result<Value, ApiError> {
         match self.ask(request).await {
             Err(ApiError::Faulted(message)) => Err(self.fault(id, message).await),
             answer => answer,

@@ -143,3 +143,23 @@ fn mask_values(values: &mut Map<String, Value>, key: &DigestKey) {
         *value = Value::String(key.digest(&text));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::GroupKind;
+
+    #[test]
+    fn what_is_a_secret_is_told_by_what_was_asked_for_and_by_what_is_there() {
+        let id = |kind| ObjectId::parse(GroupKind::known("", kind), Some("shop"), "a");
+        let [secret, other] = ["Secret", "ConfigMap"].map(|kind| id(kind).expect("a name"));
+        let [live, plain] = ["Secret", "ConfigMap"].map(|kind| {
+            json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": "a"}, "data": {"a": "b"}})
+        });
+        assert!(shows_secret(&secret, &plain));
+        assert!(shows_secret(&other, &live));
+        assert!(!shows_secret(&other, &plain));
+    }
+}

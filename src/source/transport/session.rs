@@ -194,35 +194,11 @@ impl Session {
 
     /// Goes where the server says that the repository is by now.
     fn follow(&mut self, act: Act, location: &str) -> Result<(), SourceProblem> {
-        let nowhere = |reason: String| SourceProblem::NoRepository {
+        let moved = moved(&self.base, act, location);
+        self.base = moved.map_err(|reason| SourceProblem::NoRepository {
             url: self.conversation.url(),
             reason,
-        };
-        let mut asked = self.base.clone();
-        asked.set_path(&format!(
-            "{}{}",
-            self.base.path().trim_end_matches('/'),
-            act.path()
-        ));
-        let target = asked
-            .join(location)
-            .map_err(|error| nowhere(format!("it redirects to what is no address: {error}")))?;
-        let path = target.path().strip_suffix(act.path());
-        let (true, Some(path)) = (matches!(target.scheme(), "http" | "https"), path) else {
-            let to = place(&target);
-            return Err(nowhere(format!(
-                "it redirects to a page of {to}, which is not Git's"
-            )));
-        };
-        if self.base.scheme() == "https" && target.scheme() == "http" {
-            let to = place(&target);
-            return Err(nowhere(format!("it redirects from https to {to}")));
-        }
-        let path = path.to_owned();
-        self.base = target;
-        self.base.set_path(&path);
-        self.base.set_query(None);
-        self.base.set_fragment(None);
+        })?;
         Ok(())
     }
 
@@ -327,6 +303,35 @@ fn same_place(one: &Url, other: &Url) -> bool {
     one.origin() == other.origin()
 }
 
+/// The address of a repository whose server answers an act with a redirect, or why it is not
+/// gone to.
+fn moved(base: &Url, act: Act, location: &str) -> Result<Url, String> {
+    let mut asked = base.clone();
+    asked.set_path(&format!(
+        "{}{}",
+        base.path().trim_end_matches('/'),
+        act.path()
+    ));
+    let mut target = asked
+        .join(location)
+        .map_err(|error| format!("it redirects to what is no address: {error}"))?;
+    let path = target.path().strip_suffix(act.path()).map(str::to_owned);
+    let (true, Some(path)) = (matches!(target.scheme(), "http" | "https"), path) else {
+        let to = place(&target);
+        return Err(format!(
+            "it redirects to a page of {to}, which is not Git's"
+        ));
+    };
+    if base.scheme() == "https" && target.scheme() == "http" {
+        let to = place(&target);
+        return Err(format!("it redirects from https to {to}"));
+    }
+    target.set_path(&path);
+    target.set_query(None);
+    target.set_fragment(None);
+    Ok(target)
+}
+
 /// A server as it can be shown: a path or a query may hold a token.
 fn place(url: &Url) -> String {
     let port = url.port().map(|port| format!(":{port}"));
@@ -351,5 +356,36 @@ fn said(status: StatusCode, words: &str) -> String {
         format!("it answers {status}")
     } else {
         format!("it answers {status}: {words}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redirect_leads_to_a_repository_and_never_out_of_https() {
+        let to = |base: &str, location: &str| {
+            let base = base.parse().expect("an address");
+            moved(&base, Act::FetchRefs, location).map(|url| url.to_string())
+        };
+        let there = |place: &str| format!("{place}/info/refs?service=git-upload-pack");
+        assert_eq!(
+            to("https://a.example/x", &there("https://b.example:8443/y")),
+            Ok("https://b.example:8443/y".to_owned())
+        );
+        assert_eq!(
+            to("http://a.example/x", &there("/y.git")),
+            Ok("http://a.example/y.git".to_owned())
+        );
+        for (location, why) in [
+            (there("http://a.example/x"), "from https to"),
+            ("https://a.example/login".to_owned(), "which is not Git's"),
+            (there("file:///etc"), "which is not Git's"),
+            ("https://[".to_owned(), "no address"),
+        ] {
+            let refused = to("https://a.example/x", &location).expect_err(&location);
+            assert!(refused.contains(why), "{location}: {refused}");
+        }
     }
 }
