@@ -15,7 +15,8 @@ const WINDOW: Duration = Duration::from_secs(35);
 /// a second fit in, and those of the beginning.
 const MOST: usize = 16;
 
-fn definition(group: &str) -> String {
+/// A CRD of things in a group.
+pub(super) fn definition(group: &str) -> String {
     format!(
         "apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition

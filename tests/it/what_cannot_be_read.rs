@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::kinds_that_are_missing::definition;
 use crate::support::control_plane::{ControlPlane, Options};
 use crate::support::stage::Stage;
 use crate::support::wait::wait_seeing;
@@ -79,24 +80,6 @@ subjects: [{{kind: ServiceAccount, name: agent, namespace: {namespace}}}]
     });
     stage.until_state("shop", "Synced");
     assert_eq!(stage.get("configmap", "one")["data"]["a"], "one");
-}
-
-fn definition(group: &str) -> String {
-    format!(
-        "apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {{name: things.{group}}}
-spec:
-  group: {group}
-  scope: Namespaced
-  names: {{kind: Thing, plural: things}}
-  versions:
-  - name: v1
-    served: true
-    storage: true
-    schema: {{openAPIV3Schema: {{type: object, x-kubernetes-preserve-unknown-fields: true}}}}
-"
-    )
 }
 
 /// Takes the API of a group away, or gives it back.

@@ -35,8 +35,9 @@ const EXAMPLES: &str = "Examples:
   agent why ConfigMap/shop/settings --environment production -o json
 
 A field is written as `agent diff` prints it, or with the place of an item in its list
-(`containers[0].image`). Without one, the object as a whole is meant. Files are read as they are committed, at HEAD or at --revision. Without a
-cluster, what is live is told from the record.
+(`containers[0].image`). Without one, the object as a whole is meant. Files are read as
+they are committed, at HEAD or at --revision. Without a cluster, what is live is told from
+the record.
 
 With -o json: an array with one object for each environment: `environment`, `object`,
 `field`, `declared` (`unit`, `value`, `path`, `line`, `by`, `commit`), `live` (`value`,
