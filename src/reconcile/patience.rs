@@ -24,13 +24,17 @@ pub(super) struct Patience {
     times: u32,
     /// When such an entry may be written again.
     next: Option<Timestamp>,
-    /// Whether words wait for that.
-    waits: bool,
+    /// When the last one was written.
+    told: Option<Timestamp>,
+    /// Until when something waits to be told.
+    waits: Option<Timestamp>,
 }
 
 impl Patience {
     /// Whether an entry is worth it for how a unit stands now, and for these objects. The
-    /// first change of words alone is told at once, those behind it ever more seldom.
+    /// first change of words alone is told at once, those behind it ever more seldom; another
+    /// health of a unit that stays blocked, as where somebody keeps rolling it out, once in a
+    /// first pause.
     pub(super) fn is_news(
         &mut self,
         before: Option<&UnitStatus>,
@@ -38,21 +42,31 @@ impl Patience {
         about: BTreeSet<ObjectId>,
         now: Timestamp,
     ) -> bool {
-        self.waits = false;
+        self.waits = None;
         if before.is_some_and(|before| before.same(after)) {
             return false;
         }
         if !before.is_some_and(|before| is_reworded(before, after)) || self.about != about {
             *self = Self {
                 about,
+                told: Some(now),
                 ..Self::default()
             };
             return true;
         }
-        if self.next.is_some_and(|next| now < next) {
-            self.waits = true;
+        let other_health = before.is_some_and(|before| before.health != after.health);
+        let soon = self
+            .told
+            .filter(|_| other_health)
+            .map(|told| told + PAUSES.0);
+        let ready = self
+            .next
+            .map(|next| soon.map_or(next, |soon| soon.min(next)));
+        if ready.is_some_and(|ready| now < ready) {
+            self.waits = ready;
             return false;
         }
+        self.told = Some(now);
         self.next = Some(now + grown(PAUSES, self.times));
         self.times += 1;
         true
@@ -60,14 +74,14 @@ impl Patience {
 
     /// Whether words have waited long enough; said once.
     pub(super) fn is_over(&mut self, now: Timestamp) -> bool {
-        let over = self.due().is_some_and(|at| at <= now);
-        self.waits &= !over;
+        let over = self.waits.is_some_and(|at| at <= now);
+        self.waits = self.waits.filter(|_| !over);
         over
     }
 
     /// When words that wait are to be told.
     pub(super) fn due(&self) -> Option<Timestamp> {
-        self.next.filter(|_| self.waits)
+        self.waits
     }
 }
 
@@ -80,14 +94,20 @@ pub(super) fn about(plan: &Plan<Checked>, state: State) -> BTreeSet<ObjectId> {
     objects.cloned().collect()
 }
 
-/// Whether a unit that is not as declared stands as before, in other words.
+/// Whether a unit that is not as declared stands as before, in other words. What is blocked
+/// stays so, whatever its health.
 fn is_reworded(before: &UnitStatus, after: &UnitStatus) -> bool {
     let stays = matches!(
         after.state,
         State::Progressing | State::Blocked | State::Failed
     );
+    let health = match after.state {
+        State::Blocked => &before.health,
+        _ => &after.health,
+    };
     let worded = UnitStatus {
         message: before.message.clone(),
+        health: health.clone(),
         ..after.clone()
     };
     stays && before.same(&worded)
@@ -132,6 +152,31 @@ mod tests {
         // What was recorded already waits for nothing.
         assert!(!patience.is_news(Some(&before), &before, object("a"), start));
         assert_eq!(patience.due(), None);
+    }
+
+    #[test]
+    fn a_blocked_unit_whose_health_comes_and_goes_is_told_once_in_a_minute() {
+        let mut patience = Patience::default();
+        let start = Timestamp::UNIX_EPOCH;
+        let mut before = status("Blocked", "contended");
+        assert!(patience.is_news(None, &before, object("a"), start));
+        let mut told = Vec::new();
+        for second in 1..=600_u32 {
+            let mut after = status("Blocked", "contended");
+            let health = if second % 2 == 1 {
+                "InProgress"
+            } else {
+                "Failed"
+            };
+            health.clone_into(&mut after.health);
+            let now = start + Duration::from_secs(second.into());
+            if patience.is_news(Some(&before), &after, object("a"), now) {
+                told.push(second);
+                before = after;
+            }
+        }
+        assert_eq!(told[..3], [1, 62, 123]);
+        assert!(told.len() <= 10, "{told:?}");
     }
 
     #[test]

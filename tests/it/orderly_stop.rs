@@ -1,9 +1,10 @@
 //! A stop loses nothing and hands over: what was done is told, the Lease is let go, and
 //! nothing that hangs holds it up. Every listener is on, as `deploy/` has them.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -11,6 +12,7 @@ use serde_json::Value;
 
 use crate::support::agent::Agent;
 use crate::support::git_http::GitHttp;
+use crate::support::leash::scratch;
 use crate::support::stage::{PATIENCE, Stage};
 use crate::support::valve::Valve;
 use crate::support::wait::wait_seeing;
@@ -102,9 +104,9 @@ fn an_api_server_that_hangs_is_not_waited_for() {
     commit(&stage, 0);
     let (agent, _) = listening(stage.invocation());
     let kubeconfig = agent.home().join("through");
-    let text = std::fs::read_to_string(stage.cluster.kubeconfig()).unwrap();
+    let text = fs::read_to_string(stage.cluster.kubeconfig()).unwrap();
     let through = format!("https://{}", valve.address());
-    std::fs::write(&kubeconfig, text.replace(&stage.cluster.server(), &through)).unwrap();
+    fs::write(&kubeconfig, text.replace(&stage.cluster.server(), &through)).unwrap();
     stage.start_as(agent.kubeconfig(&kubeconfig));
     let some = |stage: &Stage| live(stage, 0);
     stage.until("some units to be applied", |stage| match some(stage) {
@@ -127,7 +129,14 @@ fn an_api_server_that_hangs_is_not_waited_for() {
 
 #[test]
 fn a_terminal_that_is_closed_ends_it_in_order() {
-    let mut stage = Stage::new("hangup", AGENT);
+    // Who runs the tests may have them outlive a terminal (`nohup`), which is inherited.
+    let directory = scratch("hangup");
+    let script = directory.path().join("agent");
+    let text = format!("#!/bin/sh\nexec env --default-signal=HUP {AGENT} \"$@\"\n");
+    fs::write(&script, text).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let script: &'static str = Box::leak(script.display().to_string().into_boxed_str());
+    let mut stage = Stage::new("hangup", script);
     stage.repository.write("u0/config.yaml", &config(0, 0));
     let revision = stage.configure(&[("u0", "")]);
     stage.start();
@@ -173,7 +182,7 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     let agent = agent.directory(stage.repository.work());
     let piped = agent.args(["-o", "pipefail", "-c", &script, AGENT]).run();
     assert_eq!(piped.code, Some(1), "something differs: {piped:?}");
-    assert_eq!(std::fs::read_to_string(errors).unwrap(), "");
+    assert_eq!(fs::read_to_string(errors).unwrap(), "");
 }
 
 /// The agent still does its work with what is committed now.

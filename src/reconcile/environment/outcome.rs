@@ -23,6 +23,7 @@ use crate::reconcile::left_alone::Say;
 use crate::reconcile::membership::Carriers;
 use crate::reconcile::pass::{Context, Outcome, Planned};
 use crate::reconcile::patience::about;
+use crate::reconcile::standing::Stand;
 use crate::reconcile::unit::UnitState;
 use crate::record::status::{State, UnitStatus};
 use crate::record::story::{self, Changes, Scene, Told};
@@ -112,9 +113,7 @@ impl Environment {
         };
         let (dirty, retired, after) = (unit.dirty, unit.retired, unit.standing.clone());
         if before != after {
-            if matches!(after.state, State::Blocked | State::Failed) {
-                warn!(environment = %self.context.environment, unit = %name, state = %after.state, "{}", after.message);
-            }
+            self.warn_of(name, &before, &after);
             self.show_health(name, before.health, after.health);
             self.wake_dependents();
         }
@@ -137,6 +136,14 @@ impl Environment {
         *files = (!dirty).then_some(outcome.planned.recorded);
         self.record_due();
         self.tell_foreign(name, &outcome.planned.plan, now);
+    }
+
+    /// Says what keeps a unit from being as declared, unless that was said.
+    fn warn_of(&self, name: &UnitName, before: &Stand, after: &Stand) {
+        let same = (before.state, &before.message) == (after.state, &after.message);
+        if !same && matches!(after.state, State::Blocked | State::Failed) {
+            warn!(environment = %self.context.environment, unit = %name, state = %after.state, "{}", after.message);
+        }
     }
 
     /// A retired unit without members: its inventory goes as the last.
