@@ -116,6 +116,8 @@ struct State {
     deleted: Vec<(Timestamp, ObjectId, String)>,
     /// By those before.
     before: Tally,
+    /// Whether nothing tells of any before, so that this may be the first.
+    beginning: bool,
 }
 
 impl Spent {
@@ -134,6 +136,16 @@ impl Spent {
     pub(super) fn recall(&self, tally: &Tally) {
         let mut state = lock(&self.state);
         state.before = state.before.with(tally);
+    }
+
+    /// Takes in that nothing tells of an agent before this one.
+    pub(super) fn begin(&self) {
+        lock(&self.state).beginning = true;
+    }
+
+    /// Takes in that there was one; whether nothing had told of it.
+    pub(super) fn ends_beginning(&self) -> bool {
+        std::mem::take(&mut lock(&self.state).beginning)
     }
 
     /// Takes in that nobody knows what those before have deleted.

@@ -250,6 +250,10 @@ pub async fn pass(context: &Context, input: &PlanInput, cancel: &CancellationTok
         done: Vec::new(),
         inventory: None,
     };
+    if let Err(error) = witness::notice(context, input, &outcome.planned.carriers).await {
+        outcome.problem = Some(error);
+        return outcome;
+    }
     if let Err(error) = pinned::hold(context, input, &outcome.planned).await {
         outcome.problem = Some(error);
         return outcome;

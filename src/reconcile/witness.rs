@@ -2,8 +2,10 @@
 
 use jiff::Timestamp;
 use tokio::sync::Mutex;
+use tracing::warn;
 
-use super::pass::Context;
+use super::membership::Carriers;
+use super::pass::{Context, PlanInput};
 use crate::kube::{ApiError, Inventory, TallyParent, Testimony};
 use crate::model::{LATELY, Tally};
 use crate::runtime::clock;
@@ -60,13 +62,34 @@ impl Known {
         recorded: bool,
         inventories: impl IntoIterator<Item = &'a Inventory>,
     ) -> Self {
-        let applied = inventories.into_iter().any(|it| !it.applied.is_empty());
+        let mut inventories = inventories.into_iter();
+        // A list that can't be believed was of something.
+        let applied = inventories.any(|it| it.lost.is_some() || !it.applied.is_empty());
         match (recorded, applied) {
             (true, _) => Self::Recorded,
             (false, true) => Self::Lost,
             (false, false) => Self::Nothing,
         }
     }
+}
+
+/// Takes note where this seems to be the first agent of an environment, and finds what one
+/// before it has applied: everything that it knew is lost, and so is what it has deleted.
+///
+/// # Errors
+/// When it can't be written that nothing is known.
+pub(super) async fn notice(
+    context: &Context,
+    input: &PlanInput,
+    carriers: &Carriers,
+) -> Result<(), ApiError> {
+    let found = input.inventory.applied.is_empty() && !carriers.owned.is_empty();
+    if !found || !context.spent.ends_beginning() {
+        return Ok(());
+    }
+    warn!(environment = %context.environment, unit = %input.unit.name, "an agent before this one has applied what is here, and neither its record nor what it kept in the cluster is left: every deletion has to be approved for an hour");
+    context.spent.forget(clock::now());
+    testify(context).await
 }
 
 /// Whether nobody knows what was deleted within the last hour: what the cluster says was
@@ -90,6 +113,9 @@ pub(super) async fn recall(
     let now = clock::now();
     if is_lost(testimony.as_ref(), known, now) {
         context.spent.forget(now);
+    }
+    if testimony.is_none() && known == Known::Nothing {
+        context.spent.begin();
     }
     if let Some(Testimony { tally, .. }) = testimony {
         context.spent.recall(&tally);

@@ -357,6 +357,44 @@ fn what_was_deleted_is_remembered_without_record_and_data_directory() {
     until_live(&mut stage, 17);
 }
 
+/// Everything that knew of an agent before is lost with what it had deleted.
+fn forgotten(name: &str, lose: impl FnOnce(&Stage)) {
+    let mut stage = start(name, 2, 8);
+    begin_anew(&mut stage, |stage| {
+        let tally = format!("{}.tally.gitops-agent", stage.environment);
+        let delete = ["-n", &stage.inventories, "delete", "--ignore-not-found"];
+        let words = [&delete[..], &["configmap", &tally]].concat();
+        stage.cluster.kubectl(&words);
+        lose(stage);
+    });
+    for unit in ["u00", "u01"] {
+        stage.until_state(unit, "Synced");
+    }
+    stage.remove(&["u00/u00-1.yaml"]);
+    let what = "1 of the environment's 16 objects would be deleted, and it is not known how many";
+    until_asked(&mut stage, &["u00".to_owned()], what);
+    assert_eq!(live(&stage), 16);
+}
+
+#[test]
+fn nobody_knows_the_last_hour_once_the_key_is_gone_too() {
+    forgotten("forgotten-key", |stage| {
+        let secret = "gitops-agent-digest-key";
+        let words = ["-n", &stage.inventories, "delete", "secret", secret];
+        stage.cluster.kubectl(&words);
+    });
+}
+
+#[test]
+fn nobody_knows_the_last_hour_once_the_inventories_are_gone_too() {
+    forgotten("forgotten-lists", |stage| {
+        let lists = ["u00", "u01"].map(|unit| format!("{}.{unit}", stage.environment));
+        let delete = ["-n", &stage.inventories, "delete", "configmap"];
+        let words = [&delete[..], &[&lists[0], &lists[1]]].concat();
+        stage.cluster.kubectl(&words);
+    });
+}
+
 /// A unit of twenty objects with this limit, beside one with ten.
 fn limited(stage: &Stage, limit: &str, left: usize) -> String {
     for number in 0..20 {
