@@ -237,6 +237,8 @@ fn a_repository_that_may_not_be_written_is_enforced_and_the_record_kept() {
     assert!(stage.log().contains("403"), "{}", stage.log());
     assert!(!stage.repository.has_branch(&stage.branch()));
 
+    // In order: between a deed and its entry on the disk a crash may fall.
+    stage.daemon().terminate(PATIENCE);
     stage.daemon().restart();
     scale_and_see_it_reverted(&mut stage, "7");
     server.set_read_only(false);
