@@ -4,6 +4,7 @@
 
 use std::fs;
 
+use super::last_good_stays::{expect_enforced, until_value};
 use crate::support::git::git;
 use crate::support::git_http::GitHttp;
 use crate::support::stage::{PATIENCE, Stage};
@@ -33,30 +34,6 @@ fn synced(stage: &mut Stage<'_>) {
     );
     stage.start();
     stage.until_synced("shop", &first);
-}
-
-fn until_value(stage: &mut Stage<'_>, value: &str) {
-    stage.until(&format!("the value {value}"), |stage| {
-        let seen = stage.get("configmap", "settings");
-        if seen["data"]["a"] == value {
-            Ok(())
-        } else {
-            Err(seen.to_string())
-        }
-    });
-}
-
-fn expect_enforced(stage: &mut Stage<'_>, value: &str) {
-    let patch = r#"{"data":{"a":"by hand"}}"#;
-    stage.kubectl(&[
-        "patch",
-        "configmap",
-        "settings",
-        "--type=merge",
-        "-p",
-        patch,
-    ]);
-    until_value(stage, value);
 }
 
 /// Pushes a commit of the same files and any other content, as Git takes it.

@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use super::last_good_stays::expect_enforced;
 use crate::support::agent::Agent;
 use crate::support::signed::{self, fixture};
 use crate::support::stage::Stage;
@@ -40,27 +41,6 @@ fn change(stage: &Stage<'_>, value: &str, key: Option<&str>) -> String {
     }
 }
 
-/// Expects a value to be enforced.
-fn is_enforced(stage: &mut Stage<'_>, value: &str) {
-    let patch = r#"{"data":{"a":"by hand"}}"#;
-    stage.kubectl(&[
-        "patch",
-        "configmap",
-        "settings",
-        "--type=merge",
-        "-p",
-        patch,
-    ]);
-    stage.until(&format!("the value {value}"), |stage| {
-        let seen = stage.get("configmap", "settings");
-        if seen["data"]["a"] == value {
-            Ok(())
-        } else {
-            Err(seen.to_string())
-        }
-    });
-}
-
 fn is_refused(stage: &mut Stage<'_>, commit: &str, why: &str) {
     let short = &commit[..8];
     stage.until("the refusal to be told", |stage| {
@@ -79,7 +59,7 @@ fn what_is_not_signed_is_not_deployed() {
     let (mut stage, first) = start("signed", "head");
     let unsigned = change(&stage, "1", None);
     is_refused(&mut stage, &unsigned, "is not signed");
-    is_enforced(&mut stage, "0");
+    expect_enforced(&mut stage, "0");
 
     let said = stage
         .agent(&["status", "--environment", &stage.environment])
@@ -105,12 +85,12 @@ fn what_is_not_signed_is_not_deployed() {
 
     // After a restart too, and if nothing is left of the data directory.
     stage.daemon().restart();
-    is_enforced(&mut stage, "0");
+    expect_enforced(&mut stage, "0");
     stage.daemon().kill();
     let data = stage.daemon().home().join("data");
     fs::remove_dir_all(data).unwrap();
     stage.daemon().restart();
-    is_enforced(&mut stage, "0");
+    expect_enforced(&mut stage, "0");
     assert_eq!(stage.entries_on("stays at ").len(), 1, "it is told once");
 
     // The configuration of the repository has no say in it.
@@ -129,11 +109,11 @@ fn what_is_not_signed_is_not_deployed() {
         &stranger,
         "is not among the keys that are trusted",
     );
-    is_enforced(&mut stage, "0");
+    expect_enforced(&mut stage, "0");
 
     let good = change(&stage, "3", Some("ecdsa-384"));
     stage.until_synced("shop", &good);
-    is_enforced(&mut stage, "3");
+    expect_enforced(&mut stage, "3");
     assert!(stage.status()["error"].is_null(), "{}", stage.status());
     // That it goes on is told before what comes of that, once.
     let follows = format!("follows its repository again, at {}", &good[..8]);
@@ -158,14 +138,14 @@ fn no_commit_hides_behind_a_signed_one() {
         &hidden,
         "every commit since the last accepted one",
     );
-    is_enforced(&mut stage, "0");
+    expect_enforced(&mut stage, "0");
 
     stage
         .repository
         .git(&["reset", "--quiet", "--hard", &first]);
     let good = change(&stage, "3", Some("ed25519"));
     stage.until_synced("shop", &good);
-    is_enforced(&mut stage, "3");
+    expect_enforced(&mut stage, "3");
 }
 
 #[test]
@@ -180,7 +160,7 @@ fn a_branch_that_is_moved_back_is_not_followed() {
     to(&stage, &first);
     stage.repository.push();
     is_refused(&mut stage, &first, &format!("leaves {} behind", &good[..8]));
-    is_enforced(&mut stage, "1");
+    expect_enforced(&mut stage, "1");
 
     to(&stage, &good);
     let back = change(&stage, "0", Some("ed25519"));
@@ -212,7 +192,7 @@ fn a_repository_that_asks_for_signatures_cannot_be_told_otherwise_by_a_push() {
     stage.daemon().kill();
     fs::remove_dir_all(stage.daemon().home().join("data")).unwrap();
     stage.daemon().restart();
-    is_enforced(&mut stage, "0");
+    expect_enforced(&mut stage, "0");
 
     let off = signed::commit(&stage.repository, "ed25519", "Switch it off", &files);
     stage.until_synced("shop", &off);

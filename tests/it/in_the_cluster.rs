@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use crate::support::control_plane::ControlPlane;
 use crate::support::files::copy;
 use crate::support::git::Repository;
 use crate::support::leash;
+use crate::support::ports::free_address;
 use crate::support::programs::{Program, Programs};
 use crate::support::wait::{unique, wait_seeing};
 
@@ -304,11 +305,6 @@ fn get(address: &str, path: &str) -> (u16, String) {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     (status, body.to_owned())
-}
-
-fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
 }
 
 fn namespaces(name: &str) -> String {

@@ -9,7 +9,8 @@ fn settings(value: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: settings}}\ndata: {{a: {value}}}\n")
 }
 
-fn until_value(stage: &mut Stage<'_>, value: &str) {
+/// Waits until the settings have a value.
+pub(super) fn until_value(stage: &mut Stage<'_>, value: &str) {
     stage.until(&format!("the value {value}"), |stage| {
         let seen = stage.get("configmap", "settings");
         if seen["data"]["a"] == value {
@@ -20,7 +21,8 @@ fn until_value(stage: &mut Stage<'_>, value: &str) {
     });
 }
 
-fn expect_enforced(stage: &mut Stage<'_>, value: &str) {
+/// Changes the settings by hand, and expects a value to be enforced.
+pub(super) fn expect_enforced(stage: &mut Stage<'_>, value: &str) {
     let patch = r#"{"data":{"a":"by hand"}}"#;
     stage.kubectl(&[
         "patch",

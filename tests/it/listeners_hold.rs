@@ -2,12 +2,13 @@
 //! place of others.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit, setrlimit};
 
 use crate::support::hook::{Hook, gitea_push};
+use crate::support::ports::free_address;
 use crate::support::stage::Stage;
 
 /// As in `deploy/`.
@@ -147,11 +148,6 @@ fn heads_that_do_not_end() {
     assert_eq!(refused, UNFINISHED);
     scene.works();
     scene.ends_in_order();
-}
-
-fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
 }
 
 const CONFIG: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: config}\ndata: {a: one}\n";

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::support::agent::Agent;
 use crate::support::git_http::GitHttp;
 use crate::support::leash::scratch;
+use crate::support::ports::free_address;
 use crate::support::stage::{PATIENCE, Stage};
 use crate::support::valve::Valve;
 use crate::support::wait::wait_seeing;
@@ -26,7 +27,7 @@ const SOON: Duration = Duration::from_secs(8);
 fn what_was_done_until_then_is_told_at_whatever_moment_it_comes() {
     let mut stage = Stage::new("moments", AGENT);
     let server = GitHttp::start(stage.repository.remote().parent().unwrap());
-    let (agent, admin) = listening(over_http(&stage, &server));
+    let (agent, admin) = listening(stage.over_http(&server));
     stage.start_as(agent);
     for (round, moment) in [1, UNITS / 3, UNITS - 1].into_iter().enumerate() {
         if round > 0 {
@@ -71,7 +72,7 @@ fn git_that_hangs_is_not_waited_for_and_what_waits_is_pushed_by_the_next() {
     let mut stage = Stage::new("deaf", AGENT);
     let server = GitHttp::start(stage.repository.remote().parent().unwrap());
     let revision = commit(&stage, 0);
-    let (agent, _) = listening(over_http(&stage, &server));
+    let (agent, _) = listening(stage.over_http(&server));
     stage.start_as(agent);
     stage.until("every unit to be told", |stage| {
         let told = told(stage, &revision);
@@ -277,23 +278,4 @@ fn listening(agent: Agent) -> (Agent, String) {
         "--webhook-unsigned",
     ]);
     (agent, admin)
-}
-
-fn over_http(stage: &Stage, server: &GitHttp) -> Agent {
-    let agent = stage.agent(&[
-        "run",
-        "--repo",
-        &server.url("remote.git"),
-        "--poll-interval",
-        "1s",
-    ]);
-    let data = agent.home().join("data");
-    agent
-        .args(["--environment", &stage.environment, "--data-dir"])
-        .args([data])
-}
-
-fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
 }

@@ -35,7 +35,7 @@ fn the_same_over_http() {
     let mut stage = Stage::new("http", env!("CARGO_BIN_EXE_agent"));
     let revision = commit(&stage, 1);
     let mut server = GitHttp::start(stage.repository.remote().parent().unwrap());
-    stage.start_as(over_http(&stage, &server));
+    stage.start_as(stage.over_http(&server));
     stage.until_synced("shop", &revision);
     let before = stage.record_tip();
 
@@ -129,7 +129,7 @@ fn right_credentials_are_taken_when_they_come() {
     let server = GitHttp::start(stage.repository.remote().parent().unwrap());
     server.demand_login(Some("ada:right-secret"));
     let port = free_port();
-    let agent = admin(over_http(&stage, &server), port);
+    let agent = admin(stage.over_http(&server), port);
     let file = agent.home().join("token");
     fs::write(&file, "ada:wrong-secret\n").unwrap();
     stage.start_as(agent.args(["--git-token-file"]).args([&file]));
@@ -227,7 +227,7 @@ fn a_repository_that_may_not_be_written_is_enforced_and_the_record_kept() {
     let server = GitHttp::start(stage.repository.remote().parent().unwrap());
     server.set_read_only(true);
     commit(&stage, 1);
-    stage.start_as(over_http(&stage, &server));
+    stage.start_as(stage.over_http(&server));
     until_logged(&stage, "the record waits to be pushed");
     let entry = "sync shop to";
     until_logged(&stage, entry);
@@ -344,20 +344,6 @@ fn until_ready(stage: &Stage, port: u16, words: &str) {
             Err(format!("{code} {page}\n{}", stage.log()))
         }
     });
-}
-
-fn over_http(stage: &Stage, server: &GitHttp) -> Agent {
-    let agent = stage.agent(&[
-        "run",
-        "--repo",
-        &server.url("remote.git"),
-        "--poll-interval",
-        "1s",
-    ]);
-    let data = agent.home().join("data");
-    agent
-        .args(["--environment", &stage.environment, "--data-dir"])
-        .args([data])
 }
 
 fn admin(agent: Agent, port: u16) -> Agent {

@@ -3,13 +3,14 @@
 
 use std::env;
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::Ipv4Addr;
 use std::time::Instant;
 
 use crate::support::agent::Agent;
 use crate::support::git_http::GitHttp;
 use crate::support::gitea::Gitea;
 use crate::support::hook::{Answer, Hook, gitea_push, sign};
+use crate::support::ports::free_address;
 use crate::support::stage::Stage;
 
 const SECRET: &str = "correct horse battery staple";
@@ -115,11 +116,6 @@ fn settings(value: &str) -> String {
     format!(
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: settings}}\ndata: {{a: '{value}'}}\n"
     )
-}
-
-fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
 }
 
 fn in_its_home(agent: Agent) -> Agent {

@@ -10,6 +10,7 @@ use super::agent::{Agent, Daemon, Ran};
 use super::audit::{AuditEvent, AuditPosition};
 use super::control_plane::ControlPlane;
 use super::git::{Repository, git};
+use super::git_http::GitHttp;
 
 /// Generous: many tests share two cores.
 pub const PATIENCE: Duration = Duration::from_mins(1);
@@ -116,6 +117,16 @@ impl<'c> Stage<'c> {
             .args([data])
             .env("AGENT_IDENTITY", &self.environment)
             .env("AGENT_LEASE_DURATION", "15s")
+    }
+
+    /// The daemon as a Git server over HTTP lets it run, which it asks each second.
+    pub fn over_http(&self, server: &GitHttp) -> Agent {
+        let url = server.url("remote.git");
+        let agent = self.agent(&["run", "--repo", &url, "--poll-interval", "1s"]);
+        let data = agent.home().join("data");
+        agent
+            .args(["--environment", &self.environment, "--data-dir"])
+            .args([data])
     }
 
     /// Starts the daemon.
