@@ -7,6 +7,7 @@ use std::fmt;
 use serde_json::Value;
 
 use super::problem::did_you_mean;
+use crate::model::text_of;
 
 /// The path of a field, or of many where it has a `*`.
 #[derive(Clone, PartialEq, Eq)]
@@ -219,13 +220,6 @@ impl Step {
             _ => None,
         }
     }
-}
-
-/// A value as it stands in a path.
-fn text_of(value: &Value) -> String {
-    value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn spelled(value: &Value, text: &str) -> bool {

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::scalar::Probe;
 use super::set::{Element, FieldSet};
+use crate::model::text_of;
 
 /// Key fields that Kubernetes' own lists go by, the likeliest first. Used only for
 /// lists that nobody owns items of, where the worst of a wrong guess is a
@@ -176,13 +177,8 @@ pub fn usual_key(item: &Value) -> Vec<(String, String)> {
     let mut usual = USUAL_KEYS.iter();
     let usual = usual.find(|names| scalar_at(fields, names[0]));
     let names = usual.into_iter().flat_map(|names| names.iter());
-    let text = |value: &Value| {
-        value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned)
-    };
     names
-        .filter_map(|name| Some(((*name).to_owned(), text(fields.get(*name)?))))
+        .filter_map(|name| Some(((*name).to_owned(), text_of(fields.get(*name)?))))
         .collect()
 }
 

@@ -40,3 +40,10 @@ impl fmt::Debug for Json {
         f.write_str(&String::from_utf8_lossy(&self.0))
     }
 }
+
+/// A value as text: a text as it is, any other value as JSON.
+pub fn text_of(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}

@@ -28,7 +28,7 @@ pub use cause::{chain, root_cause};
 pub use claim::Claim;
 pub use digest::{Digest, canonical};
 pub use id::{EnvironmentName, GroupKind, ObjectId, UnitName};
-pub use json::Json;
+pub use json::{Json, text_of};
 pub use lineage::{Lineage, LineageError};
 pub use manifest::{Desired, Live, Manager, Origin, group_of};
 pub use name::{Group, Kind, Label, Name, NameError, Namespace, Subdomain, Version};

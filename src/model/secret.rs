@@ -8,7 +8,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Map, Value};
 use sha2::Sha256;
 
-use super::ObjectId;
+use super::{ObjectId, text_of};
 
 /// A credential. It has no `Display`, no `Serialize`, and a `Debug` that says nothing.
 #[derive(Clone, PartialEq, Eq)]
@@ -101,9 +101,7 @@ pub fn secret_values(object: &Value) -> Vec<String> {
     let maps = ["data", "stringData"].map(|field| object.get(field).and_then(Value::as_object));
     let mut values = Vec::new();
     for value in maps.into_iter().flatten().flat_map(Map::values) {
-        let text = value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned);
+        let text = text_of(value);
         let decoded = STANDARD
             .decode(&text)
             .ok()
@@ -137,9 +135,7 @@ pub fn mask_secret(object: &Value, key: &DigestKey) -> Value {
 
 fn mask_values(values: &mut Map<String, Value>, key: &DigestKey) {
     for value in values.values_mut() {
-        let text = value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned);
+        let text = text_of(value);
         *value = Value::String(key.digest(&text));
     }
 }

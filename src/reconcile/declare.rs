@@ -14,7 +14,7 @@ use crate::config::{self, Problem, Problems};
 use crate::kube::{Cluster, InventoryParent, Own, version_of};
 use crate::model::{
     Budget, Cost, Desired, Digest, GroupKind, Namespace, ObjectId, PART_OF, Tree, UnitName,
-    holds_secret,
+    holds_secret, text_of,
 };
 use crate::plan;
 use crate::render::{self, Inputs, RenderErrors, Rendered, Scope};
@@ -331,10 +331,7 @@ fn encode(body: &mut Value) {
         && let Value::Object(data) = object.entry("data").or_insert_with(|| json!({}))
     {
         for (name, value) in strings {
-            let text = value
-                .as_str()
-                .map_or_else(|| value.to_string(), str::to_owned);
-            data.insert(name, Value::String(STANDARD.encode(text)));
+            data.insert(name, Value::String(STANDARD.encode(text_of(&value))));
         }
     }
 }

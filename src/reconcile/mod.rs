@@ -24,6 +24,7 @@ mod overruled;
 mod pass;
 mod patience;
 mod pinned;
+mod places;
 mod planned;
 mod recorded;
 mod recording;

@@ -10,11 +10,12 @@ use super::along;
 use super::asked::{Doubtful, answer, compared};
 use super::membership::Carriers;
 use super::pass::{Context, PlanInput};
+use super::places::{kinds, namespaces};
 use super::unread;
 use crate::fields::{self, Hold, Others, Verdict};
 use crate::health;
-use crate::kube::{self, ApiError, Era, Finding, LiveView, Retry, WatchState, find, find_each};
-use crate::model::{Desired, GroupKind, Json, Live, Name, Namespace, ObjectId, PART_OF, yaml};
+use crate::kube::{self, ApiError, Era, Finding, Retry, WatchState, find, find_each};
+use crate::model::{Desired, GroupKind, Json, Live, Name, ObjectId, PART_OF, yaml};
 use crate::plan::{
     AsDesired, Dependents, Members, Observation, Seen, recorded_side, takes_others_along,
 };
@@ -293,36 +294,6 @@ fn present(live: &Live, verdict: Verdict, others: Others) -> Observation {
         verdict,
         others,
     }))
-}
-
-/// The kinds to watch, each in the version that most objects of the environment are declared
-/// in: managedFields hold paths by version.
-fn kinds(input: &PlanInput) -> BTreeMap<GroupKind, Option<String>> {
-    let inventory = input.inventory.kinds.iter();
-    let left = unread::left(input).map(|id| &id.kind);
-    let kinds = inventory.chain(left).chain(input.desired.kinds.keys());
-    let version = |kind| input.neighbours.versions.get(kind).cloned();
-    kinds.map(|kind| (kind.clone(), version(kind))).collect()
-}
-
-/// Whether a view has every kind that the unit needs to be planned.
-pub(super) fn watches(view: &LiveView, input: &PlanInput) -> bool {
-    let namespaces = namespaces(input);
-    let mut kinds = kinds(input).into_keys();
-    kinds.all(|kind| view.state(&kind, &namespaces) == WatchState::Synced)
-}
-
-/// The namespaces that its objects are or were in.
-fn namespaces(input: &PlanInput) -> BTreeSet<Namespace> {
-    let mut namespaces = input.inventory.namespaces.clone();
-    for id in input.desired.objects.keys().chain(unread::left(input)) {
-        if let Some(namespace) = &id.namespace
-            && !namespaces.contains(namespace)
-        {
-            namespaces.insert(namespace.clone());
-        }
-    }
-    namespaces
 }
 
 /// What the view, or the state of its watch, says of a desired object. One that is watched in
