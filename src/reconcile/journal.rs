@@ -225,6 +225,11 @@ impl Journal {
         self.files.get(&path::of_object(unit, id)).copied() == content
     }
 
+    /// Whether the recorded tree has a file.
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.files.contains_key(path)
+    }
+
     /// An object as it is recorded; `None` where it isn't, or not on disk yet.
     pub(super) fn recorded(&self, unit: &UnitName, id: &ObjectId) -> Option<Value> {
         let content = self.files.get(&path::of_object(unit, id))?;

@@ -51,6 +51,8 @@ pub(super) struct UnitState {
     pub(super) inventory: Inventory,
     pub(super) applied: Arc<BTreeMap<ObjectId, Baseline>>,
     pub(super) refusals: BTreeMap<ObjectId, Refusal>,
+    /// Whether this process has told how it stands, with what was seen of its objects.
+    pub(super) told: bool,
     /// What was done since the last entry.
     pub(super) changed: Vec<Told>,
     pub(super) reverted: Vec<Told>,
@@ -166,6 +168,7 @@ impl UnitState {
             inventory,
             applied: Arc::default(),
             refusals: BTreeMap::new(),
+            told: false,
             changed: Vec::new(),
             reverted: Vec::new(),
             fights: Fights::default(),

@@ -93,30 +93,49 @@ pub fn synced(
     message: &str,
     changes: Changes,
 ) -> Entry {
-    let at = scene.source.map_or(String::new(), |source| {
-        format!(" to {}", source.revision.short())
-    });
+    let at = at(scene);
     let subject = match told {
         [one] => format!("sync {}{at}: {} {}", scene.unit, one.action, one.object),
         _ => format!("sync {}{at}: {}", scene.unit, counts(told)),
     };
+    let text = approval::told(scene, body(told));
+    let (subject, text) = standing(subject, text, Some((state, message)));
     let author = deployer(scene.source, scene.now);
-    let mut text = approval::told(scene, body(told));
-    if !matches!(state, State::Synced | State::Suspended) {
-        text = format!("{text}\n\n{state}: {message}");
-    }
+    entry(scene, &subject, text, deployment(told), author, changes)
+}
+
+/// To which revision.
+fn at(scene: &Scene<'_>) -> String {
+    scene.source.map_or(String::new(), |source| {
+        format!(" to {}", source.revision.short())
+    })
+}
+
+/// A subject and a text with how the unit stands, where it is not well.
+fn standing(subject: String, text: String, stands: Option<(State, &str)>) -> (String, String) {
+    let Some((state, message)) = stands else {
+        return (subject, text);
+    };
+    let text = match state {
+        State::Synced | State::Suspended => text,
+        _ => format!("{text}\n\n{state}: {message}"),
+    };
     let subject = match state {
         State::Failed => format!("{subject}; it failed"),
         State::Blocked => format!("{subject}; the rest is blocked"),
         _ => subject,
     };
+    (subject, text)
+}
+
+/// What an entry is of that tells of these deeds for desired.
+fn deployment(told: &[Told]) -> Event {
     let all = |action| !told.is_empty() && told.iter().all(|told| told.action == action);
-    let event = match () {
+    match () {
         () if all(Action::Adopt) => Event::Adopt,
         () if all(Action::Prune) => Event::Prune,
         () => Event::Sync,
-    };
-    entry(scene, &subject, text, event, author, changes)
+    }
 }
 
 /// Live moved, and it was not us.
@@ -178,16 +197,34 @@ pub fn reverted(scene: &Scene<'_>, told: &[Told], changes: Changes) -> Entry {
     reverted
 }
 
-/// The recorded tree did not match what is live, and we know of no event.
-pub fn found(scene: &Scene<'_>, changes: Changes) -> Entry {
-    entry(
-        scene,
-        &format!("record {} as it is live", scene.unit),
-        String::new(),
-        Event::Recorded,
-        None,
-        changes,
-    )
+/// The recorded tree did not match what is live at these objects, and we know of no event.
+pub fn found(scene: &Scene<'_>, told: &[Told], changes: Changes) -> Entry {
+    let subject = format!("record {} as it is live", scene.unit);
+    let event = Event::Recorded;
+    entry(scene, &subject, body(told), event, None, changes)
+}
+
+/// Live has followed desired before this agent began, and no entry tells of it. `stands` is
+/// how the unit stands, where that is not told by itself.
+pub fn found_synced(
+    scene: &Scene<'_>,
+    told: &[Told],
+    stands: Option<(State, &str)>,
+    changes: Changes,
+) -> Entry {
+    let (unit, counts) = (scene.unit, counts(told));
+    let subject = format!("found {unit} synced{}: {counts}", at(scene));
+    let text = format!(
+        "Done by an agent before this one, which ended before it wrote that down, or whose record is lost.\n\n{}",
+        body(told)
+    );
+    let (subject, text) = standing(subject, text, stands);
+    let scene = Scene {
+        took: None,
+        ..scene.clone()
+    };
+    let author = deployer(scene.source, scene.now);
+    entry(&scene, &subject, text, deployment(told), author, changes)
 }
 
 /// The unit stands otherwise than it did, which was `before`.

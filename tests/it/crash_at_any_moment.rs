@@ -61,6 +61,16 @@ fn a_sync_that_was_killed_is_finished_by_the_next_start() {
         stage.assert_consistent();
     }
     assert!(midway >= 3, "too few were killed in the middle: {midway}");
+    for entry in stage.entries() {
+        let objects = entry
+            .paths
+            .iter()
+            .filter(|path| path.matches('/').count() == 3);
+        let event = entry.trailer("Event").unwrap_or_default();
+        let tells = ["sync", "prune"].contains(&&*event);
+        assert!(tells || objects.count() == 0, "{}", entry.message);
+        assert_eq!(tells, entry.author.starts_with("Ada"), "{}", entry.message);
+    }
     assert_eq!(uid_of_forged(&stage), forged);
 }
 
@@ -169,6 +179,13 @@ fn what_was_done_and_never_told_is_told_as_it_is_found() {
     stage.daemon().restart();
     stage.until_synced("shop", &revision);
     stage.assert_consistent();
+    let last = stage.entries().pop().unwrap();
+    let found = format!(
+        "{}: found shop synced to {}: 41 created, 1 changed, 41 pruned",
+        stage.environment,
+        &revision[..8]
+    );
+    assert_eq!(last.subject, found);
 }
 
 /// What keeps every writer, the agent too, from moving the branch of the record.

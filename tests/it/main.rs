@@ -37,6 +37,7 @@ mod crash_at_any_moment;
 mod credentials_are_renewed;
 mod diff_agrees_with_daemon;
 mod diff_recorded;
+mod done_and_not_told;
 mod drift;
 mod edited_sources;
 mod endless_git_servers;

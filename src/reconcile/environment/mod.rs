@@ -17,7 +17,9 @@ mod record;
 mod revision;
 mod scene;
 mod schedule;
+mod tale;
 mod units;
+mod untold;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,8 +32,8 @@ use self::approvals::Approvals;
 pub use self::lineage::Followed;
 pub use self::proposals::{Deed, DriftedObject, Drifts, OpenProposals, Proposing, UnitDrift};
 use self::reading::{Reading, Unread};
-use self::record::Files;
 pub(super) use self::revision::definitions;
+use self::untold::Sight;
 pub use self::window::{Progress, Window};
 use super::budget::{Roster, Spent};
 use super::compared::Compared;
@@ -192,7 +194,7 @@ pub struct Environment {
     changes: u64,
     tasks: JoinSet<Event>,
     /// Units whose standing is not in the record yet, and since when.
-    unrecorded: BTreeMap<UnitName, (Timestamp, Files)>,
+    unrecorded: BTreeMap<UnitName, (Timestamp, Option<Sight>)>,
     /// How far it is, for others.
     progress: watch::Sender<Progress>,
     proposing: Proposing,

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tracing::{debug, info, warn};
 
 use super::scene::{listed, scene};
+use super::untold::Sight;
 use super::{Environment, foreign};
 use crate::health::Status;
 use crate::kube::{ApiError, Removal, Retry};
@@ -131,9 +132,9 @@ impl Environment {
         if gone && problem.is_none() {
             return self.remove(name, now).await;
         }
-        let files = &mut self.unrecorded.entry(name.clone()).or_insert((now, None)).1;
+        let sight = &mut self.unrecorded.entry(name.clone()).or_insert((now, None)).1;
         // What was seen before the last step is not what is live now.
-        *files = (!dirty).then_some(outcome.planned.recorded);
+        *sight = (!dirty).then(|| Sight::of(&outcome.planned));
         self.record_due();
         self.tell_foreign(name, &outcome.planned.plan, now);
     }

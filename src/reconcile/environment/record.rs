@@ -4,26 +4,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use git2::Oid;
 use jiff::Timestamp;
 
 use super::Environment;
-use super::scene::{at_fault, scene, unit_status};
+use super::scene::{scene, unit_status};
+use super::tale::Tale;
+use super::untold::{Sight, are_deployed, untold};
 use crate::model::{ObjectId, SourceCommit, UnitName, yaml};
 use crate::plan::recorded_side;
 use crate::reconcile::journal::Journal;
 use crate::reconcile::unit::{UnitState, Unseen};
+use crate::record::Entry;
 use crate::record::foreign::ForeignFile;
-use crate::record::path;
 use crate::record::status::{RefusedRevision, State, StatusChange, Ties, UnitStatus};
-use crate::record::story::{self, Changes, Scene, Told};
+use crate::record::story::{self, Scene};
 use crate::runtime::clock;
 
 /// How long a unit may be on its way to health before the record says that it waits.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
-
-/// The ids of the recorded forms of a unit's objects; `None` where they were not looked at.
-pub(super) type Files = Option<BTreeMap<ObjectId, Oid>>;
 
 impl Environment {
     /// An object as it is recorded: live, at the fields that are declared or that we own.
@@ -67,14 +65,14 @@ impl Environment {
 
     fn record_units(&mut self, names: Vec<UnitName>, now: Timestamp) {
         for name in names {
-            if let Some((_, files)) = self.unrecorded.remove(&name) {
-                self.record_unit(&name, &files, now);
+            if let Some((_, sight)) = self.unrecorded.remove(&name) {
+                self.record_unit(&name, sight.as_ref(), now);
             }
         }
     }
 
     /// Entries for what was done to a unit, or one for how it stands if that is news.
-    fn record_unit(&mut self, name: &UnitName, files: &Files, now: Timestamp) {
+    fn record_unit(&mut self, name: &UnitName, sight: Option<&Sight>, now: Timestamp) {
         let Some(unit) = self.units.get_mut(name) else {
             return;
         };
@@ -111,11 +109,10 @@ impl Environment {
             Unseen::These(unread) => unread,
             Unseen::All => &none,
         };
-        let mut differing = files
-            .as_ref()
-            .map(|files| {
-                self.journal
-                    .differing(name, files, unread, |id| self.recorded(name, id))
+        let mut differing = sight
+            .map(|sight| {
+                let read = |id: &ObjectId| self.recorded(name, id);
+                self.journal.differing(name, &sight.files, unread, read)
             })
             .unwrap_or_default();
         // What is gone goes along; what is new is told by itself.
@@ -130,52 +127,44 @@ impl Environment {
                 differing.remove(path);
             }
         }
-        let status = self.with(name, Some(after));
-        let message = unit.standing.message.as_str();
-        if !fights.is_empty() || !overruled.is_empty() {
-            let mut entries = Vec::new();
-            if !reverted.is_empty() {
-                entries.push(story::reverted(&scene, &reverted, Changes::new()));
-            }
-            if !changed.is_empty() {
-                let none = Changes::new();
-                entries.push(story::synced(&scene, &changed, state, message, none));
-            }
-            for fight in &fights {
-                let files = std::mem::take(&mut differing);
-                entries.push(story::contended(&scene, fight, files));
-            }
-            for one in &overruled {
-                let files = std::mem::take(&mut differing);
-                entries.push(story::overruled(&scene, one, files));
-            }
-            for entry in entries {
-                self.journal.enter(entry, status.clone());
-            }
-            return;
-        }
-        let told = match (changed.is_empty(), reverted.is_empty()) {
-            (true, true) if before.is_none() && state == State::Synced => {
-                story::found(&scene, differing)
-            }
-            (true, true) if news => {
-                let before = before.map(|unit| unit.state);
-                let scene = at_fault(scene, unit);
-                story::stands(&scene, before, state, message, differing)
-            }
-            (true, true) if differing.is_empty() => return,
-            (true, true) => story::found(&scene, differing),
-            (true, false) => story::reverted(&scene, &reverted, differing),
-            (false, true) => story::synced(&scene, &changed, state, message, differing),
-            (false, false) => {
-                let files = files_of(name, &reverted, &mut differing);
-                let first = story::reverted(&scene, &reverted, files);
-                let before = self.journal.status().unchanged();
-                self.journal.enter(first, before);
-                story::synced(&scene, &changed, state, message, differing)
-            }
+        let open = sight.map(|sight| &sight.open);
+        let told = [&*changed, &*reverted];
+        let untold = open.map(|open| untold(&self.journal, &differing, open, &told));
+        let tale = Tale {
+            scene,
+            unit,
+            before: before.as_ref().map(|before| before.state),
+            news,
+            untold: untold.unwrap_or_default(),
+            deployed: are_deployed(unit, before.as_deref()),
+            changed,
+            reverted,
+            fights,
+            overruled,
         };
-        self.journal.enter(told, status);
+        let entries = tale.entries(differing);
+        let status = self.with(name, Some(after));
+        self.enter(entries, status);
+        if let (Some(_), Some(unit)) = (sight, self.units.get_mut(name)) {
+            unit.told = true;
+        }
+    }
+
+    /// Writes down what belongs together. The last entry says how it stands, or one before
+    /// it that would say nothing else in the tree.
+    fn enter(&mut self, mut entries: Vec<Entry>, status: StatusChange) {
+        let last = entries.pop();
+        for entry in entries {
+            let stands = if entry.changes.is_empty() {
+                status.clone()
+            } else {
+                self.journal.status().unchanged()
+            };
+            self.journal.enter(entry, stands);
+        }
+        if let Some(last) = last {
+            self.journal.enter(last, status);
+        }
     }
 
     /// The last entry of a unit that is no more.
@@ -186,11 +175,13 @@ impl Environment {
             .differing(name, &BTreeMap::new(), &BTreeSet::new(), |_| None);
         let none = ForeignFile::default();
         changes.extend(self.journal.foreign_change(name, &none));
+        let gone = untold(&self.journal, &changes, &BTreeSet::new(), &[&unit.changed]);
+        let told = [&*unit.changed, &*gone].concat();
         let scene = Scene {
             approved: self.approvals.of(&unit.changed, &self.context.spent),
             ..scene(&self.context.environment, name, unit, now)
         };
-        let entry = story::left(&scene, &unit.changed, changes);
+        let entry = story::left(&scene, &told, changes);
         let status = self.with(name, None);
         self.journal.enter(entry, status);
     }
@@ -332,12 +323,4 @@ impl Environment {
             units: BTreeMap::new(),
         }
     }
-}
-
-/// Takes the files of some objects out of what differs.
-fn files_of(unit: &UnitName, told: &[Told], differing: &mut Changes) -> Changes {
-    let paths = told.iter().map(|one| path::of_object(unit, &one.object));
-    paths
-        .filter_map(|path| differing.remove_entry(&path))
-        .collect()
 }

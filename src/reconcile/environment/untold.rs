@@ -1,0 +1,71 @@
+//! What differs from the record without a deed of this agent's to tell of: mostly what one
+//! before it did, and ended before it wrote that down.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use git2::Oid;
+
+use crate::model::ObjectId;
+use crate::plan::Action;
+use crate::reconcile::journal::Journal;
+use crate::reconcile::pass::Planned;
+use crate::reconcile::unit::UnitState;
+use crate::record::path;
+use crate::record::status::UnitStatus;
+use crate::record::story::{Changes, Told};
+
+/// What the last pass over a unit saw of its objects.
+pub(super) struct Sight {
+    /// The ids of their recorded forms.
+    pub(super) files: BTreeMap<ObjectId, Oid>,
+    /// Those that are not as they are declared.
+    pub(super) open: BTreeSet<ObjectId>,
+}
+
+impl Sight {
+    /// What this plan was made from.
+    pub(super) fn of(planned: &Planned) -> Self {
+        let steps = planned.plan.steps.iter().map(|step| &step.object);
+        let overruled = planned.plan.overruled.iter().map(|one| &one.object);
+        Self {
+            files: planned.recorded.clone(),
+            open: steps.chain(overruled).cloned().collect(),
+        }
+    }
+}
+
+/// Objects that are as declared, recorded otherwise, and not among what is `told`.
+pub(super) fn untold(
+    journal: &Journal,
+    differing: &Changes,
+    open: &BTreeSet<ObjectId>,
+    told: &[&[Told]],
+) -> Vec<Told> {
+    let told = told.iter().flat_map(|told| told.iter());
+    let told: BTreeSet<&ObjectId> = told.map(|one| &one.object).collect();
+    let objects = differing.iter().filter_map(|(path, content)| {
+        let (_, object) = path::to_object(path)?;
+        if open.contains(&object) || told.contains(&object) {
+            return None;
+        }
+        let action = match content {
+            None => Action::Prune,
+            Some(_) if journal.has(path) => Action::Change,
+            Some(_) => Action::Create,
+        };
+        Some(Told {
+            object,
+            action,
+            fields: Vec::new(),
+        })
+    });
+    objects.collect()
+}
+
+/// Whether it is by a revision that they are so: the unit was recorded as it declared
+/// something else, or not at all. What is as declared at fields that are the agent's own, an
+/// agent has made so.
+pub(super) fn are_deployed(unit: &UnitState, before: Option<&UnitStatus>) -> bool {
+    let declared = unit.desired.as_ref().map(|desired| desired.digest);
+    !unit.told && before.is_none_or(|before| before.desired != declared)
+}

@@ -1,0 +1,163 @@
+//! What an agent did and ended before it wrote that down is in the record all the same, by
+//! whom it was.
+
+use std::time::Duration;
+
+use crate::support::git::git;
+use crate::support::stage::{Entry, Stage};
+
+const AGENT: &str = env!("CARGO_BIN_EXE_agent");
+const GRACE: &str = "Grace Hopper <grace@example.com>";
+
+fn config_map(name: &str, value: &str) -> String {
+    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{a: {value}}}\n")
+}
+
+/// Ends the agent, and takes from the record what it was told since `tip`: how it is where
+/// the agent was killed just before it wrote.
+fn forget_since(stage: &mut Stage<'_>, tip: &str) {
+    stage.daemon().terminate(Duration::from_secs(20));
+    let branch = format!("refs/heads/{}", stage.branch());
+    git(&stage.repository.remote(), &["update-ref", &branch, tip]);
+}
+
+fn objects_of(entry: &Entry) -> Vec<&str> {
+    let files = entry.paths.iter().map(String::as_str);
+    files
+        .filter(|path| path.matches('/').count() == 3)
+        .collect()
+}
+
+#[test]
+fn a_sync_is_told_by_the_next_start_as_the_commits_authors() {
+    let mut stage = Stage::new("untold", AGENT);
+    let a = ("shop/a.yaml", config_map("a", "one"));
+    let b = ("shop/b.yaml", config_map("b", "one"));
+    let c = ("shop/c.yaml", config_map("c", "one"));
+    for (path, text) in [&a, &b, &c] {
+        stage.repository.write(path, text);
+    }
+    let first = stage.configure(&[("shop", "")]);
+    stage.start();
+    stage.until_synced("shop", &first);
+    let told = stage.entries().len();
+    let tip = stage.entries().remove(told - 1).hash;
+
+    stage.repository.remove("shop/b.yaml");
+    let both = stage.configuration(&[("shop", ""), ("late", "")]);
+    let second = stage.repository.commit_as(
+        GRACE,
+        "Change much",
+        &[
+            ("agent.yaml", &both),
+            ("shop/a.yaml", &config_map("a", "two")),
+            ("shop/d.yaml", &config_map("d", "one")),
+            ("late/e.yaml", &config_map("e", "one")),
+        ],
+    );
+    stage.until_synced("shop", &second);
+    stage.until_synced("late", &second);
+    forget_since(&mut stage, &tip);
+    let begin = stage.cluster.audit_position();
+    stage.start();
+    stage.until_synced("shop", &second);
+    stage.until_synced("late", &second);
+    assert_eq!(stage.count_writes(&stage.namespace, begin), 0);
+
+    let entries = stage.entries().split_off(told);
+    let (name, short) = (&stage.environment, &second[..8]);
+    let of = |unit: &str| {
+        let unit = Some(unit.to_owned());
+        let mut own = entries.iter().filter(|entry| entry.trailer("Unit") == unit);
+        (own.next().expect("it is told"), own.count())
+    };
+    let (shop, more) = of("shop");
+    let expected = format!("{name}: found shop synced to {short}: 1 created, 1 changed, 1 pruned");
+    assert_eq!(shop.subject, expected, "{entries:#?}");
+    // Git takes what was pruned and what was created for one file that was renamed.
+    assert_eq!((more, objects_of(shop).len()), (0, 2), "{entries:#?}");
+    assert!(
+        shop.message.contains(&format!("prune ConfigMap {name}/b")),
+        "{}",
+        shop.message
+    );
+    let (late, more) = of("late");
+    let expected = format!("{name}: found late synced to {short}: 1 created");
+    assert_eq!(late.subject, expected, "{entries:#?}");
+    assert_eq!((more, objects_of(late).len()), (0, 1), "{entries:#?}");
+    for entry in [shop, late] {
+        assert_eq!(entry.author, GRACE);
+        assert_eq!(entry.trailer("Event").as_deref(), Some("sync"));
+        assert_eq!(entry.trailer("Revision"), Some(second.clone()));
+    }
+    stage.assert_consistent();
+}
+
+/// Half of it done and untold, the other half by the next start: each entry has what it tells.
+#[test]
+fn half_a_sync_is_told_beside_the_other_half() {
+    let mut stage = Stage::new("half", AGENT);
+    let zero = config_map("zero", "one");
+    stage.repository.write("shop/zero.yaml", &zero);
+    let first = stage.configure(&[("shop", "")]);
+    stage.start();
+    stage.until_synced("shop", &first);
+    let tip = stage.until_entry("sync shop").hash;
+    let second = stage.commit("One", &[("shop/a.yaml", &config_map("a", "one"))]);
+    stage.until_synced("shop", &second);
+    forget_since(&mut stage, &tip);
+    let third = stage.repository.commit_as(
+        GRACE,
+        "Another",
+        &[("shop/b.yaml", &config_map("b", "one"))],
+    );
+    stage.start();
+    stage.until_synced("shop", &third);
+
+    let found = stage.until_entry("found shop synced");
+    let synced = stage.until_entry("sync shop");
+    let name = &stage.environment;
+    assert_eq!(
+        objects_of(&found),
+        [format!("shop/{name}/ConfigMap/a.yaml")]
+    );
+    assert_eq!(
+        objects_of(&synced),
+        [format!("shop/{name}/ConfigMap/b.yaml")]
+    );
+    assert_eq!(synced.author, GRACE);
+    stage.assert_consistent();
+}
+
+/// A revert that is not told is no deployment.
+#[test]
+fn what_no_revision_did_is_told_as_found_and_by_its_name() {
+    let mut stage = Stage::new("found", AGENT);
+    stage
+        .repository
+        .write("shop/a.yaml", &config_map("a", "one"));
+    let first = stage.configure(&[("shop", "")]);
+    stage.start();
+    stage.until_synced("shop", &first);
+    let patch = r#"{"data":{"a":"three"}}"#;
+    stage.kubectl(&["patch", "configmap", "a", "--type=merge", "-p", patch]);
+    let drift = stage.until_entry("kubectl-patch changed");
+    stage.until_entry("revert drift");
+    forget_since(&mut stage, &drift.hash);
+    stage.start();
+
+    let found = stage.until_entry("record shop as it is live");
+    let name = &stage.environment;
+    assert_eq!(
+        objects_of(&found),
+        [format!("shop/{name}/ConfigMap/a.yaml")]
+    );
+    assert!(
+        found
+            .message
+            .contains(&format!("change ConfigMap {name}/a")),
+        "{}",
+        found.message
+    );
+    stage.assert_consistent();
+}
