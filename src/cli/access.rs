@@ -10,6 +10,7 @@ use crate::forge::{self, Forge, ForgeAddress, ForgeKind, ForgeToken};
 use crate::kube::Access;
 use crate::model::{Namespace, Redacted};
 use crate::reconcile::Tools;
+use crate::record::status::Ties;
 use crate::runtime::exec;
 use crate::runtime::memory::Memory;
 use crate::runtime::net::{Identity, Tls};
@@ -22,17 +23,26 @@ pub struct ClusterArgs {
     /// Context of the kubeconfig [default: the current one]
     #[arg(long, env = "AGENT_CONTEXT", value_name = "NAME")]
     pub context: Option<String>,
-    /// Namespace where the agent keeps its inventories
-    #[arg(
-        long,
-        env = "AGENT_NAMESPACE",
-        value_name = "NAMESPACE",
-        default_value = "gitops-agent"
-    )]
-    pub namespace: Namespace,
+    /// Namespace where the agent keeps its inventories [default: for a command that reads the record the one that it names, else gitops-agent]
+    #[arg(long, env = "AGENT_NAMESPACE", value_name = "NAMESPACE")]
+    pub namespace: Option<Namespace>,
 }
 
+/// Where the agent keeps its inventories unless told otherwise.
+const NAMESPACE: Namespace = Namespace::known("gitops-agent");
+
 impl ClusterArgs {
+    /// Where the agent keeps its inventories, as far as the flag says.
+    pub fn own_namespace(&self) -> Namespace {
+        self.namespace.clone().unwrap_or(NAMESPACE)
+    }
+
+    /// The same for who looks on: where the flag says nothing, the record does.
+    pub fn namespace_of(&self, recorded: &Ties) -> Namespace {
+        let said = self.namespace.as_ref().or(recorded.namespace.as_ref());
+        said.cloned().unwrap_or(NAMESPACE)
+    }
+
     /// As the Kubernetes module wants it.
     pub fn access(&self) -> Access {
         Access {

@@ -130,13 +130,14 @@ async fn once(args: &DiffArgs, cluster: &Arc<Cluster>) -> anyhow::Result<u8> {
             .record
             .last(args.access(), &tree.root, &environment.name)
             .await;
-        let tied = recorded.ties.cluster.clone();
+        let tied = recorded.ties.clone();
+        let namespace = args.cluster.namespace_of(&tied);
         let plan = reconcile::plan_environment(reconcile::PlanEnvironment {
             environment,
             tree: &tree.tree,
             revision: tree.revision.clone(),
             cluster,
-            namespace: &args.cluster.namespace,
+            namespace: &namespace,
             tools: &tools,
             key,
             list_key: ListKey::Unknown,
@@ -147,7 +148,7 @@ async fn once(args: &DiffArgs, cluster: &Arc<Cluster>) -> anyhow::Result<u8> {
             .await
             .with_context(|| format!("{} cannot be compared", environment.name))?;
         let name = &environment.name;
-        let other = lineage::other_cluster(cluster, name, tied.as_deref()).await?;
+        let other = lineage::recorded_elsewhere(cluster, name, &tied, &namespace).await?;
         plan.refused = match other {
             Some(other) => Some(other),
             None => lineage::refusal(&tree, name, &plan.lineages)?,
@@ -183,7 +184,7 @@ async fn pull_request(args: &DiffArgs, number: u64, cluster: &Arc<Cluster>) -> a
     let wanted = pull_request::Wanted {
         environments: &args.environment,
         cluster,
-        namespace: &args.cluster.namespace,
+        within: &args.cluster,
         tools: args.tools.tools(),
         record: &args.record,
     };

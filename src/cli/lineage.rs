@@ -1,5 +1,5 @@
 //! Whether it is the environment that it is taken for: from the same history, in the same
-//! cluster.
+//! cluster, with its inventories in the same namespace.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,9 @@ use anyhow::Context as _;
 
 use super::tree::WorkingTree;
 use crate::kube::{self, Cluster};
-use crate::model::{EnvironmentName, Lineage};
+use crate::model::{EnvironmentName, Lineage, Namespace};
+use crate::reconcile::{Elsewhere, Here};
+use crate::record::status::Ties;
 use crate::source::{self, Checkout};
 
 /// The history that an environment was applied from, where the repository neither has a
@@ -62,26 +64,43 @@ pub fn refusal(
     }))
 }
 
-/// Whether this is another cluster than the recorded one, in words.
+/// In words, that an environment's record is of elsewhere; `None` where it is of here.
 ///
 /// # Errors
 /// When the API server can't be asked.
-pub async fn other_cluster(
+pub async fn recorded_elsewhere(
     cluster: &Cluster,
     environment: &EnvironmentName,
-    recorded: Option<&str>,
+    recorded: &Ties,
+    namespace: &Namespace,
 ) -> anyhow::Result<Option<String>> {
-    let Some(recorded) = recorded else {
-        return Ok(None);
+    let known = recorded.cluster.is_some();
+    let here = Here {
+        cluster: if known {
+            kube::cluster_uid(cluster).await?
+        } else {
+            None
+        },
+        namespace: namespace.clone(),
     };
-    let here = kube::cluster_uid(cluster).await?;
-    let here = here.filter(|here| here != recorded);
-    Ok(here.map(|here| another_cluster(environment, recorded, &here)))
+    let other = here.apart(recorded);
+    Ok(other.map(|other| elsewhere(environment, &other, &here)))
 }
 
-/// In words, that the record is of another cluster than this one.
-pub fn another_cluster(environment: &EnvironmentName, recorded: &str, here: &str) -> String {
-    format!(
-        "this is another cluster than the one that the record of {environment} is of, so that nothing is applied or deleted: its namespace kube-system has the uid {recorded} there, and {here} here. If the wrong cluster or environment was named, correct that; if this one takes its place, start `agent run` once with --new-cluster"
-    )
+/// In words, that an environment's record is of elsewhere.
+pub fn elsewhere(environment: &EnvironmentName, other: &Elsewhere, here: &Here) -> String {
+    match other {
+        Elsewhere::Cluster(recorded) => {
+            let here = here.cluster.as_deref().unwrap_or_default();
+            format!(
+                "this is another cluster than the one that the record of {environment} is of, so that nothing is applied or deleted: its namespace kube-system has the uid {recorded} there, and {here} here. If the wrong cluster or environment was named, correct that; if this one takes its place, start `agent run` once with --new-cluster"
+            )
+        }
+        Elsewhere::Namespace(recorded) => {
+            let here = &here.namespace;
+            format!(
+                "the agent of {environment} keeps its inventories in the namespace {recorded}, as the record says, and --namespace names {here}, so that nothing is applied or deleted: from here it is known neither what was applied nor whether that agent runs. Give --namespace {recorded}. If the inventories are to be in {here} from now on, end the agent and start `agent run` with --from-namespace {recorded}"
+            )
+        }
+    }
 }

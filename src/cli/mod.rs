@@ -27,6 +27,7 @@ mod style;
 mod telemetry;
 mod telling;
 mod tree;
+mod unheard;
 mod validate;
 mod verify;
 mod webhook;

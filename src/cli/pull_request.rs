@@ -8,15 +8,15 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use tracing::warn;
 
-use super::access::{ForgeArgs, RepositoryArgs};
-use super::output;
+use super::access::{ClusterArgs, ForgeArgs, RepositoryArgs};
 use super::records::PlaceArgs;
+use super::{lineage, output};
 use crate::config;
 use crate::forge::{Forge, Kept, PullRequest, keep_comment};
 use crate::kube::{self, Cluster, ListKey};
 use crate::model::{DigestKey, EnvironmentName, Namespace};
 use crate::reconcile::{PlannedEnvironment, Tools};
-use crate::record::status::Last;
+use crate::record::status::{Last, Ties};
 use crate::record::{BranchPattern, RecordView};
 use crate::review::{self, Hindrance, Known, Occasion, Planner, Prospect, foresee};
 use crate::runtime::random;
@@ -45,7 +45,7 @@ pub struct PullRequestArgs {
 pub struct Wanted<'a> {
     pub environments: &'a [EnvironmentName],
     pub cluster: &'a Arc<Cluster>,
-    pub namespace: &'a Namespace,
+    pub within: &'a ClusterArgs,
     pub tools: Tools,
     pub record: &'a PlaceArgs,
 }
@@ -92,10 +92,15 @@ impl PullRequestArgs {
             (name, known)
         };
         let mut environments: BTreeMap<_, _> = names.into_iter().map(known).collect();
-        let (key, list_key) = keys(wanted.cluster, wanted.namespace).await;
+        let ties: Vec<(&EnvironmentName, &Ties)> = environments
+            .iter()
+            .map(|(name, known)| (name, &known.recorded.ties))
+            .collect();
+        let namespace = namespace(&wanted, &ties).await?;
+        let (key, list_key) = keys(wanted.cluster, &namespace).await;
         let planner = Planner {
             cluster: Arc::clone(wanted.cluster),
-            namespace: wanted.namespace.to_owned(),
+            namespace,
             tools: wanted.tools,
             key,
             list_key,
@@ -185,6 +190,24 @@ fn recorded(
         None
     });
     last.flatten().unwrap_or_default()
+}
+
+/// Where the agent of all these environments keeps its inventories.
+async fn namespace(
+    wanted: &Wanted<'_>,
+    ties: &[(&EnvironmentName, &Ties)],
+) -> anyhow::Result<Namespace> {
+    let none = Ties::default();
+    let mut all = ties.iter().map(|(_, ties)| *ties);
+    let first = all.find(|ties| ties.namespace.is_some());
+    let namespace = wanted.within.namespace_of(first.unwrap_or(&none));
+    for (name, recorded) in ties {
+        let other = lineage::recorded_elsewhere(wanted.cluster, name, recorded, &namespace).await?;
+        if let Some(why) = other {
+            bail!(why);
+        }
+    }
+    Ok(namespace)
 }
 
 /// The daemon's key where it may be read, so that both write the same.

@@ -21,8 +21,7 @@ const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 impl Start<'_> {
     /// The key is kept in the cluster, and tried for until it is had.
     pub(super) async fn digest_key(&self, stop: &Stop) -> anyhow::Result<DigestKey> {
-        let namespace = &self.args.cluster.namespace;
-        let key = self.had(stop, || kube::digest_key(&self.cluster, namespace));
+        let key = self.had(stop, || kube::digest_key(&self.cluster, &self.namespace));
         key.await
             .context("the key for digests of Secrets cannot be had")
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -24,7 +24,7 @@ use super::verify::{SigningArgs, VerifyArgs};
 use super::webhook::{Listeners, WebhookArgs};
 use crate::forge::webhook::endpoint;
 use crate::kube::{self, LONGEST_LEASE};
-use crate::model::EnvironmentName;
+use crate::model::{EnvironmentName, Namespace};
 use crate::runtime::admin::{self, Readiness};
 use crate::runtime::metrics::Metrics;
 use crate::runtime::shutdown::{self, Stop};
@@ -90,6 +90,9 @@ pub struct RunArgs {
     /// Go on in another cluster than the one that the record is of, as when a lost one is replaced; for one start
     #[arg(long, env = "AGENT_NEW_CLUSTER")]
     pub(super) new_cluster: bool,
+    /// Take over what an agent has applied that kept its inventories in this namespace of the cluster instead
+    #[arg(long, env = "AGENT_FROM_NAMESPACE", value_name = "NAMESPACE")]
+    pub(super) from_namespace: Option<Namespace>,
     /// Do one round: until every unit is as declared, or can't be brought there
     #[arg(long, env = "AGENT_ONCE")]
     pub(super) once: bool,
@@ -115,6 +118,12 @@ pub struct RunArgs {
 pub async fn run(args: RunArgs) -> anyhow::Result<u8> {
     telemetry::start().context("the log cannot be written")?;
     warn_of_gaps();
+    let namespace = args.cluster.own_namespace();
+    if args.from_namespace.as_ref() == Some(&namespace) {
+        bail!(
+            "--from-namespace names {namespace}, where this agent keeps its inventories itself; it is for the namespace that they were in before"
+        );
+    }
     let data_dir = data_dir::prepare(args.data_dir.as_deref())?;
     let (policy, signing_key) = (args.verify.policy()?, args.signing.key()?);
     let mut background = JoinSet::new();
@@ -177,6 +186,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<u8> {
         remote,
         forge,
         cluster,
+        namespace,
         follower: &follower,
         pull_requests: hint,
         policy,

@@ -14,16 +14,16 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use super::data_dir::Holder;
+use super::elsewhere::Found;
 use super::exit;
-use super::lineage::another_cluster;
 use super::run::RunArgs;
 use super::serving::{Serving, term};
 use crate::forge::Forge;
 use crate::kube::{Cluster, Heard, Lease, Term};
-use crate::model::{DigestKey, EnvironmentName};
+use crate::model::{DigestKey, EnvironmentName, Namespace};
 use crate::reconcile::{
-    Ending, Environment, Followed, Journal, JournalOptions, Met, Options, Proposing, RunMode,
-    Window,
+    Elsewhere, Ending, Environment, Followed, Here, Journal, JournalOptions, Met, Options,
+    Proposing, RunMode, Window,
 };
 use crate::record::SigningKey;
 use crate::runtime::admin::Readiness;
@@ -37,13 +37,12 @@ use crate::source::{Follower, Remote};
 const RELEASE: Duration = Duration::from_secs(5);
 const LAST: Duration = Duration::from_millis(800);
 
-/// What is known of the cluster that all environments are in.
+/// What is known of the place that all environments are served from.
 #[derive(Clone)]
 struct Ours {
     /// For digests of Secrets' values.
     key: DigestKey,
-    /// Which one it is; `None` where that may not be read.
-    cluster: Option<String>,
+    here: Here,
 }
 
 /// What the environments' tasks are started from.
@@ -53,6 +52,8 @@ pub struct Start<'a> {
     pub remote: Remote,
     pub forge: Option<Arc<dyn Forge>>,
     pub cluster: Arc<Cluster>,
+    /// Where the inventories are.
+    pub namespace: Namespace,
     pub follower: &'a Follower,
     /// Counts up when a webhook says that pull requests may have changed.
     pub pull_requests: watch::Receiver<u64>,
@@ -72,32 +73,38 @@ impl Start<'_> {
     /// Runs one task for each environment. Where one can't go on, the others are ended in
     /// order, and the outside starts the process again.
     pub async fn environments(&self, stop: &Stop) -> anyhow::Result<u8> {
-        let uid = self.cluster_uid(stop).await?;
-        let elsewhere = tokio::select! {
+        let here = Here {
+            cluster: self.cluster_uid(stop).await?,
+            namespace: self.namespace.clone(),
+        };
+        let found = tokio::select! {
             // Nothing has begun.
             () = stop.asked() => return Ok(exit::SAME),
-            elsewhere = self.elsewhere(uid.as_deref()) => elsewhere?,
+            found = self.find(&here) => found?,
         };
         // It is made where it is not there: not where nothing is to be written.
-        let key = if elsewhere.len() < self.args.environment.len() {
-            Some(self.digest_key(stop).await?)
-        } else {
+        let refused = |found: &Found| matches!(found, Found::Refused(_));
+        let key = if found.values().all(refused) {
             None
+        } else {
+            Some(self.digest_key(stop).await?)
         };
         let mut served = FuturesUnordered::new();
         for name in &self.args.environment {
             let serving = Serving::announced(name, &self.readiness);
             let ours = key.clone().map(|key| Ours {
                 key,
-                cluster: uid.clone(),
+                here: here.clone(),
             });
-            let why = elsewhere.get(name).cloned();
+            let found = found[name].clone();
             served.push(async move {
                 let never = CancellationToken::new();
-                let ending = match (why, ours) {
-                    (Some(why), _) => self.mistaken(&never, name, why, &serving, stop).await,
-                    (None, Some(ours)) => self.serve(name, ours, serving, stop).await,
-                    (None, None) => Ok(Ending::Stopped),
+                let ending = match (found, ours) {
+                    (Found::Refused(why), _) => {
+                        self.mistaken(&never, name, why, &serving, stop).await
+                    }
+                    (_, None) => Ok(Ending::Stopped),
+                    (found, Some(ours)) => self.serve(name, found, ours, serving, stop).await,
                 };
                 (name, ending)
             });
@@ -148,11 +155,17 @@ impl Start<'_> {
     async fn serve(
         &self,
         name: &EnvironmentName,
+        found: Found,
         ours: Ours,
         serving: watch::Sender<Serving>,
         stop: &Stop,
     ) -> anyhow::Result<Ending> {
-        let (namespace, duration) = (&self.args.cluster.namespace, self.args.lease_duration);
+        if let Found::Unheard = found
+            && let Some(ending) = self.heard_of(name, &serving, stop).await?
+        {
+            return Ok(ending);
+        }
+        let (namespace, duration) = (&self.namespace, self.args.lease_duration);
         let holder = Holder::of(&self.data_dir, name, self.args.identity.as_deref());
         let lease = Lease::new(
             &self.cluster,
@@ -202,16 +215,17 @@ impl Start<'_> {
             () = stop.asked() => return Ok(Ending::Stopped),
             journal = self.journal(name, stop) => journal?,
         };
-        let recorded = journal.status().ties.cluster.as_ref();
-        let other = recorded.zip(ours.cluster.as_ref());
-        let other = other.filter(|(recorded, here)| recorded != here);
-        let told = other.map(|(recorded, here)| another_cluster(name, recorded, here));
-        if let Some(why) = told.clone().filter(|_| !self.args.new_cluster) {
+        let recorded = &journal.status().ties;
+        if let Some(why) = self.refused(name, recorded, &ours.here) {
             journal.close(stop).await;
             return self.mistaken(term.lost(), name, why, serving, stop).await;
         }
-        let met = match told {
-            Some(_) => Met::Anew,
+        let met = match ours.here.apart(recorded) {
+            Some(Elsewhere::Cluster(_)) => Met::Anew,
+            Some(Elsewhere::Namespace(before)) => {
+                info!(environment = %name, "what was applied with the inventories in the namespace {before} is taken over as far as it is declared; what is not declared any more is kept, and no agent looks after it: `kubectl -n {before} get configmaps -l gitops-agent.dev/environment={name}` has what is left there");
+                Met::Before
+            }
             None => Met::Before,
         };
         let environment = self.environment(name, ours, met, journal, (term, stop));
@@ -235,7 +249,7 @@ impl Start<'_> {
         ended.context("the environment has no task")??
     }
 
-    /// Waits for somebody to say what is meant: what is recorded is of another cluster.
+    /// Waits for somebody to say what is meant: what is recorded is of elsewhere.
     async fn mistaken(
         &self,
         lost: &CancellationToken,
@@ -328,9 +342,10 @@ impl Start<'_> {
         let options = Options {
             environment: name.clone(),
             cluster: Arc::clone(&self.cluster),
-            namespace: self.args.cluster.namespace.clone(),
+            namespace: ours.here.namespace,
+            former: self.args.from_namespace.clone(),
             key: ours.key,
-            cluster_uid: ours.cluster,
+            cluster_uid: ours.here.cluster,
             met,
             repository: self.follower.mirror_path().to_owned(),
             followed: Followed {

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::access::ClusterArgs;
 use super::exit;
 use super::labelled::left_alone;
+use super::lineage;
 use super::output::{
     BOLD, Cell, DIM, Format, GREEN, PLAIN, RED, YELLOW, ago, columns, print, print_json, progress,
     warn,
@@ -79,11 +80,19 @@ pub async fn run(args: StatusArgs) -> anyhow::Result<u8> {
     } else {
         None
     };
-    let namespace = args.cluster.namespace.clone();
-    let mut recorded = tokio::task::spawn_blocking(move || read(&args)).await??;
+    let (mut recorded, args) = tokio::task::spawn_blocking(move || {
+        let recorded = read(&args)?;
+        anyhow::Ok((recorded, args))
+    })
+    .await??;
     if let Some(cluster) = cluster {
         for one in &mut recorded {
-            let environment = &one.status.environment;
+            let (environment, ties) = (&one.status.environment, &one.status.ties);
+            let namespace = args.cluster.namespace_of(ties);
+            let other = lineage::recorded_elsewhere(&cluster, environment, ties, &namespace);
+            if let Some(why) = other.await? {
+                warn(&why);
+            }
             one.left_alone = Some(left_alone(&cluster, &namespace, environment).await?);
         }
     }

@@ -37,7 +37,7 @@ impl Start<'_> {
                 windows: self.windows.subscribe(),
                 planner: Planner {
                     cluster: Arc::clone(&self.cluster),
-                    namespace: self.args.cluster.namespace.clone(),
+                    namespace: self.namespace.clone(),
                     tools: self.args.tools.tools(),
                     list_key: ListKey::Ours(key.clone()),
                     key,

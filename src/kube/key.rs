@@ -4,6 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use tracing::info;
 
 use super::cluster::Cluster;
 use super::error::ApiError;
@@ -33,6 +34,9 @@ pub async fn digest_key(cluster: &Cluster, namespace: &Namespace) -> Result<Dige
         let body =
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
         cluster.create_or_get(&home, &body).await?;
+        info!(
+            "the namespace {namespace} is not there, and is made: the agent keeps its inventories in it (--namespace names another)"
+        );
     }
     let body = json!({
         "apiVersion": "v1",

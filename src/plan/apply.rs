@@ -169,6 +169,11 @@ fn compare(subject: &Subject<'_>, desired: &Desired, seen: &Seen, step: &mut Ste
     step.action = Action::Change;
     match owner {
         Ownership::Ours => reason(step).clone_into(&mut step.reason),
+        Ownership::Formerly => {
+            step.cause = Cause::Change;
+            "the agent keeps its inventories in another namespace from now on"
+                .clone_into(&mut step.reason);
+        }
         // It was as declared, and ours: so somebody has put another in its place.
         Ownership::Nobodys if drifted => {
             step.action = Action::Adopt;
@@ -289,6 +294,8 @@ fn remove(subject: &Subject<'_>, desired: &Desired, others: &Others, step: &mut 
 enum Ownership<'a> {
     Ours,
     Nobodys,
+    /// Ours, by the inventory that the unit had in another namespace.
+    Formerly,
     Neighbours(&'a UnitName),
     /// Of an environment that this one takes the place of.
     Adopted(&'a Claim),
@@ -302,6 +309,7 @@ fn ownership<'a>(subject: &'a Subject<'_>, desired: &Desired, live: &'a Live) ->
     match live.label(PART_OF) {
         Some(id) if id == subject.apply_set => Ownership::Ours,
         Some(id) => match subject.neighbours.apply_sets.get(id) {
+            Some(unit) if *unit == subject.unit.name => Ownership::Formerly,
             Some(unit) if !listed || fields::labelled_by_us(live, PART_OF) => {
                 Ownership::Neighbours(unit)
             }

@@ -162,13 +162,24 @@ impl Declared {
                 Err(_) => drop(neighbours.unrendered.insert(name.clone())),
             }
         }
-        for unit in self.units.keys().chain(also) {
-            let parent = InventoryParent::new(namespace, environment, unit);
-            neighbours
-                .apply_sets
-                .insert(parent.apply_set(), unit.clone());
-        }
+        neighbours.apply_sets = self.apply_sets(environment, namespace, also);
         neighbours
+    }
+
+    /// The ids of the units' ApplySets, and of those of some others, where the inventories
+    /// are in this namespace.
+    pub(super) fn apply_sets(
+        &self,
+        environment: &EnvironmentName,
+        namespace: &Namespace,
+        also: &BTreeSet<UnitName>,
+    ) -> BTreeMap<String, UnitName> {
+        let units = self.units.keys().chain(also);
+        let of = |unit: &UnitName| {
+            let parent = InventoryParent::new(namespace, environment, unit);
+            (parent.apply_set(), unit.clone())
+        };
+        units.map(of).collect()
     }
 }
 

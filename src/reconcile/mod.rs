@@ -45,9 +45,7 @@ pub use declare::{Labels, RenderCache, Tools, declare};
 pub use declared::{Declared, DeclaredUnit, UnitDesired};
 pub use dry_run::{AtHand, PlanEnvironment, plan_environment};
 pub use environment::{Deed, DriftedObject, Drifts, OpenProposals, Proposing, UnitDrift};
-pub use environment::{
-    Ending, Environment, Followed, Met, Options, Progress, RunMode, Window, ready,
-};
+pub use environment::{Ending, Environment, Followed, Options, Progress, RunMode, Window, ready};
 pub use journal::{InRemote, Journal, JournalOptions};
 pub use lists::Lists;
 pub use others::Others;
@@ -55,5 +53,5 @@ pub use pass::{Context, PlanInput, plan_unit};
 pub use planned::{PlannedEnvironment, counted};
 pub use recorded::{PlanRecorded, plan_recorded};
 pub use recording::Trouble;
-pub use ties::recorded_elsewhere;
+pub use ties::{Elsewhere, Here, Met, recorded_ties};
 pub use witness::Witness;

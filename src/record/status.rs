@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::path;
 use crate::config::MaxPrune;
-use crate::model::{Digest, EnvironmentName, Lineage, ObjectId, Revision, Tally, UnitName};
+use crate::model::{
+    Digest, EnvironmentName, Lineage, Namespace, ObjectId, Revision, Tally, UnitName,
+};
 use crate::plan::Gone;
 
 /// What an environment is tied to, and must not be mistaken in.
@@ -22,6 +24,13 @@ pub struct Ties {
     /// The cluster that it is: the uid of its namespace `kube-system`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
+    /// The agent's namespace, where its inventories are.
+    #[serde(
+        default,
+        rename = "agentNamespace",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub namespace: Option<Namespace>,
 }
 
 /// The newest revision, which can't be followed.

@@ -201,6 +201,7 @@ mod tests {
                     .parse()
                     .ok(),
                 cluster: Some("c0ffee".to_owned()),
+                namespace: Some(crate::model::Namespace::known("gitops-agent")),
             },
             tally: Tally {
                 deleted: vec![Deleted {

@@ -15,6 +15,7 @@ mod added_while_leaving;
 mod admission;
 mod adopt;
 mod another_cluster;
+mod another_namespace;
 mod another_repository;
 mod any_history;
 mod api_server_outage;

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::super::exit;
+use anyhow::bail;
+
 use super::super::output::{BOLD, print, progress, warn};
 use super::super::tree::WorkingTree;
+use super::super::{exit, lineage};
 use super::{AdoptArgs, others};
 use crate::config;
 use crate::edit::{Adoption, LiveObject, Wanted, adopt_changes};
@@ -28,9 +30,16 @@ pub(super) async fn adopt(
     let mut environment = environment.clone();
     let wanted = |name: &UnitName| args.unit.as_ref().is_none_or(|unit| unit == name);
     environment.units.retain(|name, _| wanted(name));
-    let labels = Labels::ApplySet {
-        namespace: &args.cluster.namespace,
-    };
+    let recorded = args
+        .record
+        .last(&args.repository, &tree.root, &environment.name)
+        .await;
+    let (name, ties) = (&environment.name, &recorded.ties);
+    let namespace = &args.cluster.namespace_of(ties);
+    if let Some(why) = lineage::recorded_elsewhere(&cluster, name, ties, namespace).await? {
+        bail!(why);
+    }
+    let labels = Labels::ApplySet { namespace };
     let mut cache = RenderCache::default();
     let declared = declare(
         &tree.tree,
@@ -41,10 +50,6 @@ pub(super) async fn adopt(
         &mut cache,
     )
     .await;
-    let recorded = args
-        .record
-        .last(&args.repository, &tree.root, &environment.name)
-        .await;
     let mut found = Found::default();
     // Units may share files: each begins with what was written for those before it.
     let mut files = Arc::clone(&tree.tree);

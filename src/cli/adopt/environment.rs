@@ -6,8 +6,6 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use anyhow::bail;
-use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
 
 use super::super::output::{print, progress};
 use super::super::tree::WorkingTree;
@@ -35,7 +33,7 @@ pub(super) async fn adopt(
     }
     let shown = progress("comparing with the cluster");
     let cluster = Arc::new(kube::connect(&args.cluster.access()).await?);
-    let namespace = &args.cluster.namespace;
+    let namespace = &args.cluster.own_namespace();
     unserved(&cluster, namespace, from).await?;
     let objects = objects(&cluster, namespace, from).await?;
     if objects.is_empty() {
@@ -132,24 +130,8 @@ async fn unserved(
     namespace: &Namespace,
     environment: &EnvironmentName,
 ) -> anyhow::Result<()> {
-    let kind = GroupKind::known("coordination.k8s.io", "Lease");
-    let name = format!("gitops-agent-{environment}").parse()?;
-    let lease = ObjectId::new(kind, Some(namespace.clone()), name);
-    let Some(live) = cluster.get(&lease, None).await? else {
-        return Ok(());
-    };
-    if let Some(holder) = held(&live.body, clock::now()) {
+    if let Some(holder) = kube::served_by(cluster, namespace, environment, clock::now()).await? {
         bail!("{environment} is served still, by {holder}; end that agent first");
     }
     Ok(())
-}
-
-/// Who holds a Lease now.
-fn held(lease: &Value, now: Timestamp) -> Option<&str> {
-    let spec = lease.get("spec")?;
-    let holder = spec.get("holderIdentity")?.as_str()?;
-    let renewed: Timestamp = spec.get("renewTime")?.as_str()?.parse().ok()?;
-    let lasts = spec.get("leaseDurationSeconds")?.as_i64()?;
-    let over = renewed + SignedDuration::from_secs(lasts);
-    (!holder.is_empty() && over > now).then_some(holder)
 }

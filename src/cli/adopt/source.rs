@@ -28,7 +28,7 @@ pub(super) async fn adopt(
         tree: &tree.tree,
         revision: tree.revision.clone(),
         cluster: &cluster,
-        namespace: &args.cluster.namespace,
+        namespace: &args.cluster.own_namespace(),
         tools: &args.tools.tools(),
         key: DigestKey::new(random::bytes()),
         list_key: kube::ListKey::Unknown,

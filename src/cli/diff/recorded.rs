@@ -30,11 +30,12 @@ pub(super) async fn plans(
             "{name}: compared with the record, whose last entry, {}, is from {age}",
             entry.short()
         ));
+        let ties = record.status()?.map(|status| status.ties);
         let mut plan = reconcile::plan_recorded(reconcile::PlanRecorded {
             environment,
             tree: &tree.tree,
             revision: tree.revision.clone(),
-            namespace: &args.cluster.namespace,
+            namespace: &args.cluster.namespace_of(&ties.unwrap_or_default()),
             tools: &tools,
             record,
             key: DigestKey::new(random::bytes()),

@@ -222,7 +222,7 @@ struct Question<'a> {
     /// An item of a list by its key, where it was named by its place.
     field: Option<FieldPath>,
     /// Where the inventories are.
-    namespace: &'a Namespace,
+    namespace: Namespace,
 }
 
 /// Where it is looked for.
@@ -279,7 +279,9 @@ async fn answer(
     };
     let kept: Option<Value> = kept.and_then(|text| serde_saphyr::from_slice(&text).ok());
     let body = found.as_ref().map(|(_, desired)| desired.body());
-    let asked = asked(args, body.as_ref().or(kept.as_ref()));
+    let ties = view.and_then(|view| Some(view.status().ok()??.ties));
+    let namespace = args.cluster.namespace_of(&ties.unwrap_or_default());
+    let asked = asked(args, namespace, body.as_ref().or(kept.as_ref()));
     let declared = found
         .as_ref()
         .map(|(unit, desired)| declared(&asked, place, unit, desired));
@@ -304,7 +306,7 @@ async fn answer(
 }
 
 /// The question, of an object as it is declared, or else recorded.
-fn asked<'a>(args: &'a WhyArgs, object: Option<&Value>) -> Question<'a> {
+fn asked<'a>(args: &'a WhyArgs, namespace: Namespace, object: Option<&Value>) -> Question<'a> {
     let keyed = |field: &FieldPath| match object {
         Some(object) => field.by_key(object, fields::usual_key),
         None => field.clone(),
@@ -312,7 +314,7 @@ fn asked<'a>(args: &'a WhyArgs, object: Option<&Value>) -> Question<'a> {
     Question {
         object: &args.object,
         field: args.field.as_ref().map(keyed),
-        namespace: &args.cluster.namespace,
+        namespace,
     }
 }
 

@@ -54,8 +54,8 @@ pub(super) async fn live(
         Ok(Err(error)) => return unknown(error.to_string()),
         Err(_) => return unknown(format!("no answer within {} s", PATIENCE.as_secs())),
     };
-    let ours =
-        unit.map(|unit| InventoryParent::new(asked.namespace, &environment.name, unit).apply_set());
+    let ours = unit
+        .map(|unit| InventoryParent::new(&asked.namespace, &environment.name, unit).apply_set());
     if live.label(PART_OF).map(str::to_owned) != ours {
         let name = &environment.name;
         return unknown(format!(

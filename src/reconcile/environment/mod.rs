@@ -43,6 +43,7 @@ use super::lists::Lists;
 use super::others::Others;
 use super::pass::{Context, Outcome};
 use super::recording::Trouble;
+use super::ties::Met;
 use super::unit::UnitState;
 use super::witness::Witness;
 use crate::kube::{ApiError, Cluster, Inventory, InventoryParent, LiveView};
@@ -84,15 +85,6 @@ pub enum Ending {
     Stopped,
 }
 
-/// Whether the cluster is the one that the record is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Met {
-    /// It is, or none is recorded.
-    Before,
-    /// It takes that one's place: what is recorded of live is not of this one.
-    Anew,
-}
-
 /// What an environment's task needs.
 pub struct Options {
     /// The environment.
@@ -105,6 +97,8 @@ pub struct Options {
     pub met: Met,
     /// Where inventories are kept.
     pub namespace: Namespace,
+    /// Where they were kept before, so that what was applied by those is taken over.
+    pub former: Option<Namespace>,
     /// For digests of Secrets' values.
     pub key: DigestKey,
     /// The mirror of the environment repository.
@@ -142,6 +136,7 @@ pub struct Environment {
     followed: Followed,
     cluster_uid: Option<String>,
     met: Met,
+    former: Option<Namespace>,
     source: watch::Receiver<SourceState>,
     waker: Waker,
     verifier: Arc<Verifier>,
@@ -257,6 +252,7 @@ impl Environment {
             followed: options.followed,
             cluster_uid: options.cluster_uid,
             met: options.met,
+            former: options.former,
             source: options.source,
             waker: options.waker,
             verifier: Arc::new(options.verifier),

@@ -281,6 +281,7 @@ impl Environment {
                 .cluster_uid
                 .clone()
                 .or_else(|| recorded.cluster.clone()),
+            namespace: Some(self.context.namespace.clone()),
         }
     }
 

@@ -246,7 +246,12 @@ impl Environment {
         self.adopted = Arc::new(approved.environments);
         let retired = self.retired(&declared);
         if !self.stands_as(&declared, &retired) {
-            let neighbours = declared.neighbours(&environment, &self.context.namespace, &retired);
+            let mut neighbours =
+                declared.neighbours(&environment, &self.context.namespace, &retired);
+            if let Some(former) = &self.former {
+                let before = declared.apply_sets(&environment, former, &retired);
+                neighbours.apply_sets.extend(before);
+            }
             news.neighbours = *self.neighbours != neighbours;
             self.neighbours = Arc::new(neighbours);
             self.definitions = Arc::new(definitions(&declared));
