@@ -7,7 +7,7 @@ use futures::{StreamExt, stream};
 use super::pass::{Context, PlanInput, Planned};
 use super::refused::refusal;
 use crate::kube::{ApiError, ApplyMode, Cluster, Conflicts};
-use crate::model::{Desired, ObjectId};
+use crate::model::{Desired, GroupKind, ObjectId};
 use crate::plan::{Action, Refusal, Refused, Standing, Step};
 use crate::runtime::clock;
 
@@ -16,7 +16,8 @@ use crate::runtime::clock;
 const AT_ONCE: usize = 64;
 
 /// What the API server would refuse, in its words. What it can't be asked about (a
-/// namespace or kind that is not there yet, a right that is missing) is left open.
+/// namespace or kind that is declared and not there yet, a right that is missing) is left
+/// open.
 pub(super) async fn refusals(
     context: &Context,
     input: &PlanInput,
@@ -33,6 +34,10 @@ pub(super) async fn refusals(
     let answers = stream::iter(steps)
         .map(|(step, desired)| async move {
             let answer = tried(&context.cluster, step, desired).await;
+            let answer = answer.map_err(|error| match homeless(input, desired, &error) {
+                Some(why) => ApiError::Rejected(why),
+                None => error,
+            });
             match answer {
                 Err(
                     error @ (ApiError::Invalid { .. }
@@ -48,6 +53,25 @@ pub(super) async fn refusals(
         })
         .buffer_unordered(AT_ONCE);
     answers.filter_map(std::future::ready).collect().await
+}
+
+/// In words, that an object's namespace is neither there nor declared, where that is what
+/// was refused.
+fn homeless(input: &PlanInput, desired: &Desired, error: &ApiError) -> Option<String> {
+    let ApiError::NotFound(message) = error else {
+        return None;
+    };
+    let namespace = desired.id.namespace.as_ref()?;
+    let home = ObjectId::new(
+        GroupKind::known("", "Namespace"),
+        None,
+        namespace.clone().into(),
+    );
+    let declared = input.neighbours.claims.contains_key(&home);
+    let about = message.contains(&format!("namespaces \"{namespace}\" not found"));
+    (about && !declared).then(|| {
+        format!("the namespace {namespace} is not there, and no unit declares it: declare it in the repository, or create it (kubectl create namespace {namespace}), or correct the name")
+    })
 }
 
 async fn tried(cluster: &Cluster, step: &Step, desired: &Desired) -> Result<(), ApiError> {

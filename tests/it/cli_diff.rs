@@ -78,6 +78,38 @@ fn tells_by_its_exit_code_whether_something_differs() {
 }
 
 #[test]
+fn a_namespace_that_is_neither_there_nor_declared_is_told() {
+    let stage = synced("diff-homeless");
+    let (missing, declared) = (
+        format!("{}-missing", stage.namespace),
+        format!("{}-declared", stage.namespace),
+    );
+    let object = |namespace: &str| {
+        format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a, namespace: {namespace}}}\n")
+    };
+    let home = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {declared}}}\n");
+    let files = &stage.repository;
+    files.write("shop/missing.yaml", &object(&missing));
+    files.write("shop/declared.yaml", &object(&declared));
+    files.write("shop/home.yaml", &home);
+    let ran = stage.diff(&[]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let told = format!("the namespace {missing} is not there, and no unit declares it");
+    assert_eq!(
+        ran.stdout.matches("and no unit declares it").count(),
+        1,
+        "{ran:?}"
+    );
+    for words in [
+        told,
+        format!("kubectl create namespace {missing}"),
+        "1 blocked".to_owned(),
+    ] {
+        assert!(ran.stdout.contains(&words), "{words}: {ran:?}");
+    }
+}
+
+#[test]
 fn names_the_owner_of_a_field_and_no_secret() {
     let stage = synced("diff-owner");
     let patch = r#"{"spec":{"replicas":5}}"#;
