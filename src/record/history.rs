@@ -9,8 +9,8 @@ use similar::TextDiff;
 use super::path;
 use super::recorded::Recorded;
 use super::select::ObjectPattern;
-use super::view::{RecordView, ViewError};
-use crate::model::{ObjectId, Revision};
+use super::view::{self, RecordView, ViewError};
+use crate::model::{ObjectId, Revision, UnitName};
 use crate::source::{read_commit, revision, tree_of};
 
 /// The entries of a record, newest first. Each is read when it is asked for.
@@ -247,18 +247,61 @@ impl FileChange {
     }
 }
 
+/// An object that a record had, and how it left it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Departed {
+    /// The object.
+    pub object: ObjectId,
+    /// Its unit.
+    pub unit: UnitName,
+    /// The entry with which it left.
+    pub entry: Recorded,
+}
+
 impl RecordView {
     /// The objects that a pattern names in the newest tree, and the unit and path of each.
     ///
     /// # Errors
     /// When the repository can't be read.
     pub fn find(&self, object: &ObjectPattern) -> Result<Vec<(String, ObjectId)>, ViewError> {
-        let files = self.files()?;
-        let objects = files.into_keys().filter_map(|path| {
-            let (_, id) = path::to_object(&path)?;
-            object.matches(&id).then_some((path, id))
-        });
-        Ok(objects.collect())
+        let found = found(&self.repository, self.tip, object);
+        found.map_err(|error| self.failed(error))
+    }
+
+    /// How an object that the newest tree has not left the record last; `None` where it was
+    /// never there.
+    ///
+    /// # Errors
+    /// When the repository can't be read.
+    pub fn departed(&self, object: &ObjectPattern) -> Result<Option<Departed>, ViewError> {
+        let mut files = ObjectFiles::new(self, object);
+        for entry in self.history() {
+            let entry = entry?;
+            let change = files.change(&entry)?;
+            if change.is_some_and(|change| change.after.is_none()) {
+                let departed = self.left_with(object, entry);
+                return departed.map_err(|error| self.failed(error));
+            }
+        }
+        Ok(None)
+    }
+
+    fn left_with(
+        &self,
+        object: &ObjectPattern,
+        entry: Recorded,
+    ) -> Result<Option<Departed>, git2::Error> {
+        let id = Oid::from_str(entry.entry.as_str())?;
+        let Parent::Here(before) = parent(&self.repository, id)? else {
+            return Ok(None);
+        };
+        let mut found = found(&self.repository, before, object)?.into_iter();
+        let found = found.find_map(|(path, _)| path::to_object(&path));
+        Ok(found.map(|(unit, object)| Departed {
+            object,
+            unit,
+            entry,
+        }))
     }
 
     fn blob(&self, id: Oid) -> Result<String, ViewError> {
@@ -266,6 +309,20 @@ impl RecordView {
         let blob = blob.map_err(|error| self.failed(error))?;
         Ok(String::from_utf8_lossy(blob.content()).into_owned())
     }
+}
+
+/// The objects that a pattern names in an entry's tree, and the path of each.
+fn found(
+    repository: &Repository,
+    entry: Oid,
+    object: &ObjectPattern,
+) -> Result<Vec<(String, ObjectId)>, git2::Error> {
+    let files = view::files(repository, entry)?;
+    let objects = files.into_keys().filter_map(|path| {
+        let (_, id) = path::to_object(&path)?;
+        object.matches(&id).then_some((path, id))
+    });
+    Ok(objects.collect())
 }
 
 fn units_that_differ(before: Option<&Tree<'_>>, after: &Tree<'_>) -> Vec<String> {

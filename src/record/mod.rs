@@ -31,7 +31,7 @@ pub mod view;
 pub use branch::{RecordBranch, content_id};
 pub use entry::{Entry, bounded};
 pub use event::Event;
-pub use history::{FileChange, History, ObjectFiles};
+pub use history::{Departed, FileChange, History, ObjectFiles};
 pub use names::{BranchPattern, PatternError};
 pub use notes_branch::{NotesBranch, notes_ref};
 pub use notes_push::{NotesError, PushedNotes};

@@ -414,6 +414,50 @@ spec: {ports: [{name: web, port: 80, targetPort: 8080}, {name: more, port: 90, t
 }
 
 #[test]
+fn an_object_that_is_gone_is_told_with_the_commit_that_took_it_away() {
+    let mut stage = Stage::new("why-gone", AGENT);
+    let map = |name: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\n");
+    let configuration = stage.configuration(&[("shop", ""), ("web", "")]);
+    let files = [
+        ("agent.yaml", configuration.as_str()),
+        ("shop/a.yaml", &map("a")),
+        ("shop/b.yaml", &map("b")),
+        ("web/c.yaml", &map("c")),
+    ];
+    let revision = stage.commit("Start", &files);
+    stage.start();
+    stage.until_synced("shop", &revision);
+    stage.until_synced("web", &revision);
+    stage.repository.remove("shop/b.yaml");
+    let author = "Grace Hopper <grace@example.com>";
+    let taken = stage.repository.commit_as(author, "Take b away", &[]);
+    stage.until_gone("configmap", "b");
+    stage.until_synced("shop", &taken);
+    // What comes after has nothing to do with it.
+    let later = stage.commit("Another", &[("web/d.yaml", &map("d"))]);
+    stage.until_synced("web", &later);
+
+    let object = format!("ConfigMap/{}/b", stage.namespace);
+    let ran = stage.agent(&["why", &object]).run();
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    for words in [
+        "declared   nowhere at this commit".to_owned(),
+        "not known: the cluster has no such object".to_owned(),
+        "deleted    20".to_owned(),
+        format!("{} by Grace Hopper at 20", &taken[..8]),
+        ": Take b away".to_owned(),
+    ] {
+        assert!(ran.stdout.contains(&words), "{words}: {ran:?}");
+    }
+    let ran = stage.agent(&["why", &object, "-o", "json"]).run();
+    let told: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(told[0]["deleted"]["commit"]["revision"], taken, "{told}");
+    let ran = stage.agent(&["why", &format!("{object}b")]).run();
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.stderr.contains("no record has it"), "{ran:?}");
+}
+
+#[test]
 fn a_shallow_clone_says_that_it_may_have_been_an_older_commit() {
     let repository = sample();
     let scratch = tempfile::tempdir().unwrap();

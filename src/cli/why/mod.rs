@@ -1,6 +1,7 @@
 //! `agent why`: which line of which file sets a field of an object, at which commit and
 //! by whom; who owns it live; and what the record says of it.
 
+mod gone;
 mod rendered;
 mod seen;
 mod text;
@@ -14,6 +15,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
+use self::gone::{Deleted, deleted};
 use super::access::{ClusterArgs, RepositoryArgs, ToolArgs};
 use super::exit;
 use super::output::{Format, print, print_json, progress, warn};
@@ -22,10 +24,11 @@ use crate::config::{self, FieldPath};
 use crate::fields;
 use crate::kube::{self, Cluster};
 use crate::model::{
-    Desired, EnvironmentName, Manager, Namespace, ObjectId, Origin, Revision, Tree, UnitName,
+    Desired, EnvironmentName, Manager, Namespace, ObjectId, Origin, Revision, SourceCommit, Tree,
+    UnitName,
 };
 use crate::reconcile::Tools;
-use crate::record::{ObjectPattern, RecordView, path};
+use crate::record::{ObjectPattern, RecordView, Recorded, path};
 use crate::render::{self, SetBy};
 use crate::source::{self, Checkout, tree::GitTree};
 
@@ -41,8 +44,9 @@ the record.
 
 With -o json: an array with one object for each environment: `environment`, `object`,
 `field`, `declared` (`unit`, `value`, `path`, `line`, `by`, `commit`), `live` (`value`,
-`managers`; or `unknown`, why it is not known), `recorded`, `lastDrift` and `entries`
-(`entry`, `time`, `author`, `subject`, `change`). What is not there is null. `unrendered`
+`managers`; or `unknown`, why it is not known), `deleted` (an entry, and the `commit` that
+took it away), `recorded`, `lastDrift` and `entries` (`entry`, `time`, `author`,
+`subject`, `change`). What is not there is null. `unrendered`
 is there where files can't be rendered that may declare it, and `cut` in `commit` where a
 shallow clone ends with that commit, so that it may have been an older one.
 
@@ -93,6 +97,8 @@ struct Answer {
     #[serde(skip_serializing_if = "Option::is_none")]
     unrendered: Option<String>,
     live: Seen,
+    /// How it left the record, where that has it no more.
+    deleted: Option<Deleted>,
     /// As the record has it.
     recorded: Option<Value>,
     last_drift: Option<Told>,
@@ -264,14 +270,20 @@ async fn answer(
         Some(view) => view.find(&args.object)?.into_iter().next(),
         None => None,
     };
-    let unit = recorded
-        .as_ref()
-        .and_then(|(path, _)| Some(path::to_object(path)?.0));
+    let departed = match (view, &recorded) {
+        (Some(view), None) => view.departed(&args.object)?,
+        _ => None,
+    };
+    let unit = match &recorded {
+        Some((path, _)) => path::to_object(path).map(|(unit, _)| unit),
+        None => departed.as_ref().map(|departed| departed.unit.clone()),
+    };
     let (found, unrendered) = rendered::desired(args, place, environment, unit.as_ref()).await;
-    let object = match (&found, &recorded) {
-        (Some((_, desired)), _) => desired.id.clone(),
-        (None, Some((_, id))) => id.clone(),
-        (None, None) => return Ok(Err(unrendered)),
+    let object = match (&found, &recorded, &departed) {
+        (Some((_, desired)), _, _) => desired.id.clone(),
+        (None, Some((_, id)), _) => id.clone(),
+        (None, None, Some(departed)) => departed.object.clone(),
+        (None, None, None) => return Ok(Err(unrendered)),
     };
     let kept = match (view, &recorded) {
         (Some(view), Some((path, _))) => view.read(path)?,
@@ -297,6 +309,7 @@ async fn answer(
         field: args.field.as_ref().map(ToString::to_string),
         recorded: asked.field.as_ref().and_then(recorded),
         declared: declared.transpose()?,
+        deleted: departed.map(|departed| deleted(&departed.entry, &place.checkout)),
         unrendered: (!unrendered.is_empty()).then(|| unrendered.join("\n")),
         object,
         live,
@@ -315,6 +328,31 @@ fn asked<'a>(args: &'a WhyArgs, namespace: Namespace, object: Option<&Value>) ->
         object: &args.object,
         field: args.field.as_ref().map(keyed),
         namespace,
+    }
+}
+
+impl Commit {
+    fn of(commit: SourceCommit, cut: bool) -> Self {
+        Self {
+            revision: commit.revision,
+            author: commit.author.name,
+            email: commit.author.email,
+            time: commit.author.time,
+            subject: commit.subject,
+            cut,
+        }
+    }
+}
+
+impl Told {
+    fn of(entry: &Recorded, change: Option<String>) -> Self {
+        Self {
+            entry: entry.entry.clone(),
+            time: entry.time,
+            author: entry.author.name.clone(),
+            subject: entry.subject.clone(),
+            change,
+        }
     }
 }
 
@@ -343,14 +381,7 @@ fn declared(
         value: seen::shown(asked, &desired.id, &desired.body(), value),
         origin: site.origin,
         by: site.by.to_string(),
-        commit: commit.map(|source::Blamed { commit, cut }| Commit {
-            revision: commit.revision,
-            author: commit.author.name,
-            email: commit.author.email,
-            time: commit.author.time,
-            subject: commit.subject,
-            cut,
-        }),
+        commit: commit.map(|source::Blamed { commit, cut }| Commit::of(commit, cut)),
         hint,
     })
 }

@@ -101,13 +101,7 @@ pub(super) fn told(
         }
         let change = change(asked, &entry);
         let about = asked.field.is_none() || change.is_some();
-        let told = Told {
-            entry: entry.entry.clone(),
-            time: entry.time,
-            author: entry.author.name.clone(),
-            subject: entry.subject.clone(),
-            change,
-        };
+        let told = Told::of(&entry, change);
         if last_drift.is_none() && about && entry.event() == Some(Event::Drift) {
             last_drift = Some(told.clone());
         }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::{Answer, Declared, Seen, Told};
+use super::{Answer, Commit, Declared, Deleted, Seen, Told};
 use crate::cli::output::{BOLD, Cell, DIM, PLAIN, columns};
 use crate::model::{LINE, Manager, cut_inside, cut_lines};
 
@@ -43,6 +43,9 @@ fn answer(answer: &Answer) -> String {
         },
     }
     line("live", &cut_lines(&live(answer)));
+    if let Some(found) = &answer.deleted {
+        line("deleted", &cut_lines(&deleted(found)));
+    }
     if let Seen::Unknown { .. } = answer.live
         && let Some(value) = &answer.recorded
     {
@@ -83,17 +86,27 @@ fn declared(found: &Declared, field: bool) -> String {
     };
     let _ = write!(text, "{}{by}, unit {}{guessed}", found.origin, found.unit);
     if let Some(commit) = &found.commit {
-        let (revision, author, time) = (commit.revision.short(), &commit.author, commit.time);
-        let _ = write!(
-            text,
-            "\n{revision} by {author} at {time}: {}",
-            commit.subject
-        );
+        text.push('\n');
+        text.push_str(&made(commit));
         if commit.cut {
             text.push_str("\nor an older commit: this clone is shallow, and ends with that one; `git fetch --unshallow` brings the rest");
         }
     }
     text
+}
+
+fn made(commit: &Commit) -> String {
+    let (revision, author, time) = (commit.revision.short(), &commit.author, commit.time);
+    format!("{revision} by {author} at {time}: {}", commit.subject)
+}
+
+/// When and by whom, then the commit that had it so.
+fn deleted(found: &Deleted) -> String {
+    let what = drift(&found.told);
+    match &found.commit {
+        Some(commit) => format!("{what}\n{}", made(commit)),
+        None => what,
+    }
 }
 
 fn live(answer: &Answer) -> String {
