@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::field_path::{FieldPath, matches};
+use super::problem::Problem;
 use crate::model::{EnvironmentName, Namespace, ObjectId, Origin, UnitName};
 
 /// The environments of a repository in which nothing is wrong.
@@ -71,6 +72,8 @@ pub struct Unit {
     /// Files and directories inside `path` that are not the unit's, as paths from
     /// the repository's root: other units' directories, `agent.yaml`, `unit.yaml`.
     pub exclude: Vec<String>,
+    /// What is wrong with its directory. It is not rendered then, and the other units are.
+    pub flaw: Option<Problem>,
     /// Where it is declared.
     pub origin: Origin,
 }
@@ -254,6 +257,7 @@ impl Unit {
             health_timeout: DEFAULT_HEALTH_TIMEOUT,
             suspend: false,
             exclude: Vec::new(),
+            flaw: None,
             origin,
         }
     }

@@ -261,11 +261,11 @@ fn finished(
     let kind = kind_of(tree, &unit.path.value, wanted, budget)
         .map_err(|wrong| decoder.wrong(&unit.path, wrong.message, wrong.hint));
     let misread = unit.found == Found::ByName && stray_unit_file(tree, &unit.path.value, budget);
-    if misread {
+    let flaw = misread.then(|| {
         let message = format!("{UNIT_FILE} in `{}` is not read", shown(&unit.path.value));
         let hint = "it is read in directories that `each` matches; write its fields here";
-        decoder.wrong(&unit.path, message, Some(hint.to_owned()));
-    }
+        unit.path.problem(AGENT_FILE, message).hint(hint)
+    });
     let name = unit.name.value.parse::<UnitName>().map_err(|error| {
         let hint = (unit.found == Found::ByPattern)
             .then(|| format!("rename the directory `{}`", unit.path.value));
@@ -279,6 +279,7 @@ fn finished(
     };
     let mut done = Unit::new(name.ok()?, unit.path.value, kind.ok()?, origin);
     done.after = after.collect();
+    done.flaw = flaw;
     if unit.found == Found::ByPattern {
         done.exclude.push(each::join(&done.path, UNIT_FILE));
     }

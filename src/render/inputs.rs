@@ -46,6 +46,7 @@ fn settings(unit: &Unit) -> Digest {
         "namespace": unit.namespace,
         "allowPlainSecrets": unit.allow_plain_secrets,
         "exclude": unit.exclude,
+        "flaw": unit.flaw.as_ref().map(ToString::to_string),
         // What is kept of a unit tells of rules that match nothing.
         "ignore": format!("{:?}", unit.ignore),
     }))

@@ -152,6 +152,9 @@ pub async fn render(
     unit: &Unit,
     tools: &Tools,
 ) -> Result<Rendered, RenderErrors> {
+    if let Some(flaw) = &unit.flaw {
+        return Err(flaw.clone().into());
+    }
     let budget = UnitBudget::new(tools.scale());
     match unit.kind {
         UnitType::Manifests => {

@@ -132,3 +132,46 @@ fn where_the_configuration_is_broken() {
 fn where_a_unit_cannot_be_rendered() {
     the_last_good_one_stays("bad-render", "shop/settings.yaml", "a: [\n");
 }
+
+#[test]
+fn a_unit_file_that_is_not_read_fails_its_own_unit_alone() {
+    let mut stage = Stage::new("stray", AGENT);
+    let configuration = stage.configuration(&[("shop", ""), ("web", "")]);
+    let files = [
+        ("agent.yaml", configuration.as_str()),
+        ("shop/settings.yaml", &settings("one")),
+        ("web/a.yaml", &settings("one").replace("settings", "a")),
+    ];
+    let first = stage.commit("Start", &files);
+    stage.start();
+    stage.until_synced("shop", &first);
+    stage.until_synced("web", &first);
+
+    let next = stage.commit(
+        "Write it where it is not read",
+        &[
+            ("web/unit.yaml", "drift: report\n"),
+            ("web/a.yaml", &settings("two").replace("settings", "a")),
+            ("shop/settings.yaml", &settings("two")),
+        ],
+    );
+    let message = stage.until_state("web", "Failed");
+    assert!(
+        message.contains("agent.yaml:6:") && message.contains("unit.yaml in `web` is not read"),
+        "{message}"
+    );
+    stage.until_synced("shop", &next);
+    expect_enforced(&mut stage, "two");
+    assert_eq!(stage.get("configmap", "a")["data"]["a"], "one");
+    assert_eq!(stage.deletes(), [] as [&str; 0]);
+    let ran = stage.agent(&["validate"]).run();
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(
+        ran.stdout.contains("unit.yaml in `web` is not read"),
+        "{ran:?}"
+    );
+
+    let last = stage.remove(&["web/unit.yaml"]);
+    stage.until_synced("web", &last);
+    assert_eq!(stage.get("configmap", "a")["data"]["a"], "two");
+}

@@ -10,7 +10,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Digest, EntryKind, EnvironmentName, Tree, TreeError, UnitBudget};
+use crate::model::{Digest, EntryKind, EnvironmentName, Tree, TreeError, UnitBudget, UnitName};
 use repository::Repository;
 
 /// The example repositories of a folder by name.
@@ -92,6 +92,34 @@ fn a_bad_unit_makes_its_environment_an_error_so_that_it_is_not_pruned() {
         "  staging: {units: [{name: api, path: api}, {name: web, path: web, drift: never}]}",
     );
     assert!(resolved.environment(&environment("staging")).is_err());
+}
+
+#[test]
+fn a_unit_file_that_is_not_read_fails_its_own_unit_alone() {
+    // A manifest may be called so.
+    let resolved = resolve(&Repository::from_text(
+        "-- agent.yaml --
+version: 1
+environments:
+  staging: {units: [{name: web, path: web}, {name: api, path: api}]}
+-- web/unit.yaml --
+drift: report
+-- api/unit.yaml --
+kind: ConfigMap
+",
+    ));
+    let staging = resolved.environment(&environment("staging")).unwrap();
+    let flaw = |unit: &str| {
+        let unit = &staging.units[&unit.parse::<UnitName>().unwrap()];
+        unit.flaw.as_ref().map(ToString::to_string)
+    };
+    assert_eq!(
+        flaw("web").as_deref(),
+        Some(
+            "agent.yaml:3:39: unit.yaml in `web` is not read; it is read in directories that `each` matches; write its fields here"
+        )
+    );
+    assert_eq!(flaw("api"), None);
 }
 
 #[test]
