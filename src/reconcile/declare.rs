@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
 use serde_json::{Value, json};
 
 use super::declared::{Declared, DeclaredUnit, UnitDesired};
+use super::renders::{Renders, Waits, late};
 use crate::config::{self, Problem, Problems};
 use crate::kube::{Cluster, InventoryParent, Own, version_of};
 use crate::model::{
@@ -43,6 +42,10 @@ pub struct RenderCache {
     units: BTreeMap<UnitName, Cached>,
     /// The units that were found to declare no object twice; empty where some did.
     disjoint: BTreeMap<UnitName, Arc<UnitDesired>>,
+    /// What is under way, and what has failed.
+    pub(super) renders: Renders,
+    /// Whether what takes long is waited for.
+    pub(super) waits: Waits,
 }
 
 /// A unit that was rendered.
@@ -106,23 +109,7 @@ pub async fn declare(
     cluster: Option<&Cluster>,
     cache: &mut RenderCache,
 ) -> Declared {
-    let mut before = std::mem::take(&mut cache.units);
-    let mut budget = Budget::new(tools.scale());
-    let (mut drafts, mut drafting) = (Vec::new(), FuturesUnordered::new());
-    for unit in environment.units.values() {
-        match before.remove(&unit.name) {
-            Some(before) if before.holds(unit, &**tree) => {
-                let kept = Draft::Kept(before).within(&mut budget, unit);
-                drafts.push((unit, kept));
-            }
-            before => drafting.push(draft(tree, unit, tools, before)),
-        }
-    }
-    while let Some((unit, drafted)) = drafting.next().await {
-        let drafted = drafted.and_then(|draft| draft.within(&mut budget, unit));
-        drafts.push((unit, drafted));
-    }
-    drop(drafting);
+    let mut drafts = drafts(tree, environment, tools, cache).await;
     // In the order of the configuration, whichever was ready first.
     drafts.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
     let sound = drafts.iter().filter_map(|(_, draft)| draft.as_ref().ok());
@@ -162,29 +149,77 @@ impl Cached {
     }
 }
 
-async fn draft<'a>(
+type Drafted<'a> = (&'a config::Unit, Result<Draft, RenderErrors>);
+
+/// Renders the units that are not as they were, side by side.
+async fn drafts<'a>(
     tree: &Arc<dyn Tree>,
-    unit: &'a config::Unit,
+    environment: &'a config::Environment,
     tools: &Tools,
-    before: Option<Cached>,
-) -> (&'a config::Unit, Result<Draft, RenderErrors>) {
-    let _turn = tools.turn().await;
-    (unit, render(tree, unit, tools, before).await)
+    cache: &mut RenderCache,
+) -> Vec<Drafted<'a>> {
+    let mut before = std::mem::take(&mut cache.units);
+    let mut budget = Budget::new(tools.scale());
+    let (mut drafts, mut begun) = (Vec::new(), Vec::new());
+    cache.renders.retain(&environment.units);
+    for unit in environment.units.values() {
+        match kept(tree, unit, tools, before.remove(&unit.name)) {
+            Ok(Before::Same(kept)) => {
+                cache.renders.forget(&unit.name);
+                drafts.push((unit, Draft::Kept(kept).within(&mut budget, unit)));
+            }
+            Ok(Before::Other(inputs)) => {
+                cache.renders.begin(tree, unit, tools, inputs);
+                begun.push(unit);
+            }
+            Err(error) => drafts.push((unit, Err(error))),
+        }
+        // Reading what a unit is made from takes its time.
+        tokio::task::yield_now().await;
+    }
+    loop {
+        begun.retain(|unit| match cache.renders.take(&unit.name, cache.waits) {
+            Some(result) => {
+                let draft = result.map(|(inputs, rendered)| Draft::Fresh(inputs, rendered));
+                drafts.push((unit, draft.and_then(|it| it.within(&mut budget, unit))));
+                false
+            }
+            None => true,
+        });
+        if begun.is_empty() || !cache.renders.next_within(cache.waits).await {
+            break;
+        }
+    }
+    drafts.extend(begun.into_iter().map(|unit| (unit, Err(late(unit)))));
+    drafts
 }
 
-async fn render(
+/// What becomes of the last render of a unit.
+enum Before {
+    /// It is the same.
+    Same(Cached),
+    /// It has to be rendered from these.
+    Other(Inputs),
+}
+
+fn kept(
     tree: &Arc<dyn Tree>,
     unit: &config::Unit,
     tools: &Tools,
     before: Option<Cached>,
-) -> Result<Draft, RenderErrors> {
+) -> Result<Before, RenderErrors> {
+    let before = match before {
+        Some(before) if before.holds(unit, &**tree) => return Ok(Before::Same(before)),
+        before => before,
+    };
     let inputs = render::inputs(&**tree, unit, tools)?;
-    if let Some(before) = before.filter(|before| before.inputs == inputs) {
-        let unit = Arc::new(unit.clone());
-        return Ok(Draft::Kept(Cached { unit, ..before }));
-    }
-    let rendered = render::render(tree, unit, tools).await?;
-    Ok(Draft::Fresh(inputs, rendered))
+    Ok(match before.filter(|before| before.inputs == inputs) {
+        Some(before) => {
+            let unit = Arc::new(unit.clone());
+            Before::Same(Cached { unit, ..before })
+        }
+        None => Before::Other(inputs),
+    })
 }
 
 /// What a unit declares. One whose kinds have got other scopes is rendered again.
@@ -204,8 +239,8 @@ async fn finish(
             if cached.scopes.iter().all(same) {
                 return Ok(cached);
             }
-            let _turn = tools.turn().await;
-            (cached.inputs, render::render(tree, unit, tools).await?)
+            let rendered = render::render_in_turn(tree, unit, tools).await?;
+            (cached.inputs, rendered)
         }
     };
     let kinds = rendered.manifests().iter().map(|manifest| &manifest.kind);
@@ -284,10 +319,10 @@ fn resolve(
     let scope = |kind: &GroupKind| scopes.get(kind).copied();
     let objects = render::resolve_scope(rendered, unit.namespace.as_ref(), &scope, &finish)?;
     let objects = objects.into_objects();
-    let kept = |desired| namespace.and_then(|namespace| kept(desired, namespace));
-    let kept: Problems = objects.values().filter_map(kept).collect();
-    if !kept.is_empty() {
-        return Err(kept.into());
+    let reserved = |desired| namespace.and_then(|namespace| reserved(desired, namespace));
+    let reserved: Problems = objects.values().filter_map(reserved).collect();
+    if !reserved.is_empty() {
+        return Err(reserved.into());
     }
     let mut warnings = rendered.warnings().clone();
     warnings.append(plan::ignored_in_vain(unit, &objects));
@@ -306,7 +341,7 @@ fn resolve(
 }
 
 /// What is wrong with an object that the agent keeps for itself.
-fn kept(desired: &Desired, namespace: &Namespace) -> Option<Problem> {
+fn reserved(desired: &Desired, namespace: &Namespace) -> Option<Problem> {
     // Parsed only where it may be one.
     if desired.id.namespace.as_ref() != Some(namespace) {
         return None;

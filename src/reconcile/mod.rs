@@ -29,6 +29,7 @@ mod planned;
 mod recorded;
 mod recording;
 mod refused;
+mod renders;
 mod standing;
 mod ties;
 mod tried;

@@ -61,7 +61,7 @@ impl UnitState {
             message,
         };
         if let Some(unrendered) = &self.unrendered {
-            return stand(State::Failed, unrendered.problem.clone());
+            return stand(unrendered.state(), unrendered.problem.clone());
         }
         if let Some(error) = planned.problem.as_ref().filter(|error| error.passes()) {
             return stand(State::Progressing, error.to_string());

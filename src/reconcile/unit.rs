@@ -109,11 +109,24 @@ pub(super) struct UnitState {
 }
 
 /// A revision of a unit that can't be rendered.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Unrendered {
     /// Why.
     pub(super) problem: String,
+    /// Whether it only takes long.
+    pub(super) under_way: bool,
     /// The commit.
     pub(super) source: SourceCommit,
+}
+
+impl Unrendered {
+    pub(super) fn state(&self) -> State {
+        if self.under_way {
+            State::Progressing
+        } else {
+            State::Failed
+        }
+    }
 }
 
 /// Objects that were not looked at for a time, in which others may have been at work.

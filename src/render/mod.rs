@@ -11,13 +11,11 @@ mod scope;
 mod site;
 #[cfg(test)]
 mod tests;
+mod turns;
 pub mod yaml;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
-
-use serde_json::Value;
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::config::{Problems, Unit, UnitType};
 use crate::model::{
@@ -26,11 +24,13 @@ use crate::model::{
 use crate::runtime::exec::{Limits, Unconfined};
 use crate::runtime::lock::lock;
 use crate::runtime::memory::Memory;
+use serde_json::Value;
 
 pub use error::{RenderErrors, exceeded};
 pub use inputs::{Inputs, inputs, places};
 pub use scope::{DesiredSet, Scope, builtin_scope, resolve_scope, scopes_of_crds};
 pub use site::{SetBy, Site, site};
+pub use turns::Turns;
 
 /// The outside programs that rendering may need.
 #[derive(Debug, Clone)]
@@ -43,7 +43,7 @@ pub struct Tools {
     pub memory: Memory,
     /// Lets as many units be rendered side by side as there is room for, whichever
     /// revision or pull request they are of.
-    pub turns: Arc<Semaphore>,
+    pub turns: Arc<Turns>,
 }
 
 impl Default for Tools {
@@ -59,14 +59,8 @@ impl Tools {
             kustomize: None,
             unconfined: Unconfined::default(),
             memory,
-            turns: Arc::new(Semaphore::new(Limits::side_by_side(memory))),
+            turns: Arc::new(Turns::new(Limits::side_by_side(memory))),
         }
-    }
-
-    /// A turn to render a unit.
-    pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
-        // It is never closed, so a permit is always had.
-        self.turns.acquire().await.ok()
     }
 
     /// How many times the bounds on what a commit may bring hold.
@@ -163,6 +157,29 @@ pub async fn render(
         }
         UnitType::Kustomize => kustomize::render(tree, unit, tools, budget).await,
     }
+}
+
+/// How often a render that takes long makes room for others.
+const MAKES_ROOM: usize = 2;
+
+/// Renders a unit when it is its turn. A program that takes long is ended where others wait,
+/// and begun anew behind them.
+pub async fn render_in_turn(
+    tree: &Arc<dyn Tree>,
+    unit: &Unit,
+    tools: &Tools,
+) -> Result<Rendered, RenderErrors> {
+    let runs_program = unit.kind == UnitType::Kustomize;
+    for _ in 0..MAKES_ROOM {
+        let _turn = tools.turns.turn().await;
+        tokio::select! {
+            biased;
+            rendered = render(tree, unit, tools) => return rendered,
+            () = tools.turns.wanted(), if runs_program => {}
+        }
+    }
+    let _turn = tools.turns.turn().await;
+    render(tree, unit, tools).await
 }
 
 /// Files that are larger are read as values one at a time, whatever else is rendered: a

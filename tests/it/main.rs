@@ -11,6 +11,7 @@
 mod support;
 
 mod a_name_is_a_name;
+mod a_slow_unit_holds_nobody_up;
 mod added_while_leaving;
 mod admission;
 mod adopt;

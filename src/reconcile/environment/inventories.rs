@@ -13,6 +13,11 @@ use crate::reconcile::witness::{self, Known};
 use crate::runtime::clock;
 
 impl Environment {
+    /// Where it is remembered what was applied of a unit.
+    pub(super) fn parent(&self, unit: &UnitName) -> InventoryParent {
+        InventoryParent::new(&self.context.namespace, &self.context.environment, unit)
+    }
+
     /// The inventories are read until they could be: once known, only we change them.
     pub(super) async fn read_inventories(&mut self) {
         if self.inventories.is_ok() {

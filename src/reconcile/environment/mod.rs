@@ -46,7 +46,7 @@ use super::recording::Trouble;
 use super::ties::Met;
 use super::unit::UnitState;
 use super::witness::Witness;
-use crate::kube::{ApiError, Cluster, Inventory, InventoryParent, LiveView};
+use crate::kube::{ApiError, Cluster, Inventory, LiveView};
 use crate::model::{
     Digest, DigestKey, EnvironmentName, GroupKind, Lineage, Namespace, SourceCommit, UnitName,
 };
@@ -209,7 +209,7 @@ enum Event {
         source: Box<SourceCommit>,
         purpose: Purpose,
         result: Result<Reading, Unread>,
-        cache: RenderCache,
+        cache: Box<RenderCache>,
     },
     Passed {
         unit: UnitName,
@@ -334,6 +334,7 @@ impl Environment {
                     self.look();
                 }
                 Some(event) = self.tasks.join_next() => self.take(event?).await,
+                Some(()) = revision::late(self.cache.as_mut()) => self.again = Some(clock::now()),
                 _ = live.changed() => self.wake_touched(),
                 _ = refused.changed() => self.wake_proposing(),
                 Ok(()) = self.barred.changed() => self.record_revision(),
@@ -355,6 +356,7 @@ impl Environment {
         self.source_rests()
             && !self.declaring
             && self.again.is_none()
+            && !self.cache.iter().any(|cache| cache.renders.is_under_way())
             && !self.units.values().any(unit_moves)
     }
 
@@ -366,15 +368,11 @@ impl Environment {
                 result,
                 cache,
             } => {
-                self.cache = Some(cache);
+                self.cache = Some(*cache);
                 self.declared(*source, purpose, result).await;
             }
             Event::Passed { unit, outcome } => self.passed(&unit, *outcome).await,
         }
-    }
-
-    fn parent(&self, unit: &UnitName) -> InventoryParent {
-        InventoryParent::new(&self.context.namespace, &self.context.environment, unit)
     }
 
     fn labels(&self, unit: &UnitName) -> UnitLabels {

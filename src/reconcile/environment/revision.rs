@@ -12,8 +12,9 @@ use super::reading::{Reading, Trust, Unread, environment_of, open};
 use super::units::News;
 use super::{Environment, Event, Purpose, RunMode};
 use crate::model::{GroupKind, Revision, SourceCommit};
-use crate::reconcile::declare::{self, Labels};
+use crate::reconcile::declare::{self, Labels, RenderCache};
 use crate::reconcile::declared::Declared;
+use crate::reconcile::renders::Waits;
 use crate::reconcile::unit::UnitState;
 use crate::runtime::backoff::grown;
 use crate::runtime::clock;
@@ -25,7 +26,7 @@ pub(super) const AGAIN: Duration = Duration::from_secs(5);
 /// The longest wait between two tries.
 const LAST_AGAIN: Duration = Duration::from_mins(5);
 /// How often what runs once tries again.
-const ONCE_TRIES: u32 = 2;
+pub(super) const ONCE_TRIES: u32 = 2;
 /// When to look again at a commit that is not trusted: its key may be by then.
 const TRUST_AGAIN: Duration = Duration::from_secs(30);
 
@@ -55,6 +56,10 @@ impl Environment {
     pub(super) fn declare(&mut self, source: SourceCommit, purpose: Purpose) {
         self.declaring = true;
         let mut cache = self.cache.take().unwrap_or_default();
+        cache.waits = match purpose {
+            Purpose::Head => Waits::Briefly,
+            Purpose::Fallback => Waits::ForAll,
+        };
         let (context, verifier, repository, tools) = (
             Arc::clone(&self.context),
             Arc::clone(&self.verifier),
@@ -93,7 +98,7 @@ impl Environment {
                 source: Box::new(source),
                 purpose,
                 result,
-                cache,
+                cache: Box::new(cache),
             }
         });
     }
@@ -230,6 +235,7 @@ impl Environment {
         // What stands in for the newest revision does not end what is wrong with that.
         if purpose == Purpose::Head {
             self.unread = 0;
+            self.again = None;
             self.head = Some(source.clone());
             self.problem = None;
             self.estranged = false;
@@ -298,6 +304,11 @@ impl Environment {
             Some(_) => self.head == source.head && self.mode == RunMode::Once,
         }
     }
+}
+
+/// Waits for a unit that a revision went on without.
+pub(super) async fn late(cache: Option<&mut RenderCache>) -> Option<()> {
+    cache?.renders.next().await.then_some(())
 }
 
 /// The kinds that CRDs of the environment define.

@@ -281,7 +281,7 @@ impl Environment {
         let next = units
             .chain(records)
             .chain(self.inventories_again)
-            .chain(self.again)
+            .chain(self.again.filter(|_| !self.declaring))
             .chain(self.compare_at)
             .chain(self.eases)
             .min();

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tracing::warn;
+use jiff::Timestamp;
+use tracing::{info, warn};
 
 use super::reading::Reading;
-use super::revision::AGAIN;
-use super::{Environment, Met};
+use super::revision::{AGAIN, ONCE_TRIES};
+use super::{Environment, Met, RunMode};
 use crate::config::{self, MaxPrune};
 use crate::health::Status;
 use crate::kube::{Inventory, InventoryParent, parent_name};
@@ -21,6 +22,7 @@ use crate::reconcile::unit::{UnitState, Unrendered, Unseen};
 use crate::record::status::State;
 use crate::render::RenderErrors;
 use crate::runtime::clock;
+use crate::runtime::exec::Retry;
 
 /// What a revision brings for all units.
 #[derive(Debug, Clone, Copy)]
@@ -104,9 +106,10 @@ impl Environment {
         problem: &RenderErrors,
         source: &SourceCommit,
     ) -> Option<Revision> {
-        if problem.retry == crate::runtime::exec::Retry::Later {
-            self.again = Some(clock::now() + AGAIN);
+        if let Some(again) = self.renders_again(name, problem) {
+            self.again = Some(self.again.map_or(again, |other| other.min(again)));
         }
+        let under_way = problem.retry == Retry::UnderWay;
         let recorded = self
             .journal
             .status()
@@ -119,24 +122,44 @@ impl Environment {
             (None, None) => "nothing of it is applied",
             (Some(_), _) | (None, Some(_)) => "the last good one stays",
         };
-        warn!(%environment, unit = %name, revision = source.revision.short(), "cannot be rendered, {stays}:\n{problem}");
-        state.unrendered = Some(Unrendered {
+        let unrendered = Unrendered {
             problem: problem.to_string(),
+            under_way,
             source: source.clone(),
-        });
+        };
+        if state.unrendered.as_ref() != Some(&unrendered) {
+            let revision = source.revision.short();
+            if under_way {
+                info!(%environment, unit = %name, revision, "{stays} for now:\n{problem}");
+            } else {
+                warn!(%environment, unit = %name, revision, "cannot be rendered, {stays}:\n{problem}");
+            }
+        }
         state.dirty = true;
-        if state.desired.is_some() {
+        if state.desired.is_none() && !unit.suspend {
+            state.standing = Stand {
+                state: unrendered.state(),
+                health: Status::Unknown,
+                message: unrendered.problem.clone(),
+            };
+        }
+        state.unrendered = Some(unrendered);
+        // What is under way is waited for.
+        recorded.filter(|_| state.desired.is_none() && !under_way)
+    }
+
+    /// When what could not be rendered is tried again, with the same files. What runs once
+    /// ends after a few tries.
+    fn renders_again(&self, name: &UnitName, problem: &RenderErrors) -> Option<Timestamp> {
+        if problem.retry != Retry::Later {
             return None;
         }
-        if unit.suspend {
-            return recorded;
-        }
-        state.standing = Stand {
-            state: State::Failed,
-            health: Status::Unknown,
-            message: problem.to_string(),
+        let cache = self.cache.as_ref();
+        let Some(pause) = cache.and_then(|cache| cache.renders.pause(name)) else {
+            return Some(clock::now() + AGAIN);
         };
-        recorded
+        let enough = self.mode == RunMode::Once && pause.failures >= ONCE_TRIES;
+        pause.again.filter(|_| !enough)
     }
 
     /// Tells of units of which neither the newest revision nor the recorded one gives

@@ -102,6 +102,8 @@ pub enum Retry {
     Later,
     /// Once the inputs or the installation are different.
     WhenInputsChange,
+    /// Not at all: it is under way.
+    UnderWay,
 }
 
 impl ExecError {
