@@ -46,7 +46,7 @@ pub(super) async fn refusals(
                     | ApiError::Rejected(_)),
                 ) => Some((
                     desired.id.clone(),
-                    refusal(Refused::Desired(desired.digest), &error, 0, clock::now()),
+                    refusal(Refused::Desired(desired.digest), &error, clock::now()),
                 )),
                 _ => None,
             }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use tracing::{debug, info, warn};
@@ -24,15 +23,13 @@ use crate::reconcile::left_alone::Say;
 use crate::reconcile::membership::Carriers;
 use crate::reconcile::pass::{Context, Outcome, Planned};
 use crate::reconcile::patience::about;
+use crate::reconcile::refused;
 use crate::reconcile::standing::Stand;
 use crate::reconcile::unit::UnitState;
 use crate::record::status::{State, UnitStatus};
 use crate::record::story::{self, Changes, Scene, Told};
 use crate::runtime::clock;
 use crate::runtime::metrics::HealthLabels;
-
-/// How long what is refused for lack of a right waits.
-const REFUSED: Duration = Duration::from_mins(1);
 
 impl Environment {
     /// Takes a pass's outcome in.
@@ -93,7 +90,7 @@ impl Environment {
         unit.ask_again = asks_again(&self.context, &outcome.planned);
         match problem.as_ref().map(ApiError::retry) {
             Some(Retry::After(after)) => unit.retry.fail(after, now),
-            Some(Retry::WhenInputsChange) => unit.retry.fail(Some(REFUSED), now),
+            Some(Retry::WhenInputsChange) => unit.retry.fail(Some(refused::pause(0)), now),
             None => unit.retry.succeed(),
         }
         let before = unit.standing.clone();
@@ -324,7 +321,7 @@ fn take_in(
     let desired = desired.objects.get(&step.object);
     match &done.result {
         Ok(()) => {
-            unit.refusals.remove(&step.object);
+            unit.taken(&step.object, now);
             let applied = Arc::make_mut(&mut unit.applied);
             match desired {
                 // Its deletion may not be over: that it is gone then is our doing.
