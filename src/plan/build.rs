@@ -12,10 +12,14 @@ use super::order;
 use super::overruled::{Overruled, overruled};
 use super::prune::prunes;
 use super::subject::{Members, Observation, Subject};
+use super::text::first_of;
 use super::types::{Blocked, Plan, Proposed, Standing, Step};
 use crate::fields::Hold;
 use crate::health::{Health, Status};
 use crate::model::{Digest, Json, ObjectId};
+
+/// So many of the objects that hold others back are named.
+const BLOCKED: usize = 3;
 
 /// The plan of a unit.
 pub fn plan(subject: &Subject<'_>) -> Plan<Proposed> {
@@ -35,11 +39,8 @@ pub fn plan(subject: &Subject<'_>) -> Plan<Proposed> {
     }
     let unhealthy = unhealthy(subject);
     let mut notes = Vec::new();
-    let prunes = prunes(
-        subject,
-        !dirty.is_empty() || !unhealthy.is_empty(),
-        &mut notes,
-    );
+    let unsettled = unsettled(&steps, &unhealthy);
+    let prunes = prunes(subject, unsettled.as_deref(), &mut notes);
     let differing: BTreeSet<&ObjectId> = steps.iter().map(|step| &step.object).collect();
     let clean = subject.desired.len() - differing.len();
     let foreign = foreign::reported(subject, &steps);
@@ -101,6 +102,21 @@ fn unmet(subject: &Subject<'_>, dirty: &BTreeSet<ObjectId>, before: &ObjectId) -
         Some(health) => Some(format!("{before}: {}", health.message)),
         None => Some(format!("{before} to exist")),
     }
+}
+
+/// What has to come before anything is taken away; `None` if it has.
+fn unsettled(steps: &[Step], unhealthy: &[(ObjectId, Health)]) -> Option<String> {
+    let blocked = steps
+        .iter()
+        .filter(|step| matches!(step.standing, Standing::Blocked(_)));
+    let blocked: Vec<&ObjectId> = blocked.map(|step| &step.object).collect();
+    if !blocked.is_empty() {
+        let first = first_of(blocked.iter(), BLOCKED);
+        return Some(format!("{first} to be applied"));
+    }
+    let differs = steps.iter().any(|step| step.standing != Standing::Reported);
+    let settles = differs || !unhealthy.is_empty();
+    settles.then(|| "the unit to be applied and healthy".to_owned())
 }
 
 fn unhealthy(subject: &Subject<'_>) -> Vec<(ObjectId, Health)> {

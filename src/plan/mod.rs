@@ -30,7 +30,7 @@ pub use lockout::{Kept, Upkeep, is_admission};
 pub use order::{Dependencies, DependencyError, dependencies, foreign, rank};
 pub use overruled::Overruled;
 pub use proposed::{Proposals, drift_digest, kept_until};
-pub use prune::detached;
+pub use prune::{detached, held_back};
 pub use subject::{
     AsDesired, Baseline, Members, Neighbours, Observation, Refusal, Refused, Seen, Subject,
 };

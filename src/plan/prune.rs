@@ -1,5 +1,7 @@
 //! The steps for objects that left desired.
 
+use std::collections::BTreeMap;
+
 use super::apply::block;
 use super::order;
 use super::subject::{Members, Observation, Refused, Subject};
@@ -16,9 +18,13 @@ pub fn detached(live: &Live) -> bool {
     live.annotation(DELETION) == Some("detach")
 }
 
-/// The steps for members that are no longer desired. `unsettled`: the applies are not
-/// all done and healthy, so that nothing is taken away yet.
-pub(super) fn prunes(subject: &Subject<'_>, unsettled: bool, notes: &mut Vec<String>) -> Vec<Step> {
+/// The steps for members that are no longer desired. `unsettled`: what of the applies is not
+/// done and healthy, so that nothing is taken away yet.
+pub(super) fn prunes(
+    subject: &Subject<'_>,
+    unsettled: Option<&str>,
+    notes: &mut Vec<String>,
+) -> Vec<Step> {
     let members = match subject.members {
         Members::Known(members) => members,
         Members::Unknown(_) => return Vec::new(),
@@ -51,13 +57,28 @@ pub(super) fn prunes(subject: &Subject<'_>, unsettled: bool, notes: &mut Vec<Str
         .iter_mut()
         .filter(|step| step.standing == Standing::Ready)
     {
-        if unsettled {
-            step.standing = Standing::Waits("the unit to be applied and healthy".to_owned());
+        if let Some(before) = unsettled {
+            step.standing = Standing::Waits(before.to_owned());
         } else if tier(&step.object.kind) > 0 && inside > 0 {
             step.standing = Standing::Waits("what lies in it to be gone".to_owned());
         }
     }
     steps
+}
+
+/// What is to be deleted and can't be yet, by what it waits for. What is on its way out
+/// already is none of that.
+pub fn held_back(steps: &[Step]) -> BTreeMap<&str, Vec<&ObjectId>> {
+    let mut held: BTreeMap<&str, Vec<&ObjectId>> = BTreeMap::new();
+    let prunes = |step: &&Step| step.action == Action::Prune;
+    for step in steps.iter().filter(prunes) {
+        if let Standing::Waits(what) = &step.standing
+            && *what != gone(&step.object)
+        {
+            held.entry(what).or_default().push(&step.object);
+        }
+    }
+    held
 }
 
 /// What is waited for of an object that is on its way out.

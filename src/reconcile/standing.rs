@@ -10,7 +10,7 @@ use super::unit::UnitState;
 use crate::health::{Health, Status};
 use crate::kube::{ApiError, Retry};
 use crate::model::ObjectId;
-use crate::plan::{Blocked, Checked, Plan, Standing, first_of};
+use crate::plan::{Blocked, Checked, Plan, Standing, first_of, held_back};
 use crate::record::status::State;
 
 /// How many objects or fields are named.
@@ -179,8 +179,22 @@ fn blocked(plan: &Plan<Checked>, fights: &Fights) -> Option<String> {
     let objects = (!lines.is_empty()).then(|| few(lines.into_values().collect()));
     let objects = guarded.chain(objects);
     let more = plan.blind.iter().chain(&plan.leaving).cloned();
-    let lines: Vec<String> = objects.chain(more).collect();
-    (!lines.is_empty()).then(|| lines.join("\n"))
+    let mut lines: Vec<String> = objects.chain(more).collect();
+    if lines.is_empty() {
+        return None;
+    }
+    let held = held_back(&plan.steps);
+    lines.extend(held.iter().map(|(what, objects)| waits(what, objects)));
+    Some(lines.join("\n"))
+}
+
+/// What is to go once something else is done, the first objects by name.
+fn waits(what: &str, objects: &[&ObjectId]) -> String {
+    if let [only] = objects {
+        return format!("{only} is to be deleted, and waits for {what}");
+    }
+    let (count, first) = (objects.len(), first_of(objects.iter(), FIRST));
+    format!("{count} objects are to be deleted, and wait for {what}. They are {first}")
 }
 
 /// What the guard holds back for one reason, the first objects by name.

@@ -84,16 +84,21 @@ fn enforce(stage: &Stage, operation: &str) {
     });
 }
 
-/// Takes the policy against deletions away, and waits until the API server has noticed: it
-/// goes on refusing for a moment.
-fn allow(stage: &Stage, kept: &str) {
-    let name = format!("{}-delete", stage.namespace);
+/// Takes the policy against an operation away.
+fn withdraw(stage: &Stage, operation: &str) {
+    let name = format!("{}-{}", stage.namespace, operation.to_lowercase());
     for kind in [
         "validatingadmissionpolicybinding",
         "validatingadmissionpolicy",
     ] {
         stage.cluster.kubectl(&["delete", kind, &name]);
     }
+}
+
+/// Takes the policy against deletions away, and waits until the API server has noticed: it
+/// goes on refusing for a moment.
+fn allow(stage: &Stage, kept: &str) {
+    withdraw(stage, "DELETE");
     crate::support::wait::wait(
         "the policy to be out of force",
         Duration::from_secs(30),
@@ -166,6 +171,8 @@ fn a_refused_delete_is_told_and_not_sent_again_and_again() {
     stage.commit("Again", &[("shop/stays.yaml", &config_map("stays", "two"))]);
     stage.until_gone("configmap", "kept-one");
     stage.until_state("shop", "Synced");
+    // What nobody touches is tried again by itself.
+    stage.until_gone("configmap", "kept-two");
 }
 
 #[test]
@@ -207,6 +214,7 @@ data: {a: one}
     });
 
     let begin = cluster.audit_position();
+    stage.repository.remove("policy/open.yaml");
     let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: one}\n";
     stage.commit(
         "Refused",
@@ -225,8 +233,21 @@ data: {a: one}
         assert!(message.contains(words), "{message}");
         assert!(message.contains(".yaml:"), "{message}");
     }
+    let held = format!(
+        "ConfigMap {0}/open-too is to be deleted, and waits for ConfigMap {0}/kept-new to be applied",
+        stage.namespace
+    );
+    let message = stage.until_state("policy", "Blocked");
+    assert!(message.contains(&held), "{message}");
     sleep(WINDOW);
     assert_few(&stage, begin);
+
+    // Once nothing is in the way any more, all of it is done by itself.
+    stage.kubectl(&["delete", "resourcequota", "none"]);
+    withdraw(&stage, "CREATE");
+    stage.until_state("quota", "Synced");
+    stage.until_state("policy", "Synced");
+    stage.until_gone("configmap", "open-too");
 }
 
 #[test]

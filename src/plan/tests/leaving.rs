@@ -94,6 +94,18 @@ const LEFT: &[Case] = &[
         ],
     ),
     (
+        "the rest is refused",
+        |w, _| {
+            let b = id("ConfigMap", "b");
+            w.see(&b, |s| s.verdict = Verdict::Drifted(changed()));
+            w.refuse(&b, false, now() + std::time::Duration::from_secs(1));
+        },
+        &[
+            "change ConfigMap n/b, Drift: blocked, Refused: the server's words",
+            "prune ConfigMap n/a, Change: waits for ConfigMap n/b to be applied",
+        ],
+    ),
+    (
         "the unit is empty",
         |w, _| w.leave(&id("ConfigMap", "b")),
         &[
