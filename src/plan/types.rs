@@ -201,6 +201,27 @@ impl FieldChange {
     pub fn actor(&self) -> Option<&Manager> {
         self.owner.as_ref()
     }
+
+    /// What became of the declared value: `spec.replicas: 3 -> 5, set by kubectl-scale at …`
+    pub fn moved(&self) -> String {
+        let Self {
+            path,
+            from: live,
+            to: declared,
+            owner,
+        } = self;
+        let set = owner.as_ref().map(|owner| format!(", set by {owner}"));
+        let (declared, live, set) = (
+            or_none(declared.as_ref()),
+            or_none(live.as_ref()),
+            set.unwrap_or_default(),
+        );
+        format!("{path}: {declared} -> {live}{set}")
+    }
+}
+
+fn or_none(value: Option<&String>) -> &str {
+    value.map_or("(none)", String::as_str)
 }
 
 /// `spec.paused: true, set by kubectl-patch (Update) at …`
@@ -274,20 +295,13 @@ impl fmt::Display for Blocked {
     }
 }
 
-/// `spec.replicas: 5 -> 3, set by kubectl-scale at …`
+/// What we make of the live value: `spec.replicas: 5 (set by kubectl-scale at …) -> 3`
 impl fmt::Display for FieldChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| "(none)".to_owned());
-        write!(
-            f,
-            "{}: {} -> {}",
-            self.path,
-            or_none(&self.from),
-            or_none(&self.to)
-        )?;
-        match &self.owner {
-            Some(owner) => write!(f, ", set by {owner}"),
-            None => Ok(()),
+        write!(f, "{}: {}", self.path, or_none(self.from.as_ref()))?;
+        if let Some(owner) = &self.owner {
+            write!(f, " (set by {owner})")?;
         }
+        write!(f, " -> {}", or_none(self.to.as_ref()))
     }
 }

@@ -53,14 +53,7 @@ pub(super) fn drift_body(told: &[Told]) -> String {
         Action::Create => format!("deleted {}", told.object),
         _ => format!("changed {}", told.object),
     };
-    listed(told, title, |field| {
-        FieldChange {
-            from: field.to.clone(),
-            to: field.from.clone(),
-            ..field.clone()
-        }
-        .to_string()
-    })
+    listed(told, title, FieldChange::moved)
 }
 
 fn listed(

@@ -117,7 +117,7 @@ fn conflicts_fail_leaves_them_alone() {
     );
     stage.start();
     let message = stage.until_state("shop", "Blocked");
-    let told = r#"the unit says `conflicts: fail`, and data.a: "theirs" -> "one", set by somebody"#;
+    let told = r#"the unit says `conflicts: fail`, and data.a: "theirs" (set by somebody"#;
     assert!(message.contains(told), "{message}");
     assert_eq!(stage.get("configmap", "settings")["data"]["a"], "theirs");
     stage.configure(&[("shop", "conflicts: take")]);

@@ -127,7 +127,7 @@ fn names_the_owner_of_a_field_and_no_secret() {
     let ran = stage.diff(&[]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(
-        ran.stdout.contains("spec.replicas: 5 -> 2, set by anna"),
+        ran.stdout.contains("spec.replicas: 5 (set by anna"),
         "{ran:?}"
     );
     assert!(ran.stdout.contains("change Secret"), "{ran:?}");

@@ -62,7 +62,7 @@ fn recorded(stage: &Stage, words: &[&str]) -> Ran {
 /// can't compare.
 fn steps(ran: &Ran) -> Vec<String> {
     let lines = ran.stdout.lines().map(str::trim_end);
-    let lines = lines.filter(|line| !line.contains("hmac:") && !line.contains(", set by "));
+    let lines = lines.filter(|line| !line.contains("hmac:") && !line.contains("set by "));
     lines.map(str::to_owned).collect()
 }
 

@@ -67,7 +67,7 @@ impl Apart {
             (&["report"], 0, "mallory"),
             (&["why", &object, "data.a"], 0, "by mallory"),
             (&["diff", "--recorded"], 1, "-  a: two"),
-            (&["diff"], 1, "\"two\" -> \"one\", set by mallory"),
+            (&["diff"], 1, "\"two\" (set by mallory"),
             (&["record", "rebuild-notes"], 0, "notes on 1 commit"),
         ];
         all.into_iter()

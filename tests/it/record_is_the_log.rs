@@ -156,7 +156,7 @@ fn each_thing_that_happened_is_a_commit_by_whom_it_was() {
     assert!(
         entries[3]
             .message
-            .contains(r#"data.a: "three" -> "two", set by mallory (Update) at 20"#),
+            .contains(r#"data.a: "three" (set by mallory (Update) at 20"#),
         "{}",
         entries[3].message
     );

@@ -247,7 +247,7 @@ fn fields_of_others_are_told_under_report_and_are_in_the_digest_under_revert() {
     let line = both.steps[0].fields[0].to_string();
     assert_eq!(
         line,
-        r#"data.x: "v" -> (none), set by anna (Update) at 2026-11-21T09:00:00Z"#
+        r#"data.x: "v" (set by anna (Update) at 2026-11-21T09:00:00Z) -> (none)"#
     );
 }
 
@@ -310,9 +310,9 @@ fn drift_tells_what_is_certain_and_who_removed_what_is_gone() {
     assert_eq!(
         told(&world),
         [
-            r#"data.a: "2" -> "1", set by anna (Update)"#,
+            r#"data.a: "2" (set by anna (Update)) -> "1""#,
             r#"data.gone: (none) -> "1""#,
-            r#"data.none: "3" -> "", set by anna (Update)"#,
+            r#"data.none: "3" (set by anna (Update)) -> """#,
         ]
     );
     // Where desired has moved, nobody has removed anything.

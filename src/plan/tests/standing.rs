@@ -221,7 +221,7 @@ const CASES: &[Case] = &[
             w.applied.clear();
         },
         &[
-            "change ConfigMap n/a, Change: blocked, NotOurs: the unit says `conflicts: fail`, and data.a: \"c\" -> \"b\", set by mallory (Update)",
+            "change ConfigMap n/a, Change: blocked, NotOurs: the unit says `conflicts: fail`, and data.a: \"c\" (set by mallory (Update)) -> \"b\"",
         ],
     ),
     (

@@ -34,13 +34,13 @@ fn git_reads(message: &str) -> Vec<(String, String)> {
 fn an_entry_reads_as_designed() {
     let entry = entry(
         "production: revert drift on Deployment shop/web",
-        "spec.replicas: 5 -> 3, set by kubectl-scale at 2026-11-21T10:02:11Z",
+        "spec.replicas: 5 (set by kubectl-scale at 2026-11-21T10:02:11Z) -> 3",
         &[("Environment", "production"), ("Cause", "drift")],
     );
     insta::assert_snapshot!(entry.message(), @r"
     production: revert drift on Deployment shop/web
 
-    spec.replicas: 5 -> 3, set by kubectl-scale at 2026-11-21T10:02:11Z
+    spec.replicas: 5 (set by kubectl-scale at 2026-11-21T10:02:11Z) -> 3
 
     Environment: production
     Cause: drift

@@ -5,7 +5,7 @@ use super::super::event::Event;
 use super::{Changes, LINES, Scene, entry};
 use crate::fields::Hold;
 use crate::model::ObjectId;
-use crate::plan::{FieldChange, Overruled};
+use crate::plan::Overruled;
 
 /// A fight with another writer, as far as it is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,9 +96,7 @@ pub fn overruled(scene: &Scene<'_>, told: &Overruling, changes: Changes) -> Entr
     let (event, subject, body) = match told.phase {
         Phase::Begun => {
             let fields = one.fields.iter().take(LINES);
-            let fields: Vec<String> = fields
-                .map(|field| format!("  {}", answered(field)))
-                .collect();
+            let fields: Vec<String> = fields.map(|field| format!("  {}", field.moved())).collect();
             let body = format!(
                 "{one}\n\nanswered to the apply of {object}\n{}\n\n{next}",
                 fields.join("\n")
@@ -116,13 +114,4 @@ pub fn overruled(scene: &Scene<'_>, told: &Overruling, changes: Changes) -> Entr
         }
     };
     entry(scene, &subject, body, event, None, changes)
-}
-
-/// In the direction in which the server moved it.
-fn answered(field: &FieldChange) -> FieldChange {
-    FieldChange {
-        from: field.to.clone(),
-        to: field.from.clone(),
-        ..field.clone()
-    }
 }

@@ -69,7 +69,7 @@ impl Proposal<'_> {
             match &object.deed {
                 Deed::Changed { fields, .. } => {
                     for field in fields {
-                        let _ = writeln!(text, "{}: {}", object.id, change(field));
+                        let _ = writeln!(text, "{}: {}", object.id, field.moved());
                     }
                 }
                 Deed::Deleted { seen, .. } => {
@@ -201,14 +201,4 @@ fn rows(text: &mut String, object: &DriftedObject) {
             );
         }
     }
-}
-
-/// `spec.replicas: 3 -> 5, set by kubectl-scale at …`: from declared to live.
-fn change(field: &FieldChange) -> String {
-    let turned = FieldChange {
-        from: field.to.clone(),
-        to: field.from.clone(),
-        ..field.clone()
-    };
-    turned.to_string()
 }
