@@ -131,7 +131,11 @@ impl Findings {
         for (name, unit) in &declared.units {
             match &unit.desired {
                 Ok(rendered) => {
-                    self.warnings.append(rendered.warnings.clone());
+                    let slips = || rendered.slips.iter();
+                    let warnings = rendered.warnings.iter().cloned();
+                    let others = warnings.filter(|it| !slips().any(|slip| slip == it));
+                    self.warnings.extend(others);
+                    self.problems.extend(slips().cloned());
                     self.objects += rendered.objects.len();
                     all.extend(rendered.objects.clone());
                     claims.extend(rendered.objects.keys().map(|id| (id.clone(), name)));

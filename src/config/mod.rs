@@ -31,7 +31,7 @@ mod tests;
 pub use field_path::{FieldPath, FieldPathError, Pointer};
 pub use node::LastRead;
 pub use previews::Previews;
-pub use problem::{Problem, Problems, did_you_mean};
+pub use problem::{Problem, Problems, did_you_mean, nearest};
 pub use resolve::{Incomplete, Resolved, resolve, resolve_after};
 pub use schema::{SchemaOf, schema};
 pub use unit::{

@@ -183,7 +183,7 @@ pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) ->
 
 /// The known word that a misspelt one must have been: at most every third letter is
 /// different.
-pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Nobody misspells a longer one, and comparing takes the product of the lengths.
     const LONGEST: usize = 100;
     if word.len() > LONGEST {

@@ -9,6 +9,15 @@ use serde_json::Value;
 
 use super::{Digest, GroupKind, Json, ObjectId};
 
+/// What annotations of the agent's own begin with.
+pub const OWN_PREFIX: &str = "gitops-agent.dev/";
+
+/// Ours for a single object, where the unit does not say `replace: true`.
+pub const REPLACE: &str = "gitops-agent.dev/replace";
+
+/// The ecosystem's annotation for "let it go instead of deleting it" (cli-utils).
+pub const DELETION: &str = "client.lifecycle.config.k8s.io/deletion";
+
 /// The prefixes of annotations that are settings.
 const SETTINGS: [&str; 3] = [
     "gitops-agent.dev",

@@ -30,7 +30,7 @@ pub use digest::{Digest, canonical};
 pub use id::{EnvironmentName, GroupKind, ObjectId, UnitName};
 pub use json::{Json, text_of};
 pub use lineage::{Lineage, LineageError};
-pub use manifest::{Desired, Live, Manager, Origin, group_of};
+pub use manifest::{DELETION, Desired, Live, Manager, OWN_PREFIX, Origin, REPLACE, group_of};
 pub use name::{Group, Kind, Label, Name, NameError, Namespace, Subdomain, Version};
 pub use number::{named, number_of};
 pub use owned::{Controller, Owned};

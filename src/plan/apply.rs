@@ -13,10 +13,9 @@ use super::text;
 use super::types::{Action, Blocked, Cause, Standing, Step};
 use crate::config::{ConflictPolicy, DriftPolicy};
 use crate::fields::{self, Kind, Others, Verdict};
-use crate::model::{Claim, Desired, FIELD_MANAGER, Json, Live, Manager, PART_OF, UnitName};
-
-/// Ours for a single object, where the unit does not say `replace: true`.
-const REPLACE: &str = "gitops-agent.dev/replace";
+use crate::model::{
+    Claim, Desired, FIELD_MANAGER, Json, Live, Manager, PART_OF, REPLACE, UnitName,
+};
 
 /// Why an object is not deleted to be made again.
 const NOT_REPLACED: &str = "it would have to be deleted and created again, and that it is one that the agent has applied and that nothing else controls can't be proven; delete it by hand if it is to go";

@@ -8,10 +8,7 @@ use super::subject::{Members, Observation, Refused, Subject};
 use super::taken::takes_along;
 use super::text;
 use super::types::{Action, Blocked, Cause, Standing, Step};
-use crate::model::{GroupKind, Json, Live, ObjectId, number_of};
-
-/// The ecosystem's annotation for "let it go instead of deleting it" (cli-utils).
-const DELETION: &str = "client.lifecycle.config.k8s.io/deletion";
+use crate::model::{DELETION, GroupKind, Json, Live, ObjectId, number_of};
 
 /// Whether an object is let go instead of deleted, as it says itself.
 pub fn detached(live: &Live) -> bool {

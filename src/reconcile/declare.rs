@@ -337,6 +337,7 @@ fn resolve(
         kinds,
         objects,
         warnings,
+        slips: rendered.slips().clone(),
     })
 }
 

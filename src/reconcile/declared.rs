@@ -38,6 +38,8 @@ pub struct UnitDesired {
     pub digest: Digest,
     /// What people should know of, such as values that tools read differently.
     pub warnings: Problems,
+    /// Of these, what nobody can have meant.
+    pub slips: Problems,
 }
 
 impl UnitDesired {

@@ -284,6 +284,7 @@ impl UnitDesired {
             kinds: BTreeMap::new(),
             digest: Digest::of_bytes(b""),
             warnings: Problems::default(),
+            slips: Problems::default(),
         }
     }
 }

@@ -97,6 +97,7 @@ impl Manifest {
 pub struct Rendered {
     manifests: Vec<Manifest>,
     warnings: Problems,
+    slips: Problems,
     cost: Cost,
 }
 
@@ -111,6 +112,11 @@ impl Rendered {
         &self.warnings
     }
 
+    /// Of the warnings those that nobody can have meant.
+    pub fn slips(&self) -> &Problems {
+        &self.slips
+    }
+
     /// What it took of the revision's budget.
     pub fn cost(&self) -> &Cost {
         &self.cost
@@ -122,11 +128,17 @@ impl Rendered {
 struct Found {
     manifests: Vec<Manifest>,
     warnings: Problems,
+    slips: Problems,
     /// What is wrong; with any, nothing was rendered.
     problems: Problems,
 }
 
 impl Found {
+    fn slipped(&mut self, slips: Problems) {
+        self.slips.append(slips.clone());
+        self.warnings.append(slips);
+    }
+
     /// All of it, if nothing is wrong.
     fn rendered(self, budget: &UnitBudget) -> Result<Rendered, RenderErrors> {
         if !self.problems.is_empty() {
@@ -135,6 +147,7 @@ impl Found {
         Ok(Rendered {
             manifests: self.manifests,
             warnings: self.warnings,
+            slips: self.slips,
             cost: budget.spent(),
         })
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::error::{at, exceeded, of_tree, of_yaml};
-use super::object::{PlainSecrets, in_vain, objects};
+use super::object::{PlainSecrets, in_vain, objects, slips};
 use super::yaml::{self, Document, Documents};
 use super::{Found, RenderErrors, Rendered, join, read_text, turn};
 use crate::config::{AGENT_FILE, Problem, Problems, UNIT_FILE, Unit};
@@ -160,6 +160,7 @@ fn file(
                 let warnings = warnings.map(|warning| at(path, warning.at, warning.text.clone()));
                 found.warnings.extend(warnings);
                 found.warnings.append(in_vain(path, &document));
+                found.slipped(slips(path, &document));
                 let problems = &mut found.problems;
                 let manifests = objects(path, &document, secrets, budget, problems);
                 found.manifests.extend(manifests);

@@ -155,6 +155,27 @@ fn a_wrong_configuration_hides_no_other_problem() {
 }
 
 #[test]
+fn a_misspelt_setting_is_wrong_here_and_a_warning_elsewhere() {
+    let repository = sample();
+    let wrong = "  annotations: {gitops-agent.dev/replce: 'true'}\n";
+    let text = SETTINGS.replace("\ndata:", &format!("\n{wrong}data:"));
+    let text = text.replace(
+        "metadata: {name: settings, namespace: shop}\n",
+        "metadata:\n  name: settings\n  namespace: shop\n",
+    );
+    repository.write("apps/settings/settings.yaml", &text);
+    let told = "apps/settings/settings.yaml:6:17: the agent knows no annotation `gitops-agent.dev/replce`; did you mean `gitops-agent.dev/replace`?";
+    let ran = validate(&repository.work(), &[]);
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.stdout.contains(&format!("{told}\n")), "{ran:?}");
+    assert_eq!(ran.stdout.matches("replce").count(), 1, "{ran:?}");
+    let render = Agent::new(env!("CARGO_BIN_EXE_agent")).directory(repository.work());
+    let ran = render.args(["render", "--environment", "staging"]).run();
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stderr.contains(told), "{ran:?}");
+}
+
+#[test]
 fn an_object_that_needs_one_of_a_later_unit_is_told() {
     let repository = sample();
     let later = AGENT_YAML.replacen("path: base", "path: base\n        after: [web]", 1);

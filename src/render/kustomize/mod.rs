@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use super::error::{at, of_yaml};
-use super::object::{in_vain, objects};
+use super::object::{in_vain, objects, slips};
 use super::plain::secrets;
 use super::yaml::Documents;
 use super::{Found, RenderErrors, Rendered, Tools, blocking, turn};
@@ -190,17 +190,15 @@ fn read(prepared: Prepared, unit: &Unit, output: &exec::Output) -> Result<Render
         let secrets = secrets(unit);
         let manifests = objects(&origin.path, &document, secrets, &mut budget, &mut wrong);
         // A line of kustomize's output is nowhere in the repository.
-        found.problems.append(wrong.map(|problem| Problem {
+        let placed = |problem| Problem {
             line: origin.line,
             column: 0,
             ..problem
-        }));
+        };
+        found.problems.append(wrong.map(placed));
         let in_vain = in_vain(&origin.path, &document);
-        found.warnings.append(in_vain.map(|warning| Problem {
-            line: origin.line,
-            column: 0,
-            ..warning
-        }));
+        found.warnings.append(in_vain.map(placed));
+        found.slipped(slips(&origin.path, &document).map(placed));
         found.manifests.extend(manifests.into_iter().map(|mut it| {
             it.origin = origins.of(&it);
             it

@@ -1,9 +1,18 @@
 //! What the API server would refuse, or a repository must not hold.
 
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value};
 
-use super::{Identity, PlainSecrets, Source, name_of_type};
+use super::{Identity, PlainSecrets, Source, escape, name_of_type};
 use crate::config::Problems;
+
+/// As the API server reads it: padded, lines broken anywhere.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
 
 impl Source<'_> {
     /// Where the API server takes nothing but text, and YAML makes a number or a
@@ -32,10 +41,46 @@ impl Source<'_> {
                 problems.push_with(|| {
                     let pointer = format!("{pointer}/{}/{}", path.join("/"), escape(key));
                     let found = name_of_type(value);
-                    let message = format!("{field} takes text only, and `{key}` is {found}");
+                    let key = match self.document.spelled(&pointer) {
+                        Some(written) => {
+                            format!("`{written}` (`{key}` to kubectl, as it has no quotes)")
+                        }
+                        None => format!("`{key}`"),
+                    };
+                    let message = format!("{field} takes text only, and {key} is {found}");
                     let quote = !(value.is_object() || value.is_array());
                     let hint = quote.then(|| "quote it".to_owned());
                     self.problem(&pointer, message).maybe_hint(hint)
+                });
+            }
+        }
+    }
+
+    /// What the API server takes as base64 alone. The value is never shown.
+    pub(super) fn check_bytes(
+        &self,
+        object: &Map<String, Value>,
+        identity: &Identity,
+        pointer: &str,
+        problems: &mut Problems,
+    ) {
+        let (field, other) = if identity.kind.is("", "Secret") {
+            ("data", "stringData")
+        } else if identity.kind.is("", "ConfigMap") {
+            ("binaryData", "data")
+        } else {
+            return;
+        };
+        let values = object.get(field).and_then(Value::as_object);
+        for (key, value) in values.into_iter().flatten() {
+            let text = value.as_str().unwrap_or_default();
+            let text = text.replace(['\r', '\n'], "");
+            if BASE64.decode(text).is_err() {
+                problems.push_with(|| {
+                    let pointer = format!("{pointer}/{field}/{}", escape(key));
+                    let message = format!("{field} takes base64 only, and `{key}` is not");
+                    let hint = format!("encode it, or write it in {other} as it is");
+                    self.problem(&pointer, message).hint(hint)
                 });
             }
         }
@@ -70,7 +115,52 @@ impl Source<'_> {
     }
 }
 
-/// A key as a token of a JSON pointer.
-fn escape(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
+#[cfg(test)]
+mod tests {
+    use super::super::objects;
+    use super::*;
+    use crate::model::UnitBudget;
+    use crate::render::yaml::documents;
+
+    /// What is wrong with a Secret that has this `data`.
+    fn problems(kind: &str, data: &str) -> String {
+        let text = format!("apiVersion: v1\nkind: {kind}\nmetadata: {{name: s}}\n{data}\n");
+        let documents = documents(&text).expect("YAML");
+        let (mut budget, mut problems) = (UnitBudget::default(), Problems::default());
+        let allowed = PlainSecrets::Allowed;
+        objects("s.yaml", &documents[0], allowed, &mut budget, &mut problems);
+        problems.to_string()
+    }
+
+    #[test]
+    fn what_is_not_base64_is_told_without_its_value() {
+        assert_eq!(
+            problems("Secret", "data: {a: aHVudGVyMg==, b: hunter2}"),
+            "s.yaml:4:25: data takes base64 only, and `b` is not; encode it, or write it in stringData as it is"
+        );
+        assert_eq!(
+            problems("ConfigMap", "binaryData: {a: YQ=}\ndata: {b: plain}"),
+            "s.yaml:4:14: binaryData takes base64 only, and `a` is not; encode it, or write it in data as it is"
+        );
+        // Lines broken anywhere, and bits that nobody reads, as the API server takes them.
+        assert_eq!(
+            problems(
+                "Secret",
+                "data: {a: \"aHVu\\ndGVy\\nMg==\\n\", b: Mh==, c: \"\"}"
+            ),
+            ""
+        );
+    }
+
+    #[test]
+    fn a_key_is_named_as_it_is_written() {
+        assert_eq!(
+            problems("ConfigMap", "data: {y: 123, off: a}"),
+            "s.yaml:4:8: data takes text only, and `y` (`true` to kubectl, as it has no quotes) is a number; quote it"
+        );
+        assert_eq!(
+            problems("ConfigMap", "data: {true: 123}"),
+            "s.yaml:4:8: data takes text only, and `true` is a number; quote it"
+        );
+    }
 }

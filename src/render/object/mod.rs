@@ -5,6 +5,7 @@ mod check;
 mod clean;
 mod list;
 mod names;
+mod settings;
 
 use std::str::FromStr;
 
@@ -20,6 +21,7 @@ use crate::model::{
 use clean::{declares_status, drop_nulls, drop_what_servers_set};
 use list::{ItemOf, items};
 use names::demanded;
+pub(super) use settings::slips;
 
 /// Whether a unit may declare Secrets in plain text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,34 +63,43 @@ pub(super) fn objects(
 /// What a document declares in vain, though nothing is wrong with it.
 pub(super) fn in_vain(path: &str, document: &Document) -> Problems {
     let mut told = Problems::default();
-    tell_status(path, document, (&document.value, ""), None, &mut told);
+    each(document, &mut |object, pointer| {
+        if declares_status(object) {
+            told.push_with(|| {
+                let place = document.position(&format!("{pointer}/status"));
+                let message = "status is not applied: only the object's controller writes it";
+                at(path, place, message).hint("leave it out")
+            });
+        }
+    });
     told
 }
 
-fn tell_status(
-    path: &str,
-    document: &Document,
+/// Looks at each object of a document, with its place in it.
+fn each(document: &Document, look: &mut impl FnMut(&Map<String, Value>, &str)) {
+    each_of((&document.value, ""), None, look);
+}
+
+fn each_of(
     (value, pointer): (&Value, &str),
     item: Option<&ItemOf>,
-    told: &mut Problems,
+    look: &mut impl FnMut(&Map<String, Value>, &str),
 ) {
     let Value::Object(object) = value else {
         return;
     };
-    if let Some((list, items)) = items(object, item) {
-        for (index, value) in items.iter().enumerate() {
-            let pointer = format!("{pointer}/items/{index}");
-            tell_status(path, document, (value, &pointer), Some(&list), told);
-        }
-        return;
+    let Some((list, items)) = items(object, item) else {
+        return look(object, pointer);
+    };
+    for (index, value) in items.iter().enumerate() {
+        let pointer = format!("{pointer}/items/{index}");
+        each_of((value, &pointer), Some(&list), look);
     }
-    if declares_status(object) {
-        told.push_with(|| {
-            let place = document.position(&format!("{pointer}/status"));
-            let message = "status is not applied: only the object's controller writes it";
-            at(path, place, message).hint("leave it out")
-        });
-    }
+}
+
+/// A key as a token of a JSON pointer.
+fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
 }
 
 /// What was found in a document so far.
@@ -158,6 +169,8 @@ impl Source<'_> {
         let mut problems = Problems::default();
         self.check_strings(&object, &identity, pointer, &mut problems);
         self.check_secret(&object, &identity, pointer, &mut problems);
+        self.check_bytes(&object, &identity, pointer, &mut problems);
+        self.check_settings(&object, pointer, &mut problems);
         if !problems.is_empty() {
             return Err(problems);
         }

@@ -41,6 +41,8 @@ pub struct YamlWarning {
     pub at: Position,
     /// What, and what to do.
     pub text: String,
+    /// How it is written, where that is taken for something else.
+    pub written: Option<String>,
 }
 
 /// Why a file can't be read as YAML.
@@ -78,6 +80,15 @@ impl Document {
     /// Where its content begins.
     pub fn start(&self) -> Position {
         self.mark.at
+    }
+
+    /// How the last key of a JSON pointer is written, where it is read as another.
+    pub fn spelled(&self, pointer: &str) -> Option<&str> {
+        let key = pointer.rsplit('/').next()?;
+        let at = self.position(pointer);
+        let warning = self.warnings.iter().find(|warning| warning.at == at)?;
+        let written = warning.written.as_deref()?;
+        (plain_key(written).as_deref() == Some(key)).then_some(written)
     }
 
     /// Where a JSON pointer's target was written; where it doesn't exist, the nearest

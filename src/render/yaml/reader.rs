@@ -168,6 +168,7 @@ impl Reader {
                 "unquoted `{text}` is a boolean to kubectl but text to kustomize; \
                  write true or false, or quote it"
             ),
+            written: Some(text.to_owned()),
         });
     }
 
@@ -278,6 +279,7 @@ impl Reader {
                     "`<<` overrides `{key}`, which is set above it, for kubectl but not for \
                      kustomize; put `<<` first"
                 ),
+                written: None,
             });
         }
     }
