@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::support::git::git;
+use crate::support::git_http::GitHttp;
 use crate::support::programs::{Program, Programs};
 use crate::support::stage::Stage;
 
@@ -20,6 +21,9 @@ const MENDED: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: bad}\n";
 /// What the process may have held at most, in MiB. The pod has 256, of the program as it is
 /// shipped; this is built for debugging, and takes some forty more for itself.
 const MOST: u64 = 300;
+
+/// The same where nothing of it is read.
+const MOST_CLONED: u64 = 130;
 
 fn good(value: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: good}}\ndata: {{k: {value}}}\n")
@@ -209,4 +213,33 @@ fn links_that_multiply_stop_the_environment_alone_and_not_its_enforcement() {
     stage.until_looked_at(&revision);
     let peak = stage.daemon().peak_memory();
     assert!(peak < MOST, "{peak} MiB");
+}
+
+/// What the repository holds beside its units is copied and never read.
+#[test]
+fn a_large_repository_is_cloned_in_little_memory() {
+    const MIB: usize = 1 << 20;
+    let mut stage = Stage::new("large", AGENT);
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    for number in 0..74 {
+        // Text of which nothing can be saved: no two lines are alike.
+        let mut text = String::with_capacity(MIB);
+        while text.len() < MIB {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            writeln!(text, "{state:016x}").unwrap();
+        }
+        stage
+            .repository
+            .write(&format!("large/{number}.txt"), &text);
+    }
+    stage.repository.write("good/good.yaml", &good("v"));
+    let revision = stage.configure(&[("good", "")]);
+    let server = GitHttp::start(stage.repository.remote().parent().unwrap());
+    stage.start_as(stage.over_http(&server));
+    stage.until_synced("good", &revision);
+    is_enforced(&mut stage);
+    let peak = stage.daemon().peak_memory();
+    assert!(peak < MOST_CLONED, "{peak} MiB");
 }
