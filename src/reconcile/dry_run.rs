@@ -16,6 +16,7 @@ use super::compared::Compared;
 use super::declare::{self, Labels, RenderCache, Tools};
 use super::declared::UnitDesired;
 use super::environment::definitions;
+use super::intents::Intents;
 use super::lists::Lists;
 use super::others::Others;
 use super::pass::{self, Context, PlanInput};
@@ -256,6 +257,7 @@ fn context(
         lists: Lists::default(),
         spent: Spent::after(recorded.tally.clone()),
         witness: Witness::default(),
+        intents: Intents::default(),
         metrics: Metrics::default(),
         given_up: CancellationToken::new(),
     }

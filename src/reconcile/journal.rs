@@ -1,12 +1,12 @@
 //! What an environment's task tells the record: which files of the recorded tree
-//! differ, and the thread that commits and pushes, so that no pass waits for a remote.
+//! differ, and the threads that commit and push, so that no pass waits for a remote.
 
 mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -20,12 +20,12 @@ use read::read_foreign;
 pub(super) use read::read_status;
 
 use super::noting::Noting;
-use super::recording::{Queued, Told, Trouble, write};
+use super::recording::{Queued, Told, Trouble, push, write};
 use crate::model::{Digest, EnvironmentName, ObjectId, Revision, UnitName, chain};
 use crate::record::foreign::ForeignFile;
 use crate::record::status::{StatusChange, StatusFile};
 use crate::record::status_files::{self, STATUS};
-use crate::record::story::Changes;
+use crate::record::story::{Changes, Told as Deed};
 use crate::record::{
     BranchPattern, Entry, PushError, RecordBranch, SigningKey, content_id, path, text,
 };
@@ -137,23 +137,35 @@ impl Journal {
         let (reached, pushed) = watch::channel(InRemote::default());
         let (troubled, trouble) = watch::channel(Trouble::default());
         let desired = watch::Sender::new(Arc::new(status.desired()));
-        let (name, branch_name) = (environment.clone(), branch.name().to_owned());
+        let branch_name = branch.name().to_owned();
+        let told = move |queued: Queued| {
+            let all = queued.written + queued.unwritten;
+            gauge.set(i64::try_from(all).unwrap_or(i64::MAX));
+            in_memory.set(i64::try_from(queued.unwritten).unwrap_or(i64::MAX));
+            count.send_replace(all);
+        };
+        let told = Arc::new(Told {
+            queued: told,
+            reached,
+            trouble: troubled,
+            counted: Mutex::default(),
+        });
+        // One that waits is enough: who is woken by it sees all that came before.
+        let (news, woken) = sync_channel(1);
+        let (name, to_push, also_told) =
+            (environment.clone(), branch.another()?, Arc::clone(&told));
+        let pushing = std::thread::Builder::new()
+            .name(format!("push-{environment}"))
+            .spawn(move || push(&name, to_push, &woken, noting, &also_told))?;
+        let name = environment.clone();
         let writer = std::thread::Builder::new()
             .name(format!("record-{environment}"))
             .spawn(move || {
-                let told = move |queued: Queued| {
-                    let all = queued.written + queued.unwritten;
-                    gauge.set(i64::try_from(all).unwrap_or(i64::MAX));
-                    in_memory.set(i64::try_from(queued.unwritten).unwrap_or(i64::MAX));
-                    count.send_replace(all);
-                };
-                let told = Told {
-                    queued: told,
-                    reached,
-                    trouble: troubled,
-                };
-                write(&name, branch, &inbox, &noting, told);
-                noting.end();
+                write(&name, branch, &inbox, &told, &news);
+                drop(news);
+                if pushing.join().is_err() {
+                    warn!(environment = %name, "the thread that pushes the record panicked");
+                }
             })?;
         Ok(Self {
             environment: environment.clone(),
@@ -176,6 +188,11 @@ impl Journal {
     /// The branch, for messages.
     pub(super) fn branch(&self) -> &str {
         &self.branch
+    }
+
+    /// Where it is noted what is about to be done.
+    pub(super) fn begun(&self) -> PathBuf {
+        self.repository.join("begun")
     }
 
     /// Whether the remote could not be read and nothing is known here either, so that
@@ -269,6 +286,24 @@ impl Journal {
         paths.extend([path::of_foreign(unit), path::of_status(unit)]);
         for (path, _) in recorded.filter(|(path, _)| !paths.contains(*path)) {
             changes.insert(path.clone(), None);
+        }
+        changes
+    }
+
+    /// The files of what was done, where nobody has looked at the unit since, as far as they
+    /// differ from what is recorded.
+    pub(super) fn of_those(
+        &self,
+        unit: &UnitName,
+        done: Vec<Deed>,
+        read: impl Fn(&ObjectId) -> Option<String>,
+    ) -> Changes {
+        let mut changes = Changes::new();
+        for Deed { object, .. } in done {
+            let content = read(&object);
+            if !self.holds(unit, &object, content.as_deref()) {
+                changes.extend(Self::change(unit, &object, content));
+            }
         }
         changes
     }
@@ -379,7 +414,10 @@ impl Journal {
             }
             _ = future::join(stop.asked_for(SENT), tokio::time::sleep(LEAST)) => {}
         }
-        let (count, branch) = (*self.unpushed.borrow(), &self.branch);
+        let (all, branch) = (*self.unpushed.borrow(), &self.branch);
+        let in_memory = self.trouble.borrow().unwritten.as_ref().map(|it| it.0);
+        let in_memory = in_memory.and_then(|count| usize::try_from(count).ok());
+        let count = all.saturating_sub(in_memory.unwrap_or_default());
         if count > 0 {
             warn!(%environment, count, branch, "entries could not be pushed; they wait in the data directory, from where the next agent that has it pushes them");
         }

@@ -10,6 +10,7 @@ mod declared;
 mod dry_run;
 mod environment;
 mod execute;
+mod intents;
 mod journal;
 mod left_alone;
 mod leftovers;

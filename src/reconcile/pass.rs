@@ -14,6 +14,7 @@ use super::budget::{self, Roster, Spent};
 use super::compared::Compared;
 use super::declared::UnitDesired;
 use super::execute::{self, Done};
+use super::intents::Intents;
 use super::listing;
 use super::lists::Lists;
 use super::membership::Carriers;
@@ -28,7 +29,7 @@ use crate::model::{
     Digest, DigestKey, EnvironmentName, GroupKind, Lineage, Namespace, ObjectId, Revision,
 };
 use crate::plan::{
-    self, Approvals, Baseline, Checked, Deletions, Dependencies, Granted, Limits, Members,
+    self, Approvals, Baseline, Cause, Checked, Deletions, Dependencies, Granted, Limits, Members,
     Neighbours, Observation, Plan, Proposals, Proposed, Question, Refusal, Subject,
 };
 use crate::runtime::clock;
@@ -60,6 +61,8 @@ pub struct Context {
     pub spent: Spent,
     /// Who remembers that in the cluster.
     pub witness: Witness,
+    /// As which revision units are about to be made.
+    pub intents: Intents,
     /// Counted here.
     pub metrics: Metrics,
     /// Cancelled when the process ends and the API server does not answer: the requests
@@ -280,6 +283,7 @@ pub async fn pass(context: &Context, input: &PlanInput, cancel: &CancellationTok
                 return outcome;
             }
         }
+        intend(context, input, &outcome.planned);
         let started = Instant::now();
         outcome.done = execute::execute(context, input, &outcome.planned, cancel).await;
         context
@@ -289,6 +293,16 @@ pub async fn pass(context: &Context, input: &PlanInput, cancel: &CancellationTok
         settle_account(context, &doomed, &outcome.done);
     }
     outcome
+}
+
+/// Notes which revision is about to be applied, if one is.
+fn intend(context: &Context, input: &PlanInput, planned: &Planned) {
+    let mut ready = planned.plan.ready();
+    if let Some(revision) = &input.revision
+        && ready.any(|step| step.cause == Cause::Change)
+    {
+        context.intents.note(&input.unit.name, revision);
+    }
 }
 
 /// Counts no longer what was not deleted after all. Where the server did not answer it may

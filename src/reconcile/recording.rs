@@ -1,6 +1,8 @@
-//! The thread that commits the record's entries and pushes them.
+//! The threads that commit the record's entries and push them: one each, so that a remote
+//! that does not answer keeps no entry from the disk.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -12,6 +14,7 @@ use super::unwritten::Unwritten;
 use crate::model::{EnvironmentName, chain};
 use crate::record::{Entry, PushError, RecordBranch};
 use crate::runtime::backoff::grown;
+use crate::runtime::lock::lock;
 
 /// The wait after a failed push, and the longest one.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
@@ -28,7 +31,7 @@ const IDLE: Duration = Duration::from_hours(1);
 /// How many of the entries that are lost with the process are named.
 const NAMED: usize = 50;
 
-/// Where the thread tells how it is doing.
+/// Where the threads tell how they are doing.
 pub(super) struct Told<F> {
     /// Takes the number of entries that are here alone.
     pub(super) queued: F,
@@ -36,6 +39,16 @@ pub(super) struct Told<F> {
     pub(super) reached: watch::Sender<InRemote>,
     /// What keeps entries from where they belong.
     pub(super) trouble: watch::Sender<Trouble>,
+    /// How many entries were written, and how many wait in memory. Held while it is told, so
+    /// that what is newer is told last.
+    pub(super) counted: Mutex<Counted>,
+}
+
+/// How many entries the thread that writes has had.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counted {
+    written: u64,
+    unwritten: u64,
 }
 
 /// How many entries are here alone.
@@ -72,66 +85,110 @@ impl Trouble {
     }
 }
 
-/// Commits each entry as it comes, and pushes when no more are waiting. A remote that
-/// is away is tried again and again; entries go on being committed meanwhile. So is a disk
-/// that takes nothing; entries are kept in memory meanwhile.
+/// Commits each entry as it comes, and has it pushed. A disk that takes nothing is tried again
+/// and again; entries are kept in memory meanwhile.
 pub(super) fn write<F: Fn(Queued)>(
     environment: &EnvironmentName,
     branch: RecordBranch,
     inbox: &Receiver<Entry>,
-    noting: &Noting,
-    told: Told<F>,
+    told: &Told<F>,
+    news: &SyncSender<()>,
 ) {
-    // What the last process pushed may lack its notes.
-    noting.wake();
-    let mut recording = Recording {
+    let mut writing = Writing {
         environment,
         branch,
         told,
+        news,
         unwritten: Unwritten::new(environment),
-        writing: Tries::new(),
-        pushing: Tries::new(),
+        tries: Tries::new(),
     };
     loop {
-        let queued = recording.tell();
-        match inbox.recv_timeout(recording.patience(queued)) {
+        match inbox.recv_timeout(writing.patience()) {
             Ok(entry) => {
-                recording.unwritten.take(entry);
+                writing.unwritten.take(entry);
                 for entry in inbox.try_iter() {
-                    recording.unwritten.take(entry);
+                    writing.unwritten.take(entry);
                 }
-                if recording.writing.failures == 0 {
-                    recording.append();
+                if writing.tries.failures == 0 {
+                    writing.append();
                 }
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
-        if recording.unwritten.count() > 0 && recording.writing.is_due() {
-            recording.append();
+        if writing.unwritten.count() > 0 && writing.tries.is_due() {
+            writing.append();
         }
+    }
+    writing.append();
+    writing.tell_lost();
+}
+
+/// Pushes what was committed, at once and together what comes meanwhile. A remote that is
+/// away, or does not answer, is tried again and again; entries go on being committed.
+pub(super) fn push<F: Fn(Queued)>(
+    environment: &EnvironmentName,
+    branch: RecordBranch,
+    news: &Receiver<()>,
+    noting: Noting,
+    told: &Told<F>,
+) {
+    // What the last process pushed may lack its notes.
+    noting.wake();
+    let mut pushing = Pushing {
+        environment,
+        branch,
+        told,
+        tries: Tries::new(),
+    };
+    let mut ends = false;
+    while !ends {
+        let queued = told.tell(&pushing.branch);
+        match news.recv_timeout(pushing.patience(queued)) {
+            Ok(()) | Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => ends = true,
+        }
+        let due = ends || pushing.tries.is_due();
         // A push may take long, or hang.
-        let queued = recording.tell();
-        if queued > 0 && recording.pushing.is_due() && recording.push() {
+        if told.tell(&pushing.branch) > 0 && due && pushing.push() {
             noting.wake();
         }
     }
-    recording.append();
-    recording.tell();
-    if recording.push() {
-        noting.wake();
-    }
-    recording.tell();
-    recording.tell_lost();
+    told.tell(&pushing.branch);
+    noting.end();
 }
 
-struct Recording<'a, F> {
+impl<F: Fn(Queued)> Told<F> {
+    /// Tells how many entries are here alone; gives those that are written.
+    fn tell(&self, branch: &RecordBranch) -> usize {
+        let counted = lock(&self.counted);
+        let queued = branch.queued();
+        (self.queued)(Queued {
+            written: queued,
+            unwritten: usize::try_from(counted.unwritten).unwrap_or(usize::MAX),
+        });
+        if queued == 0 {
+            let (entries, tip) = (counted.written, branch.tip());
+            self.reached.send_replace(InRemote { entries, tip });
+        }
+        queued
+    }
+}
+
+struct Writing<'a, F> {
     environment: &'a EnvironmentName,
     branch: RecordBranch,
-    told: Told<F>,
+    told: &'a Told<F>,
+    news: &'a SyncSender<()>,
     unwritten: Unwritten,
-    writing: Tries,
-    pushing: Tries,
+    tries: Tries,
+}
+
+struct Pushing<'a, F> {
+    environment: &'a EnvironmentName,
+    branch: RecordBranch,
+    told: &'a Told<F>,
+    tries: Tries,
 }
 
 /// Failures in a row, and when to try again.
@@ -146,6 +203,10 @@ impl Tries {
             failures: 0,
             next: Instant::now(),
         }
+    }
+
+    fn wait(&self) -> Duration {
+        self.next.saturating_duration_since(Instant::now())
     }
 
     fn is_due(&self) -> bool {
@@ -163,26 +224,12 @@ impl Tries {
     }
 }
 
-impl<F: Fn(Queued)> Recording<'_, F> {
-    /// Tells how many entries are here alone; gives those that are written.
-    fn tell(&self) -> usize {
-        let queued = self.branch.queued();
-        (self.told.queued)(Queued {
-            written: queued,
-            unwritten: usize::try_from(self.unwritten.count()).unwrap_or(usize::MAX),
-        });
-        if queued == 0 {
-            let (entries, tip) = (self.unwritten.written(), self.branch.tip());
-            self.told.reached.send_replace(InRemote { entries, tip });
+impl<F: Fn(Queued)> Writing<'_, F> {
+    fn patience(&self) -> Duration {
+        match self.unwritten.count() {
+            0 => IDLE,
+            _ => self.tries.wait(),
         }
-        queued
-    }
-
-    fn patience(&self, queued: usize) -> Duration {
-        let push = (queued > 0).then_some(self.pushing.next);
-        let write = (self.unwritten.count() > 0).then_some(self.writing.next);
-        let next = push.into_iter().chain(write).min();
-        next.map_or(IDLE, |next| next.saturating_duration_since(Instant::now()))
     }
 
     /// Said once when it begins to fail, and once when it is over.
@@ -193,53 +240,31 @@ impl<F: Fn(Queued)> Recording<'_, F> {
         let count = self.unwritten.count();
         let why = match written {
             Ok(()) => {
-                if self.writing.failures > 0 {
+                if self.tries.failures > 0 {
                     info!(%environment, "the record's entries are written again");
                 }
-                self.writing.succeed(Duration::ZERO);
+                self.tries.succeed(Duration::ZERO);
                 None
             }
             Err(error) => {
                 let error = chain(&error);
-                if self.writing.failures == 0 {
+                if self.tries.failures == 0 {
                     warn!(%environment, count, error, "entries of the record cannot be written; they are kept in memory, and it is tried again");
                 }
-                self.writing.fail(WRITE_BACKOFF);
+                self.tries.fail(WRITE_BACKOFF);
                 Some((count, error))
             }
         };
+        *lock(&self.told.counted) = Counted {
+            written: self.unwritten.written(),
+            unwritten: count,
+        };
+        self.told.tell(&self.branch);
+        // Full: it is awake already. Ended: it has panicked, and said so.
+        let _ = self.news.try_send(());
         self.told.trouble.send_if_modified(|trouble| {
             std::mem::replace(&mut trouble.unwritten, why.clone()) != why
         });
-    }
-
-    /// Whether that worked. Said once when it begins to fail, and once when it is over.
-    fn push(&mut self) -> bool {
-        let environment = self.environment;
-        let why = match self.branch.push() {
-            Ok(_) => {
-                if self.pushing.failures > 0 {
-                    info!(%environment, "the record is pushed again");
-                }
-                self.pushing.succeed(APART);
-                None
-            }
-            Err(error) => Some(self.unpushed(&error)),
-        };
-        self.told.trouble.send_if_modified(|trouble| {
-            std::mem::replace(&mut trouble.unpushed, why.clone()) != why
-        });
-        why.is_none()
-    }
-
-    fn unpushed(&mut self, error: &PushError) -> String {
-        let (environment, error) = (self.environment, chain(error));
-        if self.pushing.failures == 0 {
-            let queued = self.branch.queued();
-            warn!(%environment, queued, error, "the record waits to be pushed, and is tried again");
-        }
-        self.pushing.fail(BACKOFF);
-        error
     }
 
     /// The log is the last place that can have them.
@@ -252,5 +277,43 @@ impl<F: Fn(Queued)> Recording<'_, F> {
         for entry in self.unwritten.subjects().take(NAMED) {
             error!(%environment, entry, "not recorded");
         }
+    }
+}
+
+impl<F: Fn(Queued)> Pushing<'_, F> {
+    fn patience(&self, queued: usize) -> Duration {
+        match queued {
+            0 => IDLE,
+            _ => self.tries.wait(),
+        }
+    }
+
+    /// Whether that worked. Said once when it begins to fail, and once when it is over.
+    fn push(&mut self) -> bool {
+        let environment = self.environment;
+        let why = match self.branch.push() {
+            Ok(_) => {
+                if self.tries.failures > 0 {
+                    info!(%environment, "the record is pushed again");
+                }
+                self.tries.succeed(APART);
+                None
+            }
+            Err(error) => Some(self.unpushed(&error)),
+        };
+        self.told.trouble.send_if_modified(|trouble| {
+            std::mem::replace(&mut trouble.unpushed, why.clone()) != why
+        });
+        why.is_none()
+    }
+
+    fn unpushed(&mut self, error: &PushError) -> String {
+        let (environment, error) = (self.environment, chain(error));
+        if self.tries.failures == 0 {
+            let queued = self.branch.queued();
+            warn!(%environment, queued, error, "the record waits to be pushed, and is tried again");
+        }
+        self.tries.fail(BACKOFF);
+        error
     }
 }

@@ -51,6 +51,8 @@ pub(super) struct UnitState {
     pub(super) inventory: Inventory,
     pub(super) applied: Arc<BTreeMap<ObjectId, Baseline>>,
     pub(super) refusals: BTreeMap<ObjectId, Refusal>,
+    /// The commit that an agent before this one had begun to apply, and may not have told of.
+    pub(super) begun: Option<SourceCommit>,
     /// Whether this process has told how it stands, with what was seen of its objects.
     pub(super) told: bool,
     /// What was done since the last entry.
@@ -181,6 +183,7 @@ impl UnitState {
             inventory,
             applied: Arc::default(),
             refusals: BTreeMap::new(),
+            begun: None,
             told: false,
             changed: Vec::new(),
             reverted: Vec::new(),

@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use git2::build::TreeUpdateBuilder;
 use git2::{Commit, FileMode, Oid, Repository, Tree};
@@ -23,6 +24,7 @@ use super::store::Lock;
 use super::theirs::Theirs;
 use super::{Entry, compact, local, store, view};
 use crate::model::{EnvironmentName, Revision};
+use crate::runtime::lock::lock;
 use crate::source::{Remote, Sent, SourceProblem, directory_name, first_parents, revision};
 
 /// How often a push is tried anew because somebody else pushed in between.
@@ -43,6 +45,14 @@ pub struct RecordBranch {
     pub(super) branch: String,
     pub(super) remote: Remote,
     pub(super) signing_key: Option<SigningKey>,
+    right: Arc<Right>,
+}
+
+/// The right to write the repository, which all that write it share.
+struct Right {
+    /// Held while our branch is moved: an entry that comes while others are put on top of what
+    /// the remote has would be lost.
+    moving: Mutex<()>,
     /// Held as long as this lives.
     _lock: Lock,
 }
@@ -61,7 +71,7 @@ impl RecordBranch {
     ) -> Result<Self, RecordError> {
         let name = format!("{environment}-{}", directory_name(&remote));
         let path = data_dir.join("record").join(name);
-        let lock = store::lock(&path)?;
+        let held = store::lock(&path)?;
         let branch = names.of(environment);
         let repository = store::open(&path, &branch, environment)?;
         Ok(Self {
@@ -70,7 +80,28 @@ impl RecordBranch {
             branch,
             remote,
             signing_key: None,
-            _lock: lock,
+            right: Arc::new(Right {
+                moving: Mutex::new(()),
+                _lock: held,
+            }),
+        })
+    }
+
+    /// The same record, for another thread: one that pushes, however long that takes, while
+    /// entries are added here.
+    ///
+    /// # Errors
+    /// When the repository can't be opened once more.
+    pub fn another(&self) -> Result<Self, RecordError> {
+        let opened = Repository::open_bare(self.path());
+        let repository = opened.map_err(|error| self.failed("be opened", error))?;
+        Ok(Self {
+            repository,
+            environment: self.environment.clone(),
+            branch: self.branch.clone(),
+            remote: self.remote.clone(),
+            signing_key: self.signing_key.clone(),
+            right: Arc::clone(&self.right),
         })
     }
 
@@ -129,6 +160,7 @@ impl RecordBranch {
     /// Adds an entry. It is on disk when this returns; the work is proportional to
     /// what it changes. An entry that changes no file is an entry as well.
     pub fn append(&mut self, entry: &Entry) -> Result<Revision, RecordError> {
+        let _moving = self.moving();
         let added = self.commit_entry(entry);
         added
             .map(revision)
@@ -152,7 +184,7 @@ impl RecordBranch {
             match self.send(tip)? {
                 Sent::Taken => {
                     self.remember_theirs(Some(tip))?;
-                    self.compact(tip);
+                    self.compact();
                     let tip = revision(tip);
                     return Ok(Pushed::Entries { tip, count, below });
                 }
@@ -174,8 +206,10 @@ impl RecordBranch {
         })
     }
 
-    /// The remote has all, so a failure here costs space, not entries.
-    fn compact(&self, tip: Oid) {
+    /// A failure here costs space, not entries.
+    fn compact(&self) {
+        let _moving = self.moving();
+        let Some(tip) = self.ours() else { return };
         if let Err(error) = compact::if_due(&self.repository, tip) {
             warn!(branch = %self.branch, %error, "the record's own repository can't be packed");
         }
@@ -205,6 +239,11 @@ impl RecordBranch {
 }
 
 impl RecordBranch {
+    /// Nobody else moves our branch, or writes what it is moved to, while this is held.
+    pub(super) fn moving(&self) -> MutexGuard<'_, ()> {
+        lock(&self.right.moving)
+    }
+
     fn commit_entry(&self, entry: &Entry) -> Result<Oid, git2::Error> {
         let id = if entry.changes.len() < PACKED {
             self.write_entry(&self.repository, entry)?

@@ -18,8 +18,8 @@ const MOST_LOOSE: usize = 27;
 /// Before where libgit2 keeps objects by itself.
 const FIRST: i32 = 1_000;
 
-/// Packs what isn't packed yet, if it is much. Call it with the record's lock held
-/// and nothing queued: what `tip` doesn't reach is thrown away.
+/// Packs what isn't packed yet, if it is much. Call it while nobody writes: what `tip` doesn't
+/// reach is thrown away.
 pub(super) fn if_due(repository: &Repository, tip: Oid) -> Result<(), git2::Error> {
     if loose(repository) > MOST_LOOSE {
         now(repository, tip)?;

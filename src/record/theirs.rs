@@ -28,6 +28,7 @@ impl RecordBranch {
         }
         let now = self.theirs();
         if let Some(theirs) = now {
+            let _moving = self.moving();
             let put = self.put_on_top(theirs, before);
             put.map_err(|error| self.failed("be put on top of the remote's", error))?;
         }

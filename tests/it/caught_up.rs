@@ -230,7 +230,7 @@ fn with_an_empty_data_directory_the_record_goes_on() {
             stage.daemon().restart();
             wait_seeing("it to say so", PATIENCE, || {
                 let log = stage.log()[log..].to_owned();
-                let said = log.contains("the remote's record cannot be read");
+                let said = log.contains("no newer commit can be had");
                 said.then_some(()).ok_or(log)
             });
             stage.repository.come_back();

@@ -1,6 +1,7 @@
 //! What an agent did and ended before it wrote that down is in the record all the same, by
 //! whom it was.
 
+use std::fs;
 use std::time::Duration;
 
 use crate::support::git::git;
@@ -160,4 +161,87 @@ fn what_no_revision_did_is_told_as_found_and_by_its_name() {
         found.message
     );
     stage.assert_consistent();
+}
+
+/// Puts the record back to a commit, here and where the agent keeps its own, as if the agent
+/// had been killed just before it wrote what came after that.
+fn untell_since(stage: &mut Stage<'_>, tip: &str) {
+    stage.daemon().terminate(Duration::from_secs(20));
+    let own = stage.daemon().home().join("data/record");
+    let own = fs::read_dir(own).unwrap().flatten().map(|it| it.path());
+    let own = own.filter(|path| path.join("HEAD").exists());
+    let theirs = format!("refs/remotes/origin/{}", stage.branch());
+    let ours = format!("refs/heads/{}", stage.branch());
+    for repository in own.chain([stage.repository.remote()]) {
+        git(&repository, &["update-ref", &ours, tip]);
+        let has_theirs = repository.join(&theirs).exists();
+        if has_theirs {
+            git(&repository, &["update-ref", &theirs, tip]);
+        }
+    }
+}
+
+/// What one commit made of objects, and a newer one makes something else by now, is told as
+/// the first one's.
+#[test]
+fn what_a_newer_commit_changes_again_is_told_as_well() {
+    for kept in [true, false] {
+        let mut stage = Stage::new("superseded", AGENT);
+        for name in ["a", "b"] {
+            let path = format!("shop/{name}.yaml");
+            stage.repository.write(&path, &config_map(name, "one"));
+        }
+        let first = stage.configure(&[("shop", "")]);
+        stage.start();
+        stage.until_synced("shop", &first);
+        let tip = stage.until_entry("sync shop").hash;
+        let second = stage.repository.commit_as(
+            GRACE,
+            "Change both, and add one",
+            &[
+                ("shop/a.yaml", &config_map("a", "two")),
+                ("shop/b.yaml", &config_map("b", "two")),
+                ("shop/c.yaml", &config_map("c", "two")),
+            ],
+        );
+        stage.until_synced("shop", &second);
+        untell_since(&mut stage, &tip);
+        if !kept {
+            fs::remove_dir_all(stage.daemon().home().join("data")).unwrap();
+        }
+        let files = [
+            ("shop/a.yaml", &*config_map("a", "three")),
+            ("shop/c.yaml", &config_map("c", "three")),
+        ];
+        let third = stage.commit("Change two of them", &files);
+        stage.daemon().restart();
+        stage.until_synced("shop", &third);
+
+        let entries = stage.entries().split_off(1);
+        let told = |name: &str, value: &str| {
+            let path = format!("shop/{}/ConfigMap/{name}.yaml", stage.environment);
+            let mut those = entries.iter().filter(|entry| {
+                let content = stage.repository.show(&entry.hash, &path);
+                let has = content.is_some_and(|text| text.contains(value));
+                has && entry.paths.contains(&path)
+            });
+            those
+                .next()
+                .unwrap_or_else(|| panic!("{name} {value}: {entries:#?}"))
+        };
+        let a = told("a", "two");
+        assert!(told("a", "three").author.starts_with("Ada"), "{entries:#?}");
+        assert!(told("c", "three").author.starts_with("Ada"), "{entries:#?}");
+        if kept {
+            for entry in [a, told("b", "two"), told("c", "two")] {
+                assert_eq!(entry.author, GRACE, "{entries:#?}");
+                assert_eq!(entry.trailer("Revision"), Some(second.clone()));
+            }
+            let change = "data.a: \"one\" -> \"two\"";
+            assert!(a.message.contains(change), "{}", a.message);
+        } else {
+            assert!(a.author.starts_with("gitops-agent"), "{entries:#?}");
+        }
+        stage.assert_consistent();
+    }
 }

@@ -220,15 +220,15 @@ fn links_that_multiply_stop_the_environment_alone_and_not_its_enforcement() {
 fn a_large_repository_is_cloned_in_little_memory() {
     const MIB: usize = 1 << 20;
     let mut stage = Stage::new("large", AGENT);
-    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut seed = 0x9E37_79B9_7F4A_7C15_u64;
     for number in 0..74 {
         // Text of which nothing can be saved: no two lines are alike.
         let mut text = String::with_capacity(MIB);
         while text.len() < MIB {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            writeln!(text, "{state:016x}").unwrap();
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            writeln!(text, "{seed:016x}").unwrap();
         }
         stage
             .repository

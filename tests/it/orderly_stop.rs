@@ -53,7 +53,16 @@ fn what_was_done_until_then_is_told_at_whatever_moment_it_comes() {
         let applied = live(&stage, round);
         let told = told(&stage, &revision);
         assert_eq!(told, applied, "{}", stage.log());
+        let value = format!("a: \"{round}\"");
+        let files = stage.recorded_files().into_iter();
+        let texts = files.filter_map(|path| stage.recorded(&path));
+        let recorded = texts.filter(|text| text.contains(&value)).count();
+        assert_eq!(recorded, applied, "the tree is as live");
     }
+    let waits = stage.entries_on("u").into_iter();
+    let waits = waits.filter(|entry| entry.subject.contains(" waits for "));
+    let waits: Vec<String> = waits.map(|entry| entry.subject).collect();
+    assert_eq!(waits, Vec::<String>::new(), "what is on its way is no news");
     stage.daemon().restart();
     let last = stage.repository.revision("HEAD");
     stage.until("every unit to be told", |stage| {

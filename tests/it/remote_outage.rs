@@ -410,3 +410,42 @@ spec:
         &[("agent.yaml", &configuration), ("shop/objects.yaml", &text)],
     )
 }
+
+/// A server that takes a push and does not answer keeps no entry from the disk.
+#[test]
+fn what_is_told_while_a_push_hangs_survives_a_kill() {
+    let mut stage = Stage::new("hanging", env!("CARGO_BIN_EXE_agent"));
+    let revision = commit(&stage, 1);
+    let server = GitHttp::start(stage.repository.remote().parent().unwrap());
+    stage.start_as(stage.over_http(&server));
+    stage.until_synced("shop", &revision);
+    let before = stage.entries().len();
+
+    server.hold();
+    for replicas in ["5", "6", "7"] {
+        scale_and_see_it_reverted(&mut stage, replicas);
+    }
+    let own = stage.daemon().home().join("data/record");
+    let branch = stage.branch();
+    // A push is given up only after half a minute.
+    wait_seeing("all six to be on the disk", Duration::from_secs(10), || {
+        let repositories = fs::read_dir(&own).unwrap().flatten();
+        let mut repositories = repositories.filter(|it| it.path().join("HEAD").exists());
+        let repository = repositories.next().unwrap().path();
+        let count = git(&repository, &["rev-list", "--count", &branch, "--"]);
+        let there = count.trim() == (before + 6).to_string();
+        there.then_some(()).ok_or(count)
+    });
+    stage.daemon().kill();
+    server.release();
+    stage.daemon().restart();
+    stage.until("all six to be in the record", |stage| {
+        let told = stage.entries().len() - before;
+        if told == 6 {
+            Ok(())
+        } else {
+            Err(told.to_string())
+        }
+    });
+    stage.assert_consistent();
+}

@@ -40,8 +40,25 @@ impl Environment {
                 unit.drift_told.insert(step.object.clone(), seen(step));
             }
         }
+        let made: Vec<(&Step, Told)> = if unseen == Unseen::All && !unit.told {
+            let begun = unit.begun.is_some();
+            let steps = steps.iter().filter(seen_again);
+            let made = steps.filter_map(|step| {
+                let recorded = self.journal.recorded(name, &step.object);
+                Some((step, made(step, recorded.as_ref(), begun)?))
+            });
+            made.collect()
+        } else {
+            Vec::new()
+        };
+        // What an agent did is nobody's drift.
+        for (step, _) in made.iter().filter(|(step, _)| is_drift(step)) {
+            unit.drift_told.insert(step.object.clone(), seen(step));
+        }
+        let done: BTreeSet<&ObjectId> = made.iter().map(|(step, _)| &step.object).collect();
         let mut by_actor: BTreeMap<Option<String>, Vec<(&Step, Told)>> = BTreeMap::new();
         let moving = steps.iter().filter(|step| step.cause == Cause::Change);
+        let moving = moving.filter(|step| !done.contains(&step.object));
         for step in moving.filter(seen_again) {
             let told = self
                 .journal
@@ -53,23 +70,83 @@ impl Environment {
                 by_actor.entry(actor).or_default().push((step, told));
             }
         }
+        if !made.is_empty() {
+            let unit = &self.units[name];
+            let scene = Scene {
+                source: unit.begun.as_ref(),
+                state: None,
+                ..scene(&self.context.environment, name, unit, now)
+            };
+            let (told, changes) = as_live(name, made);
+            let entry = match scene.source {
+                Some(_) => story::found_synced(&scene, &told, None, changes),
+                None => story::found(&scene, &told, changes),
+            };
+            let status = self.journal.status().unchanged();
+            self.journal.enter(entry, status);
+        }
         for steps in by_actor.into_values() {
             let scene = Scene {
                 plan: Some(planned.plan.digest),
                 state: None,
                 ..scene(&self.context.environment, name, &self.units[name], now)
             };
-            let mut changes = Changes::new();
-            for (step, _) in &steps {
-                let live = step.live.as_ref().map(|live| yaml(&live.value()));
-                changes.extend(Journal::change(name, &step.object, live));
-            }
-            let told: Vec<Told> = steps.into_iter().map(|(_, told)| told).collect();
+            let (told, changes) = as_live(name, steps);
             let entry = story::drifted(&scene, &told, changes);
             let status = self.journal.status().unchanged();
             self.journal.enter(entry, status);
         }
     }
+}
+
+/// What is told, and the files of these objects as they were found.
+fn as_live(unit: &UnitName, steps: Vec<(&Step, Told)>) -> (Vec<Told>, Changes) {
+    let mut changes = Changes::new();
+    for (step, _) in &steps {
+        let live = step.live.as_ref().map(|live| yaml(&live.value()));
+        changes.extend(Journal::change(unit, &step.object, live));
+    }
+    (steps.into_iter().map(|(_, told)| told).collect(), changes)
+}
+
+/// What an agent that had `begun` a revision made of an object before it was killed, and what
+/// is to be something else by now: it is not as `recorded`, and nobody else is said to have to
+/// do with that. Where no agent is known to have begun anything, what a change of desired meets
+/// that nobody told is told as it was found.
+fn made(step: &Step, recorded: Option<&Value>, begun: bool) -> Option<Told> {
+    let moves = matches!(step.action, Action::Change | Action::Replace);
+    if !moves || (step.cause != Cause::Change && !begun) {
+        return None;
+    }
+    let live = step.live.as_ref()?.value();
+    if step.fields.iter().any(|field| field.actor().is_some()) {
+        return None;
+    }
+    let Some(recorded) = recorded else {
+        return begun.then(|| Told {
+            object: step.object.clone(),
+            action: Action::Create,
+            fields: Vec::new(),
+        });
+    };
+    if *recorded == live {
+        return None;
+    }
+    let fields = step.fields.iter().filter_map(|field| {
+        let path = FieldPath::parse(&field.path).ok()?;
+        let (before, now) = (path.resolve(recorded), path.resolve(&live)?);
+        (before != Some(now)).then(|| FieldChange {
+            from: before.map(short),
+            to: Some(short(now)),
+            ..field.clone()
+        })
+    });
+    let fields: Vec<FieldChange> = fields.collect();
+    (begun || !fields.is_empty()).then(|| Told {
+        object: step.object.clone(),
+        action: Action::Change,
+        fields,
+    })
 }
 
 fn is_unread(step: &Step) -> bool {

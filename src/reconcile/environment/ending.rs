@@ -21,6 +21,8 @@ const SIGN: Duration = Duration::from_millis(400);
 const LONGEST: Duration = Duration::from_secs(15);
 /// How long passes may take to end once their requests are given up.
 const GIVEN_UP: Duration = Duration::from_millis(300);
+/// How a unit stands of which the last steps are not looked at any more.
+const UNSEEN: &str = "the agent ended before it looked at what came of that";
 /// How long a round waits for its record to be pushed.
 const PUSHED: Duration = Duration::from_secs(30);
 
@@ -28,6 +30,13 @@ impl Environment {
     /// Ends it before it rests.
     pub(super) async fn stop(mut self) -> anyhow::Result<Ending> {
         self.end_passes().await?;
+        // That others are on their way is no news at the end.
+        let units = &self.units;
+        self.unrecorded.retain(|name, _| {
+            units
+                .get(name)
+                .is_some_and(|unit| unit.standing.state.rests())
+        });
         self.record_undone();
         self.record_all();
         self.journal.close(&self.stop).await;
@@ -111,10 +120,14 @@ impl Environment {
     /// finds it done, and could not tell by whom and why.
     fn record_undone(&mut self) {
         let now = crate::runtime::clock::now();
-        for (name, unit) in &self.units {
-            if !unit.changed.is_empty() || !unit.reverted.is_empty() {
-                self.unrecorded.entry(name.clone()).or_insert((now, None));
+        for (name, unit) in &mut self.units {
+            if unit.changed.is_empty() && unit.reverted.is_empty() {
+                continue;
             }
+            if unit.standing.state == State::Progressing && unit.dirty {
+                UNSEEN.clone_into(&mut unit.standing.message);
+            }
+            self.unrecorded.entry(name.clone()).or_insert((now, None));
         }
     }
 }

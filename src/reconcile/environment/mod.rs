@@ -38,6 +38,7 @@ pub use self::window::{Progress, Window};
 use super::budget::{Roster, Spent};
 use super::compared::Compared;
 use super::declare::{RenderCache, Tools};
+use super::intents::Intents;
 use super::journal::Journal;
 use super::lists::Lists;
 use super::others::Others;
@@ -243,6 +244,7 @@ impl Environment {
             lists: Lists::default(),
             spent: Spent::after(journal.status().tally.clone()),
             witness: Witness::default(),
+            intents: Intents::kept_in(journal.begun()),
             metrics: options.metrics,
             given_up: CancellationToken::new(),
         };

@@ -171,6 +171,7 @@ impl Environment {
         }
         if let Some(unit) = self.units.remove(name) {
             self.context.lists.forget(&unit.apply_set);
+            self.context.intents.forget(name);
             self.record_removal(name, &unit, now);
         }
     }

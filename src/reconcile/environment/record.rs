@@ -109,12 +109,13 @@ impl Environment {
             Unseen::These(unread) => unread,
             Unseen::All => &none,
         };
-        let mut differing = sight
-            .map(|sight| {
-                let read = |id: &ObjectId| self.recorded(name, id);
-                self.journal.differing(name, &sight.files, unread, read)
-            })
-            .unwrap_or_default();
+        let read = |id: &ObjectId| self.recorded(name, id);
+        let mut differing = match sight {
+            Some(sight) => self.journal.differing(name, &sight.files, unread, read),
+            None => self
+                .journal
+                .of_those(name, [&*changed, &*reverted].concat(), read),
+        };
         // What is gone goes along; what is new is told by itself.
         if let Some(now) = &unit.others {
             let others = self.journal.foreign(name).within(now);
@@ -147,6 +148,7 @@ impl Environment {
         self.enter(entries, status);
         if let (Some(_), Some(unit)) = (sight, self.units.get_mut(name)) {
             unit.told = true;
+            unit.begun = None;
         }
     }
 

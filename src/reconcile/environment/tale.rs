@@ -63,9 +63,13 @@ impl Tale<'_> {
         if !self.deployed {
             return story::found(&self.scene, &self.untold, files);
         }
+        let scene = Scene {
+            source: self.unit.begun.as_ref().or(self.scene.source),
+            ..self.scene.clone()
+        };
         let standing = &self.unit.standing;
         let stands = last.then_some((standing.state, &*standing.message));
-        story::found_synced(&self.scene, &self.untold, stands, files)
+        story::found_synced(&scene, &self.untold, stands, files)
     }
 
     /// What was done, or how the unit stands where nothing was.

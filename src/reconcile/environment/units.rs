@@ -1,6 +1,7 @@
 //! The units of a revision: what becomes of each one's state.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -17,12 +18,15 @@ use crate::plan::{Dependencies, Neighbours, dependencies, foreign};
 use crate::reconcile::budget::Roster;
 use crate::reconcile::declared::{Declared, UnitDesired};
 use crate::reconcile::dry_run::retired_unit;
+use crate::reconcile::journal::Journal;
+use crate::reconcile::pass::Context;
 use crate::reconcile::standing::Stand;
 use crate::reconcile::unit::{UnitState, Unrendered, Unseen};
 use crate::record::status::State;
 use crate::render::RenderErrors;
 use crate::runtime::clock;
 use crate::runtime::exec::Retry;
+use crate::source;
 
 /// What a revision brings for all units.
 #[derive(Debug, Clone, Copy)]
@@ -274,14 +278,18 @@ impl Environment {
     /// The unit's state, with these settings. It is looked at again if they are others.
     fn unit_state(&mut self, name: &UnitName, unit: &Arc<config::Unit>) -> &mut UnitState {
         let (inventories, context) = (self.inventories.as_ref().ok(), &self.context);
-        let journal = &self.journal;
+        let (journal, repository) = (&self.journal, &self.repository);
         let state = self.units.entry(name.clone()).or_insert_with(|| {
             let inventory = inventories.and_then(|all| all.get(name)).cloned();
             let parent = InventoryParent::new(&context.namespace, &context.environment, name);
             // Where the inventory is lost, the record tells in which kinds to look.
             let recorded = || Inventory::by_record(&journal.objects(name), unit.prune);
             let inventory = inventory.unwrap_or_else(recorded);
-            UnitState::new(Arc::clone(unit), parent.apply_set(), inventory)
+            let state = UnitState::new(Arc::clone(unit), parent.apply_set(), inventory);
+            UnitState {
+                begun: begun(context, journal, repository, name),
+                ..state
+            }
         });
         let same = Arc::ptr_eq(&state.unit, unit) || state.unit == *unit;
         state.dirty |= state.retired || !same;
@@ -307,6 +315,27 @@ impl Environment {
         state.dirty = true;
         state.declare(Arc::new(UnitDesired::nothing()), source)
     }
+}
+
+/// The commit that an agent before this one had begun to apply, unless the record says what
+/// came of it.
+fn begun(
+    context: &Context,
+    journal: &Journal,
+    repository: &Path,
+    name: &UnitName,
+) -> Option<SourceCommit> {
+    let revision = context.intents.of(name)?;
+    let recorded = journal.status().units.get(name);
+    let settled = recorded.is_some_and(|unit| {
+        let rests = matches!(unit.state, State::Synced | State::Drifted);
+        rests && unit.revision.as_ref() == Some(&revision)
+    });
+    if settled {
+        return None;
+    }
+    // Without the commit less can be said, and nothing is wrong.
+    source::commit(repository, &revision).ok()
 }
 
 /// What a unit's objects depend on, and the objects of other units among that.
