@@ -227,7 +227,7 @@ impl Cluster {
         };
         match self.ask(request).await {
             Ok(body) => answer::of(id, body).map(Some),
-            Err(ApiError::NotFound(_)) => Ok(None),
+            Err(error) if error.denies(id) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -350,7 +350,11 @@ impl Cluster {
     /// `request` is made when its turn has come: many may wait, and their bodies are big.
     async fn ask(&self, request: impl Fn() -> Built) -> Result<Value, ApiError> {
         let withdrawn = self.withdrawn.as_ref();
-        self.wire.ask(request, self.queue, withdrawn).await
+        let answer = self.wire.ask(request, self.queue, withdrawn).await;
+        if let Err(ApiError::Away(_)) = &answer {
+            self.discovery.doubt().await;
+        }
+        answer
     }
 }
 

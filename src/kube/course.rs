@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::sync::watch::Receiver;
 use tokio::time::Instant;
 
@@ -84,4 +85,15 @@ impl Course {
     pub(super) fn is_over(&self) -> bool {
         Instant::now() + EARLY >= self.ends
     }
+}
+
+/// The resourceVersion of an object or a bookmark, as the server told it.
+pub(super) fn version(object: &Value) -> &str {
+    let version = object.pointer("/metadata/resourceVersion");
+    version.and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A resourceVersion for comparison; 0 for what is no number, of which nothing is known.
+pub(super) fn number(version: &str) -> u64 {
+    version.parse().unwrap_or(0)
 }

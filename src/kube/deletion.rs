@@ -31,7 +31,7 @@ impl Cluster {
                 let under_way = live.filter(Live::terminating);
                 Ok(under_way.map_or(Deletion::Gone, |live| Deletion::Accepted(Box::new(live))))
             }
-            Err(ApiError::NotFound(_)) => Ok(Deletion::Gone),
+            Err(error) if error.denies(id) => Ok(Deletion::Gone),
             Err(error) => Err(error),
         }
     }

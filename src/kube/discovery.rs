@@ -34,6 +34,9 @@ type Table = BTreeMap<GroupKind, Vec<Resource>>;
 /// first, and at most.
 const MISSING: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
+/// How long what the server has named is believed, although it is not there.
+const DOUBTED: Duration = Duration::from_secs(2);
+
 /// The discovery cache: asked anew only when a kind is missing from it.
 pub struct Discovery {
     wire: Arc<Wire>,
@@ -138,10 +141,20 @@ impl Discovery {
         Ok(named.cloned().collect())
     }
 
-    /// Takes in a kind that the server was found to serve, which it said it didn't.
-    pub async fn learn(&self, kind: &GroupKind, resource: Resource) {
+    /// Takes in the versions in which the server was found to serve a kind, whatever it said
+    /// of it before.
+    pub async fn learn(&self, kind: &GroupKind, versions: Vec<Resource>) {
         if let Some(table) = &mut *self.table.write().await {
-            table.entry(kind.clone()).or_default().push(resource);
+            table.insert(kind.clone(), versions);
+        }
+    }
+
+    /// Forgets what it knows, as a path that is in it is not there; not again soon, since the
+    /// server may go on naming it for a while.
+    pub async fn doubt(&self) {
+        let asked = lock(&self.missing).asked;
+        if asked.is_none_or(|at| at.elapsed() >= DOUBTED) {
+            self.forget().await;
         }
     }
 

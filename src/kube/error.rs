@@ -9,7 +9,7 @@ use super::admission::Admitter;
 use super::bounds::is_too_large;
 use super::heed::heeded;
 use super::immutable::says_immutable;
-use crate::model::{GroupKind, root_cause};
+use crate::model::{GroupKind, ObjectId, root_cause};
 use crate::runtime::net::certificate_problem;
 
 /// When it makes sense to try again.
@@ -74,9 +74,18 @@ pub enum ApiError {
     /// 409: somebody else owns a field, or a precondition does not hold.
     #[error("{0}")]
     Conflict(String),
-    /// 404: the object or its namespace does not exist.
+    /// 404 of an object by its name: it or its namespace does not exist.
+    #[error("{message}")]
+    NotFound {
+        /// What does not exist.
+        name: String,
+        /// The server's words.
+        message: String,
+    },
+    /// What serves an API is not there, as 404 for a whole path says: nothing is known of its
+    /// objects.
     #[error("{0}")]
-    NotFound(String),
+    Away(String),
     /// The API server does not serve this kind.
     #[error("the cluster has no kind {0}; is its CustomResourceDefinition installed?")]
     NoSuchKind(GroupKind),
@@ -126,7 +135,8 @@ impl ApiError {
             Self::Throttled { after, .. } => Retry::After(after.map(heeded)),
             Self::Unavailable(_)
             | Self::Conflict(_)
-            | Self::NotFound(_)
+            | Self::NotFound { .. }
+            | Self::Away(_)
             | Self::NoSuchKind(_)
             | Self::Expired(_)
             | Self::Misanswered { .. }
@@ -151,6 +161,13 @@ impl ApiError {
             self,
             Self::Throttled { .. } | Self::Unavailable(_) | Self::Unauthorized(_)
         )
+    }
+
+    /// Whether it says that this very object does not exist.
+    pub(super) fn denies(&self, id: &ObjectId) -> bool {
+        // Some servers say `namespace/name`.
+        let last = |name: &str| name.rsplit('/').next() == Some(id.name.as_str());
+        matches!(self, Self::NotFound { name, .. } if last(name))
     }
 }
 
@@ -185,7 +202,7 @@ pub fn from_status(status: &Status) -> ApiError {
             ApiError::Conflict(message)
         }
         403 => ApiError::Forbidden(message),
-        404 => ApiError::NotFound(message),
+        404 => not_found(status, message),
         409 => ApiError::Conflict(message),
         410 => ApiError::Expired(message),
         400 | 422 => ApiError::Invalid {
@@ -206,6 +223,24 @@ pub fn from_status(status: &Status) -> ApiError {
     }
 }
 
+/// A path that nothing serves is answered with 404 as well, in plain text or in words that name
+/// no object: by a server or a proxy from which an API has gone, if only for a moment.
+fn not_found(status: &Status, message: String) -> ApiError {
+    let details = status
+        .details
+        .as_ref()
+        .filter(|_| status.reason == "NotFound");
+    match details
+        .map(|it| it.name.clone())
+        .filter(|it| !it.is_empty())
+    {
+        Some(name) => ApiError::NotFound { name, message },
+        None => ApiError::Away(format!(
+            "the API server says that nothing serves this path ({message}), which may be so while an API comes or goes; if it lasts, look at `kubectl get apiservices` and at what stands before the server"
+        )),
+    }
+}
+
 fn retry_after(status: &Status) -> Option<Duration> {
     let seconds = u64::from(status.details.as_ref()?.retry_after_seconds);
     (seconds > 0).then(|| Duration::from_secs(seconds))
@@ -214,6 +249,30 @@ fn retry_after(status: &Status) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_that_is_not_served_says_nothing_of_an_object() {
+        let id = ObjectId::new(
+            GroupKind::known("", "ConfigMap"),
+            Some("shop".parse().expect("a namespace")),
+            "web".parse().expect("a name"),
+        );
+        let answer = |reason: &str, name: &str| {
+            let details = serde_json::json!({"name": name, "kind": "configmaps"});
+            let status = serde_json::json!({"code": 404, "reason": reason,
+                "message": "words", "details": details});
+            from_status(&serde_json::from_value(status).expect("a Status"))
+        };
+        assert!(answer("NotFound", "web").denies(&id));
+        assert!(answer("NotFound", "shop/web").denies(&id));
+        assert!(!answer("NotFound", "shop").denies(&id));
+        assert!(matches!(answer("NotFound", ""), ApiError::Away(_)));
+        assert!(matches!(answer("", "web"), ApiError::Away(_)));
+        let plain = Status::failure("404 page not found", "").with_code(404);
+        let error = from_status(&plain);
+        assert!(matches!(error, ApiError::Away(_)) && !error.denies(&id));
+        assert!(error.to_string().contains("404 page not found"), "{error}");
+    }
 
     #[test]
     fn a_version_that_is_gone_is_told_from_one_that_never_was() {

@@ -1,5 +1,6 @@
-//! Whether a kind that discovery lacks is gone, or its API only away: an aggregated API that
-//! does not answer is left out of discovery, and its objects are still there.
+//! Whether a kind that discovery lacks, or whose path is not there, is gone, or its API only
+//! away: an aggregated API that does not answer is left out of discovery, and its objects are
+//! still there.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIResource, APIResourceList};
 use kube::Client;
@@ -16,24 +17,47 @@ impl Cluster {
     /// answers without the kind.
     ///
     /// # Errors
-    /// [`ApiError::NotFound`] where its group is listed and does not answer, or has the kind
+    /// [`ApiError::Away`] where its group is listed and does not answer, or has the kind
     /// again; else those of the requests.
     pub async fn lacks(&self, kind: &GroupKind) -> Result<(), ApiError> {
+        match &*self.found(kind).await? {
+            [] => Ok(()),
+            [found, ..] => Err(ApiError::Away(format!(
+                "{} serves {kind} again, which has to be listed first",
+                found.api.api_version
+            ))),
+        }
+    }
+
+    /// A kind in each version that serves it, as each of them says itself: discovery as a whole
+    /// says it later. None of them where it is gone.
+    ///
+    /// # Errors
+    /// [`ApiError::Away`] where none is found, and one of them does not answer; else those of
+    /// the requests.
+    pub(super) async fn found(&self, kind: &GroupKind) -> Result<Vec<Resource>, ApiError> {
+        let mut found = Vec::new();
+        let mut silent = None;
         for version in self.wire().paced(|client| versions(client, kind)).await? {
-            let list = self.wire().paced(|client| resources(client, &version));
-            let list = list.await.map_err(|error| away(kind, &version, &error))?;
-            let served = list
-                .resources
-                .iter()
-                .find_map(|it| served(kind, &version, it));
-            if let Some(resource) = served {
-                self.discovery().learn(kind, resource).await;
-                return Err(ApiError::NotFound(format!(
-                    "{version} serves {kind} again, which has to be listed first"
-                )));
+            match self
+                .wire()
+                .paced(|client| resources(client, &version))
+                .await
+            {
+                Ok(list) => {
+                    let listed = list.resources.iter();
+                    found.extend(listed.filter_map(|it| served(kind, &version, it)));
+                }
+                Err(error) => silent = silent.or(Some(away(kind, &version, &error))),
             }
         }
-        Ok(())
+        match silent {
+            Some(error) if found.is_empty() => Err(error),
+            _ => {
+                self.discovery().learn(kind, found.clone()).await;
+                Ok(found)
+            }
+        }
     }
 }
 
@@ -56,7 +80,7 @@ async fn resources(client: Client, version: &str) -> Result<APIResourceList, Api
     })
 }
 
-/// The kind as a version of its group lists it, which discovery as a whole says later.
+/// The kind as a version of its group lists it.
 fn served(kind: &GroupKind, version: &str, listed: &APIResource) -> Option<Resource> {
     if listed.kind != *kind.kind || listed.name.contains('/') {
         return None;
@@ -76,7 +100,7 @@ fn served(kind: &GroupKind, version: &str, listed: &APIResource) -> Option<Resou
 }
 
 fn away(kind: &GroupKind, version: &str, error: &ApiError) -> ApiError {
-    ApiError::NotFound(format!(
+    ApiError::Away(format!(
         "the API {version}, which served {kind}, is registered and does not answer ({error}); mend it or the APIService that points to it"
     ))
 }

@@ -104,7 +104,7 @@ impl Lease {
             match self.attempt(&mut seen, &mut told).await {
                 Ok(live) => return Ok(self.begin(live)),
                 // Somebody was faster, or it was deleted.
-                Err(ApiError::Conflict(_) | ApiError::NotFound(_)) => {}
+                Err(ApiError::Conflict(_) | ApiError::NotFound { .. }) => {}
                 Err(error) => match barred(&self.cluster, &self.id, &error).await {
                     Some(why) => {
                         told(Heard::Barred(&why));
@@ -269,7 +269,7 @@ impl Lease {
                     told.send_if_modified(|why| why.take().is_some());
                     return Ok(live);
                 }
-                Err(ApiError::Conflict(_) | ApiError::NotFound(_)) => {
+                Err(ApiError::Conflict(_) | ApiError::NotFound { .. }) => {
                     if let Ok(now) = self.read().await {
                         let other = holder(&now).filter(|holder| *holder != self.holder);
                         if let Some(other) = other {
@@ -359,7 +359,7 @@ async fn next(
             }
             WatchEvent::Deleted(lease) => {
                 let name = lease.metadata.name.unwrap_or_default();
-                return Err(ApiError::NotFound(format!("the lease {name} is deleted")));
+                return Err(ApiError::Conflict(format!("the lease {name} is deleted")));
             }
             WatchEvent::Bookmark(_) => {}
             WatchEvent::Error(status) => return Err(from_status(&status)),

@@ -49,13 +49,16 @@ impl ApiError {
             | Self::TooLarge(_)
             | Self::Withdrawn => return self,
             // Mostly the words of the network.
-            Self::Unavailable(message) if !quotes(message, values) => return self,
+            Self::Unavailable(message) | Self::Away(message) if !quotes(message, values) => {
+                return self;
+            }
             Self::Unauthorized(message)
             | Self::Forbidden(message)
             | Self::Denied(message)
             | Self::Invalid { message, .. }
             | Self::Conflict(message)
-            | Self::NotFound(message)
+            | Self::NotFound { message, .. }
+            | Self::Away(message)
             | Self::Expired(message)
             | Self::Throttled { message, .. }
             | Self::Faulted(message)

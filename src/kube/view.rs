@@ -191,6 +191,11 @@ impl LiveView {
         state.objects.get(id).map(|entry| entry.resource_version)
     }
 
+    /// The versions in which a kind was watched until they were not served any more.
+    pub fn left(&self) -> BTreeSet<(GroupKind, String)> {
+        lock(&self.shared.watches).left()
+    }
+
     /// The objects that carry an ApplySet's label because we have applied it.
     pub fn owned(&self, apply_set: &str) -> BTreeMap<ObjectId, Owned> {
         let state = lock(&self.shared.state);
@@ -349,6 +354,13 @@ impl Shared {
         for id in gone {
             self.touch(&id, |_| true);
         }
+    }
+
+    /// The watch of a place goes on in another version: what is here of it is as the one
+    /// before had it.
+    pub(super) fn moved(&self, place: &Place, before: &str, now: &str) {
+        lock(&self.watches).moved(place, before, now);
+        lock(&self.state).outdate(&place.kind);
     }
 
     /// Takes in that a watch told an object to be there.

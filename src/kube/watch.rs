@@ -15,11 +15,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::time::{Instant, timeout, timeout_at};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::answer;
 use super::cluster::Cluster;
-use super::course::{Beginning, Course};
+use super::course::{Beginning, Course, number, version};
 use super::discovery::Resource;
 use super::error::{ApiError, Retry};
 use super::failures::{AWAY, Failures, NEEDLESS, REFUSED};
@@ -69,13 +69,15 @@ enum Next {
     Open,
     /// Reads what the watch says until it ends; then opens it again, probes or lists.
     Read(Box<Lines>),
+    /// Lists, and goes on, in another version: the one before is not served any more.
+    Move(Resource),
     /// The server does not serve the kind any more.
     End,
 }
 
 impl Follow {
     /// Follows the kind until its API disappears.
-    pub(super) async fn run(self) {
+    pub(super) async fn run(mut self) {
         let mut course = Course::new(self.due(), self.shared.restored());
         let mut next = Next::List(Listing::Streamed);
         loop {
@@ -84,6 +86,10 @@ impl Follow {
                 Next::Probe => self.probe(&mut course).await,
                 Next::Open => self.open(&mut course).await,
                 Next::Read(lines) => self.read(*lines, &mut course).await,
+                Next::Move(to) => {
+                    self.resource = to;
+                    Next::List(Listing::Streamed)
+                }
                 Next::End => return,
             };
         }
@@ -252,20 +258,43 @@ impl Follow {
     /// Takes a failure in, and waits before what is next, `then` unless it was a failure of
     /// a special kind.
     async fn failed(&self, error: ApiError, course: &mut Course, then: Next) -> Next {
-        let (kind, place) = (&self.place.kind, &self.place);
         course.speaks = false;
-        match &error {
-            ApiError::NotFound(_) => {
-                debug!(%kind, "the kind is gone from the API server");
-                self.shared.end(place, &self.shared.begin());
-                self.cluster.forget_kinds().await;
-                let gone = WatchState::Failed(ApiError::NoSuchKind(kind.clone()));
-                self.shared.set(place, &gone);
-                return Next::End;
-            }
-            ApiError::Expired(_) => return self.forgotten(course).await,
-            _ => {}
+        match error {
+            ApiError::Away(_) => self.lost(error, course, then).await,
+            ApiError::Expired(_) => self.forgotten(course).await,
+            error => self.again(error, course, then).await,
         }
+    }
+
+    /// The path is not there: the kind is served in another version now, or not at all, or
+    /// the server says so for a moment only. What was listed stays until that is known.
+    async fn lost(&self, error: ApiError, course: &mut Course, then: Next) -> Next {
+        let kind = &self.place.kind;
+        let before = &self.resource.api.version;
+        let found = match self.cluster.found(kind).await {
+            Ok(found) => found,
+            Err(error) => return self.again(error, course, then).await,
+        };
+        let Some(to) = found.first() else {
+            debug!(%kind, "the kind is gone from the API server");
+            self.cluster.forget_kinds().await;
+            let gone = WatchState::Failed(ApiError::NoSuchKind(kind.clone()));
+            self.shared.set(&self.place, &gone);
+            self.shared.end(&self.place, &self.shared.begin());
+            return Next::End;
+        };
+        if found.iter().any(|it| it.api.version == *before) {
+            return self.again(error, course, then).await;
+        }
+        info!(%kind, %before, now = %to.api.version, "the version that was watched is not served any more; another one is watched");
+        self.shared.moved(&self.place, before, &to.api.version);
+        tokio::time::sleep(course.failures.wait(&error, AWAY)).await;
+        Next::Move(to.clone())
+    }
+
+    /// Tries again after a while.
+    async fn again(&self, error: ApiError, course: &mut Course, then: Next) -> Next {
+        let (kind, place) = (&self.place.kind, &self.place);
         let wanting = matches!(error, ApiError::Forbidden(_)) && place.namespace.is_none();
         let told = course.failures.last.as_ref() == Some(&error);
         let expected = wanting && self.shared.is_split(kind);
@@ -364,14 +393,4 @@ impl From<ApiError> for Unlisted {
     fn from(error: ApiError) -> Self {
         Self::Failed(error)
     }
-}
-
-fn version(object: &Value) -> &str {
-    let version = object.pointer("/metadata/resourceVersion");
-    version.and_then(Value::as_str).unwrap_or_default()
-}
-
-/// For comparison; 0 for what is no number, of which nothing is known.
-fn number(version: &str) -> u64 {
-    version.parse().unwrap_or(0)
 }

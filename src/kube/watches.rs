@@ -35,6 +35,8 @@ pub(super) struct Place {
 pub(super) struct Watches {
     running: BTreeMap<Place, (String, AbortHandle)>,
     states: BTreeMap<Place, WatchState>,
+    /// Versions in which a kind was watched until they were not served any more.
+    left: BTreeSet<(GroupKind, String)>,
     recovered: bool,
 }
 
@@ -66,9 +68,24 @@ impl Watches {
 
     /// A watch has begun. One of the same place ends.
     pub(super) fn began(&mut self, place: Place, version: String, task: AbortHandle) {
+        self.left.remove(&(place.kind.clone(), version.clone()));
         if let Some((_, before)) = self.running.insert(place, (version, task)) {
             before.abort();
         }
+    }
+
+    /// A watch goes on in another version, as the one before is not served any more.
+    pub(super) fn moved(&mut self, place: &Place, before: &str, now: &str) {
+        self.left.insert((place.kind.clone(), before.to_owned()));
+        self.left.remove(&(place.kind.clone(), now.to_owned()));
+        if let Some((version, _)) = self.running.get_mut(place) {
+            now.clone_into(version);
+        }
+    }
+
+    /// Versions that were watched until they were not served any more.
+    pub(super) fn left(&self) -> BTreeSet<(GroupKind, String)> {
+        self.left.clone()
     }
 
     /// Takes in how far a watch is; whether that is news.

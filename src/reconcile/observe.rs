@@ -97,8 +97,10 @@ impl Observed {
     async fn look(&mut self, context: &Context, input: &PlanInput) -> BTreeMap<ObjectId, String> {
         let mut missing = BTreeMap::new();
         let mut compared = 0;
+        let left = context.view.left();
         for desired in input.desired.objects.values() {
             let version = context.view.version(&desired.id);
+            let version = version.filter(|_| !is_left(&left, desired));
             if let Some(same) = version.and_then(|it| context.compared.same(desired, it)) {
                 self.recorded.insert(desired.id.clone(), same.recorded);
                 let found = Observation::AsDesired(same.found);
@@ -285,6 +287,12 @@ impl Observed {
             self.problem = Some(error);
         }
     }
+}
+
+/// Whether an object is declared in a version that is not served any more.
+fn is_left(left: &BTreeSet<(GroupKind, String)>, desired: &Desired) -> bool {
+    let version = || kube::version_of(&desired.api_version).to_owned();
+    !left.is_empty() && left.contains(&(desired.id.kind.clone(), version()))
 }
 
 fn present(live: &Live, verdict: Verdict, others: Others) -> Observation {

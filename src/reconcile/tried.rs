@@ -58,7 +58,7 @@ pub(super) async fn refusals(
 /// In words, that an object's namespace is neither there nor declared, where that is what
 /// was refused.
 fn homeless(input: &PlanInput, desired: &Desired, error: &ApiError) -> Option<String> {
-    let ApiError::NotFound(message) = error else {
+    let ApiError::NotFound { message, .. } = error else {
         return None;
     };
     let namespace = desired.id.namespace.as_ref()?;

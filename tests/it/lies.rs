@@ -237,3 +237,35 @@ fn a_clock_that_is_off_is_told_once() {
         }
     });
 }
+
+#[test]
+fn a_path_that_is_not_there_for_a_moment_takes_none_for_gone() {
+    let (mut stage, liar) = synced_as("unserved-path", 3, &["--relist-interval", "1s"]);
+    let plain = Lie::Say {
+        status: 404,
+        headers: vec![("content-type", "text/plain".to_owned())],
+        body: "404 page not found\n".to_owned(),
+    };
+    let words = "the server could not find the requested resource";
+    for lie in [plain, Lie::status(404, "NotFound", words)] {
+        let (before, writes) = (liar.told(), stage.writes().len());
+        let namespace = stage.namespace.clone();
+        liar.lie(
+            move |asked| {
+                let inside = format!("/namespaces/{namespace}/configmaps/c");
+                is_config_maps(asked) || asked.path.contains(&inside)
+            },
+            lie,
+        );
+        wait("lies to be told", Duration::from_secs(30), || {
+            (liar.told() > before + 3).then_some(())
+        });
+        liar.be_true();
+        assert_nothing_is_gone(&stage, writes);
+        change(&stage, "c1");
+        until_put_back(&mut stage, "c1");
+        let deleted = stage.entries_on("deleted");
+        assert!(deleted.is_empty(), "{deleted:#?}");
+        stage.until_state("shop", "Synced");
+    }
+}

@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::support::control_plane::ControlPlane;
-use crate::support::stage::Stage;
+use crate::support::stage::{PATIENCE, Stage};
+use crate::support::wait::wait_seeing;
 
 const AGENT: &str = env!("CARGO_BIN_EXE_agent");
 
@@ -156,4 +157,101 @@ fn two_versions_of_a_kind_are_both_as_declared() {
     let told = stage.diff(&[]);
     assert_eq!(told.code, Some(0), "{told:?}");
     assert!(told.stdout.contains("no difference"), "{told:?}");
+}
+
+/// A CRD whose newer version is served, and whose older one may be.
+fn definition(first_is_served: bool) -> String {
+    let schema =
+        "schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}";
+    let second_is_stored = !first_is_served;
+    format!(
+        "apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {{name: things.retired.example}}
+spec:
+  group: retired.example
+  scope: Namespaced
+  names: {{kind: Thing, plural: things}}
+  versions:
+  - {{name: v1, served: {first_is_served}, storage: {first_is_served}, {schema}}}
+  - {{name: v2, served: true, storage: {second_is_stored}, {schema}}}
+"
+    )
+}
+
+fn thing(version: &str, name: &str) -> String {
+    format!(
+        "apiVersion: retired.example/{version}\nkind: Thing\nmetadata: {{name: {name}}}\nspec: {{size: 1}}\n"
+    )
+}
+
+fn size(stage: &Stage<'_>, name: &str) -> serde_json::Value {
+    stage.get("things.v2.retired.example", name)["spec"]["size"].clone()
+}
+
+fn resize(stage: &Stage<'_>, name: &str) {
+    let (kind, patch) = ("things.v2.retired.example", r#"{"spec":{"size":9}}"#);
+    stage.kubectl(&[
+        "patch",
+        kind,
+        name,
+        "--field-manager=fred",
+        "--type=merge",
+        "-p",
+        patch,
+    ]);
+}
+
+#[test]
+fn a_version_that_stops_being_served_takes_no_object_for_gone() {
+    let cluster = ControlPlane::shared();
+    cluster.kubectl_apply(&definition(true));
+    let mut stage = Stage::new("retired", AGENT);
+    for (path, version, name) in [
+        ("old/one.yaml", "v1", "one"),
+        ("old/two.yaml", "v1", "two"),
+        ("new/three.yaml", "v2", "three"),
+    ] {
+        stage.repository.write(path, &thing(version, name));
+    }
+    let revision = stage.configure(&[("new", ""), ("old", "")]);
+    stage.start();
+    for unit in ["new", "old"] {
+        stage.until_synced(unit, &revision);
+    }
+
+    cluster.kubectl_apply(&definition(false));
+    resize(&stage, "one");
+    let message = stage.until_state("old", "Blocked");
+    let words = "retired.example/v1 of Thing is no longer served; the cluster has v2";
+    assert!(message.contains(words), "{message}");
+    let told = stage.diff(&[]);
+    assert!(told.stdout.contains(words), "{told:?}");
+    wait_seeing("the served version to be watched", PATIENCE, || {
+        let log = stage.log();
+        let moved = log.contains("is not served any more; another one is watched");
+        moved.then_some(()).ok_or(log)
+    });
+    resize(&stage, "two");
+    // What is declared in the version that is served is looked after.
+    resize(&stage, "three");
+    stage.until("three to be put back", |stage| match size(stage, "three") {
+        size if size == 1 => Ok(()),
+        size => Err(size.to_string()),
+    });
+    let deleted = stage.entries_on("deleted");
+    assert!(deleted.is_empty(), "{deleted:#?}");
+    assert_eq!(stage.unit("old")["state"], "Blocked");
+    assert_eq!(size(&stage, "one"), 9);
+
+    for name in ["one", "two"] {
+        let path = format!("old/{name}.yaml");
+        stage.repository.write(&path, &thing("v2", name));
+    }
+    let revision = stage.commit("Move on", &[]);
+    stage.until_synced("old", &revision);
+    assert_eq!(size(&stage, "one"), 1);
+    let told = stage.until_entry("sync old");
+    let fred = told.message.matches("spec.size: 9 (set by fred").count();
+    assert_eq!(fred, 2, "{}", told.message);
 }

@@ -71,6 +71,15 @@ impl State {
         }
     }
 
+    /// What is here of a kind is in a version that is not served any more: whatever is listed
+    /// takes its place.
+    pub(super) fn outdate(&mut self, kind: &GroupKind) {
+        let entries = self.objects.iter_mut();
+        for (_, entry) in entries.filter(|(id, _)| id.kind == *kind) {
+            entry.resource_version = 0;
+        }
+    }
+
     /// Takes in the answer to a write, unless the watch has told the object's end before
     /// the answer got here: nothing would ever tell it again.
     pub(super) fn put_answer(&mut self, id: &ObjectId, live: &Live) {
