@@ -83,6 +83,12 @@ impl TreeArgs {
     }
 
     fn open_directory(&self, start: &Path) -> anyhow::Result<WorkingTree> {
+        if Checkout::discover(start).is_some_and(|checkout| checkout.bare) {
+            bail!(
+                "{} is in a bare repository, which has no working tree; say which commit to read with --revision",
+                start.display()
+            );
+        }
         let mut root = root(start)?;
         let mut tree: Arc<dyn Tree> = Arc::new(DirTree::open(&root)?);
         if !configured(&*tree) && hidden(&*tree, &root, start) {

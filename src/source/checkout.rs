@@ -56,17 +56,20 @@ pub enum CheckoutError {
     },
 }
 
-/// A working tree and the repository that it belongs to.
+/// A working tree and the repository that it belongs to, or a bare repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkout {
-    /// The working tree's root.
+    /// The working tree's root; of a bare repository, its own.
     pub root: PathBuf,
     /// The repository: to be opened for commits and refs.
     pub repository: PathBuf,
+    /// Whether there is no working tree.
+    pub bare: bool,
 }
 
 impl Checkout {
-    /// The checkout that a directory is in, looking upwards; `None` outside of any.
+    /// The checkout or bare repository that a directory is in, looking upwards; `None` outside
+    /// of any.
     ///
     /// # Errors
     /// When there is one that can't be opened.
@@ -76,9 +79,11 @@ impl Checkout {
             Err(error) if error.code() == ErrorCode::NotFound => return Ok(None),
             Err(error) => return Err(unopened(directory, error)),
         };
-        Ok(repository.workdir().map(|root| Self {
+        let root = repository.workdir().unwrap_or(repository.path());
+        Ok(Some(Self {
             root: root.to_owned(),
             repository: repository.path().to_owned(),
+            bare: repository.workdir().is_none(),
         }))
     }
 

@@ -180,7 +180,8 @@ impl Mirror {
     fn fetch_into(&self, repository: &Repository) -> Result<Oid, SourceProblem> {
         let before = self.fetched(repository);
         let refspec = format!("+refs/heads/{}:{}", self.branch, self.tracking());
-        match self.remote.fetch(repository, &[refspec]) {
+        let fetched = self.remote.fetch(repository, &[refspec]);
+        match fetched.map_err(|problem| problem.of_copy(&self.path)) {
             Ok(()) => {
                 let received = self.received(repository, before);
                 if let (Err(_), Some(before)) = (&received, before) {
@@ -207,7 +208,7 @@ impl Mirror {
         let pointed = repository.reference(&self.tracking(), to, true, "fetch");
         pointed
             .map(|_| ())
-            .map_err(|error| explain(&self.remote.url, &error))
+            .map_err(|error| explain(&self.remote.url, &error).of_copy(&self.path))
     }
 
     /// The commit that was fetched, all of whose files are there.
@@ -241,19 +242,35 @@ impl Mirror {
 
     /// Fetched beside the old copy, which stays until the new one is complete.
     fn make_anew(&self) -> Result<Oid, SourceProblem> {
-        let disk = |reason: String| SourceProblem::Disk {
-            url: self.remote.url.to_string(),
-            path: self.path.display().to_string(),
-            reason,
-        };
+        let system = |error: io::Error| self.unkept(&error);
         let fresh = self.path.with_extension("new");
-        remove(&fresh).map_err(|error| disk(error.to_string()))?;
+        remove(&fresh).map_err(system)?;
         let repository =
-            Repository::init_bare(&fresh).map_err(|error| disk(error.message().to_owned()))?;
+            Repository::init_bare(&fresh).map_err(|error| self.disk(error.message()))?;
         let head = self.fetch_into(&repository)?;
         drop(repository);
-        replace(&fresh, &self.path).map_err(|error| disk(error.to_string()))?;
+        replace(&fresh, &self.path).map_err(system)?;
         Ok(head)
+    }
+
+    /// Why the copy can't be kept.
+    fn unkept(&self, error: &io::Error) -> SourceProblem {
+        match error.kind() {
+            // It was empty a moment ago.
+            io::ErrorKind::DirectoryNotEmpty => SourceProblem::Shared {
+                url: self.remote.url.to_string(),
+                path: self.path.display().to_string(),
+            },
+            _ => self.disk(&error.to_string()),
+        }
+    }
+
+    fn disk(&self, reason: &str) -> SourceProblem {
+        SourceProblem::Disk {
+            url: self.remote.url.to_string(),
+            path: self.path.display().to_string(),
+            reason: reason.to_owned(),
+        }
     }
 
     fn fetched(&self, repository: &Repository) -> Option<Oid> {

@@ -2,9 +2,11 @@
 //! what to do.
 
 use std::error::Error;
+use std::path::Path;
 use std::time::Duration;
 
 use git2::{ErrorClass, ErrorCode};
+use rustix::io::Errno;
 
 use super::url::RepoUrl;
 use crate::model::{Revision, shell_quoted};
@@ -148,6 +150,16 @@ pub enum SourceProblem {
         /// What the system said.
         reason: String,
     },
+    /// Another process makes the same copy.
+    #[error(
+        "the copy of {url} in {path} is being written by another process; give each agent its own data directory"
+    )]
+    Shared {
+        /// The repository.
+        url: String,
+        /// The copy's path.
+        path: String,
+    },
 }
 
 /// What is heeded of a server's wish to be left alone: nobody would know of a new commit
@@ -183,6 +195,25 @@ impl SourceProblem {
         )
     }
 
+    /// The same of a fetch into a copy: where it is the copy that can't be written, nothing is
+    /// wrong with the repository.
+    pub(super) fn of_copy(self, path: &Path) -> Self {
+        match self {
+            Self::Unreachable { url, reason }
+            | Self::Corrupt { url, reason }
+            | Self::NoRepository { url, reason }
+                if is_unwritable(&reason, path) =>
+            {
+                Self::Disk {
+                    url,
+                    path: path.display().to_string(),
+                    reason,
+                }
+            }
+            other => other,
+        }
+    }
+
     /// What the ref leads to that can't be used.
     pub(super) fn commit(&self) -> Option<&Revision> {
         match self {
@@ -205,6 +236,25 @@ impl SourceProblem {
     pub(super) fn maybe_local(&self) -> bool {
         matches!(self, Self::Corrupt { .. })
     }
+}
+
+/// Whether the system's words, as libgit2 hands them on, are of a file that can't be written
+/// beside this copy: nothing is written elsewhere by a fetch.
+fn is_unwritable(words: &str, copy: &Path) -> bool {
+    let beside = copy.parent().and_then(Path::to_str);
+    let full = [Errno::NOSPC, Errno::ROFS, Errno::DQUOT];
+    full.iter()
+        .any(|error| words.ends_with(&error_text(*error)))
+        || beside.is_some_and(|beside| words.contains(&format!("'{beside}/")))
+}
+
+/// As the system says it.
+fn error_text(error: Errno) -> String {
+    let text = std::io::Error::from(error).to_string();
+    text.split(" (os error")
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// Tells what libgit2's error means.

@@ -149,3 +149,21 @@ fn a_render_with_a_problem_prints_no_object() {
         Some(0)
     );
 }
+
+#[test]
+fn a_bare_repository_has_revisions_and_no_files() {
+    let repository = sample();
+    let bare = repository.remote();
+    let rendered = render(&bare, &["--revision", "main"]);
+    assert_eq!(rendered.code, Some(0), "{rendered:?}");
+    assert!(rendered.stdout.contains("name: tools"), "{rendered:?}");
+    let refused = render(&bare, &[]);
+    assert_ne!(refused.code, Some(0), "{refused:?}");
+    assert!(
+        refused
+            .stderr
+            .contains("is in a bare repository, which has no working tree")
+            && refused.stderr.contains("--revision"),
+        "{refused:?}"
+    );
+}

@@ -133,6 +133,15 @@ fn a_disk_without_room() {
     let filler = scene.inside().join("filler");
     fill(&filler);
     scene.drift_unwritten();
+    // Nothing is wrong with the repository.
+    scene.stage.commit("More", &[("more.txt", "more")]);
+    wait_seeing("the trouble to be told as what it is", PATIENCE, || {
+        let log = scene.stage.log();
+        let told = log.contains("can't be kept: ") && log.contains("of the data directory");
+        told.then_some(()).ok_or(log)
+    });
+    let log = scene.stage.log();
+    assert!(!log.contains("can't be reached"), "{log}");
     fs::remove_file(&filler).unwrap();
     scene.until_all_is_told();
 

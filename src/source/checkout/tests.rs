@@ -54,4 +54,10 @@ fn a_checkout_is_found_from_within() {
     assert_eq!(checkout.head(), None);
     let head = scratch.commit("a", "1");
     assert_eq!(checkout.head(), Some(head));
+    assert!(!checkout.bare);
+    let scratch = Scratch::bare();
+    let head = scratch.commit("a", "1");
+    let checkout = Checkout::discover(&scratch.repository).unwrap();
+    assert_eq!(checkout.head(), Some(head));
+    assert!(checkout.bare);
 }

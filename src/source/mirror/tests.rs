@@ -551,3 +551,32 @@ fn names_by_sha_256_are_told_over_the_network() {
     let problem = mirror.update(Check::Presence).unwrap_err();
     assert!(matches!(problem, SourceProblem::Form { .. }), "{problem:?}");
 }
+
+#[test]
+fn what_is_wrong_with_the_data_directory_is_not_blamed_on_the_repository() {
+    let scratch = Scratch::bare();
+    let mirror = mirror(&scratch);
+    let beside = mirror.path().with_extension("new");
+    let unreachable = |reason: &str| SourceProblem::Unreachable {
+        url: "env.git".to_owned(),
+        reason: reason.to_owned(),
+    };
+    for words in [
+        "failed to write out file: No space left on device".to_owned(),
+        "failed to create temporary file: Read-only file system".to_owned(),
+        format!(
+            "failed to create temporary file '{}/objects/tmp': Permission denied",
+            beside.display()
+        ),
+    ] {
+        let problem = unreachable(&words).of_copy(mirror.path());
+        let told = problem.to_string();
+        assert!(matches!(problem, SourceProblem::Disk { .. }), "{told}");
+        assert!(told.contains(&*mirror.path().to_string_lossy()), "{told}");
+    }
+    let theirs = unreachable("failed to open '/srv/env.git/HEAD': Permission denied");
+    assert_eq!(theirs.clone().of_copy(mirror.path()), theirs);
+
+    let raced = mirror.unkept(&io::Error::from(io::ErrorKind::DirectoryNotEmpty));
+    assert!(raced.to_string().contains("another process"), "{raced}");
+}
