@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::Health;
-use super::read::{condition, conditions, number, text};
+use super::cluster::held_namespace;
+use super::read::{condition, conditions, number, text, texts};
 
 /// What decides ahead of any rule for a kind: deletion, a generation that its
 /// controller has not seen, and the conditions made for this.
@@ -32,18 +33,20 @@ fn deletion(object: &Value) -> Option<Health> {
     if text(object, "/metadata/deletionTimestamp").is_empty() {
         return None;
     }
-    let held: Vec<&str> = object
-        .pointer("/metadata/finalizers")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
-    let message = if held.is_empty() {
-        "being deleted".to_owned()
-    } else {
-        format!("being deleted, waits for {}", held.join(", "))
-    };
+    let mut held: Vec<&str> = texts(object, "/metadata/finalizers").collect();
+    let mut said = Vec::new();
+    if text(object, "/kind") == "Namespace" && text(object, "/apiVersion") == "v1" {
+        let (finalizers, words) = held_namespace(object);
+        held.extend(finalizers);
+        said = words;
+    }
+    let mut message = "being deleted".to_owned();
+    if !held.is_empty() {
+        message = format!("{message}, waits for {}", held.join(", "));
+    }
+    for words in said {
+        message = format!("{message}; {words}");
+    }
     Some(Health::new(super::Status::Terminating, message))
 }
 

@@ -10,6 +10,12 @@ pub(super) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
         .unwrap_or_default()
 }
 
+/// The texts of a list at a JSON pointer.
+pub(super) fn texts<'a>(object: &'a Value, pointer: &str) -> impl Iterator<Item = &'a str> {
+    let all = object.pointer(pointer).and_then(Value::as_array);
+    all.into_iter().flatten().filter_map(Value::as_str)
+}
+
 /// The whole number at a JSON pointer.
 pub(super) fn number(object: &Value, pointer: &str) -> Option<i64> {
     object.pointer(pointer).and_then(Value::as_i64)
@@ -49,9 +55,13 @@ impl<'a> Condition<'a> {
         text(self.0, "/reason")
     }
 
+    pub(super) fn message(self) -> &'a str {
+        text(self.0, "/message")
+    }
+
     /// `reason: message`, as far as there is one, else the condition itself.
     pub(super) fn words(self) -> String {
-        match (self.reason(), text(self.0, "/message")) {
+        match (self.reason(), self.message()) {
             ("", "") => format!("{} is {}", self.kind(), self.status()),
             ("", message) => message.to_owned(),
             (reason, "") => reason.to_owned(),

@@ -61,6 +61,25 @@ fn a_report_has_a_line_for_each_object() {
 }
 
 #[test]
+fn a_namespace_says_what_it_waits_for_while_it_is_deleted() {
+    let remaining = "Some resources are remaining: configmaps. has 1 resource instances";
+    let held = "Some content in the namespace has finalizers remaining: example.com/a in 1 resource instances";
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace",
+        "metadata": {"name": "shop", "deletionTimestamp": "2026-01-01T00:00:00Z"},
+        "spec": {"finalizers": ["kubernetes", "example.com/billing"]},
+        "status": {"phase": "Terminating", "conditions": [
+            {"type": "NamespaceDeletionContentFailure", "status": "False", "message": "fine"},
+            {"type": "NamespaceContentRemaining", "status": "True", "message": remaining},
+            {"type": "NamespaceFinalizersRemaining", "status": "True", "message": held}]}});
+    let found = health(&namespace, now());
+    assert_eq!(found.status, Status::Terminating);
+    assert_eq!(
+        found.message,
+        format!("being deleted, waits for example.com/billing; {remaining}; {held}")
+    );
+}
+
+#[test]
 fn an_absent_object_is_not_found() {
     assert_eq!(Health::not_found().status, Status::NotFound);
     assert_eq!(format!("{:>9}", Status::NotFound), " NotFound");

@@ -142,10 +142,11 @@ fn deployment(told: &[Told]) -> Event {
 pub fn drifted(scene: &Scene<'_>, told: &[Told], changes: Changes) -> Entry {
     let actor = actor(told);
     let who = actor.as_deref().unwrap_or("somebody");
+    let gone = told.iter().all(|told| told.action == Action::Create);
+    let did = if gone { "deleted" } else { "changed" };
     let subject = match told {
-        [one] if one.action == Action::Create => format!("{who} deleted {}", one.object),
-        [one] => format!("{who} changed {}", one.object),
-        many => format!("{who} changed {} objects of {}", many.len(), scene.unit),
+        [one] => format!("{who} {did} {}", one.object),
+        many => format!("{who} {did} {} objects of {}", many.len(), scene.unit),
     };
     let author = actor.map(|name| Signature {
         time: moment(told).map_or(scene.now, |then| then.min(scene.now)),

@@ -421,6 +421,30 @@ fn who_approved_a_deletion_is_told_and_read_back() {
 }
 
 #[test]
+fn a_drift_of_deletions_alone_is_told_as_deletions() {
+    let (environment, unit) = ("production".parse().unwrap(), "shop".parse().unwrap());
+    let source = source("Ada");
+    let scene = scene(&environment, &unit, &source);
+    let subject = |told: &[Told]| story::drifted(&scene, told, Changes::new()).subject;
+    let gone = |name: &str| {
+        let mut gone = told(Action::Create, "fred");
+        let kind = gone.object.kind.clone();
+        gone.object = ObjectId::parse(kind, Some("shop"), name).unwrap();
+        gone.fields.clear();
+        gone
+    };
+    let changed = told(Action::Change, "fred");
+    assert_eq!(
+        subject(&[gone("a"), gone("b")]),
+        "production: somebody deleted 2 objects of shop"
+    );
+    assert_eq!(
+        subject(&[gone("a"), changed]),
+        "production: fred changed 2 objects of shop"
+    );
+}
+
+#[test]
 fn a_subject_that_is_too_long_for_its_line_is_read_back_whole() {
     let (environment, unit) = ("production".parse().unwrap(), "shop".parse().unwrap());
     let source = source("Ada");
