@@ -269,3 +269,36 @@ fn a_path_that_is_not_there_for_a_moment_takes_none_for_gone() {
         stage.until_state("shop", "Synced");
     }
 }
+
+#[test]
+fn an_object_is_not_gone_because_its_path_is() {
+    let (mut stage, liar) = synced("unserved-object", 3);
+    let writes = stage.writes().len();
+    let path = format!("/namespaces/{}/configmaps/c1", stage.namespace);
+    let plain = Lie::Say {
+        status: 404,
+        headers: vec![("content-type", "text/plain".to_owned())],
+        body: "404 page not found\n".to_owned(),
+    };
+    liar.lie(move |asked| asked.path.ends_with(&path), plain);
+    // It leaves what is watched, and so is asked for by itself.
+    stage.kubectl(&[
+        "label",
+        "configmap",
+        "c1",
+        "applyset.kubernetes.io/part-of-",
+    ]);
+    wait("lies to be told", Duration::from_secs(30), || {
+        (liar.told() > 1).then_some(())
+    });
+    stage.until("the trouble to be told", |stage| {
+        let message = stage.unit("shop")["message"].to_string();
+        let told = message.contains("nothing serves this path");
+        told.then_some(()).ok_or(message)
+    });
+    assert_nothing_is_gone(&stage, writes);
+    liar.be_true();
+    stage.until_state("shop", "Synced");
+    let deleted = stage.entries_on("deleted");
+    assert!(deleted.is_empty(), "{deleted:#?}");
+}
