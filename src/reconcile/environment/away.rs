@@ -43,7 +43,8 @@ impl Environment {
         let made: Vec<(&Step, Told)> = if unseen == Unseen::All && !unit.told {
             let begun = unit.begun.is_some();
             let steps = steps.iter().filter(seen_again);
-            let made = steps.filter_map(|step| {
+            let maybe = steps.filter(|step| may_be_made(step, begun));
+            let made = maybe.filter_map(|step| {
                 let recorded = self.journal.recorded(name, &step.object);
                 Some((step, made(step, recorded.as_ref(), begun)?))
             });
@@ -109,19 +110,20 @@ fn as_live(unit: &UnitName, steps: Vec<(&Step, Told)>) -> (Vec<Told>, Changes) {
     (steps.into_iter().map(|(_, told)| told).collect(), changes)
 }
 
-/// What an agent that had `begun` a revision made of an object before it was killed, and what
-/// is to be something else by now: it is not as `recorded`, and nobody else is said to have to
-/// do with that. Where no agent is known to have begun anything, what a change of desired meets
-/// that nobody told is told as it was found.
-fn made(step: &Step, recorded: Option<&Value>, begun: bool) -> Option<Told> {
+/// Whether this may be what an agent made that had `begun` a revision before it was killed:
+/// it is to be something else by now, and nobody else is said to have to do with that. Where
+/// no agent is known to have begun anything, what a change of desired meets that nobody told
+/// is told as it was found.
+fn may_be_made(step: &Step, begun: bool) -> bool {
     let moves = matches!(step.action, Action::Change | Action::Replace);
-    if !moves || (step.cause != Cause::Change && !begun) {
-        return None;
-    }
+    moves
+        && (step.cause == Cause::Change || begun)
+        && step.fields.iter().all(|field| field.actor().is_none())
+}
+
+/// What that agent made of an object; `None` where it is as `recorded`.
+fn made(step: &Step, recorded: Option<&Value>, begun: bool) -> Option<Told> {
     let live = step.live.as_ref()?.value();
-    if step.fields.iter().any(|field| field.actor().is_some()) {
-        return None;
-    }
     let Some(recorded) = recorded else {
         return begun.then(|| Told {
             object: step.object.clone(),

@@ -56,36 +56,6 @@ impl Source<'_> {
         }
     }
 
-    /// What the API server takes as base64 alone. The value is never shown.
-    pub(super) fn check_bytes(
-        &self,
-        object: &Map<String, Value>,
-        identity: &Identity,
-        pointer: &str,
-        problems: &mut Problems,
-    ) {
-        let (field, other) = if identity.kind.is("", "Secret") {
-            ("data", "stringData")
-        } else if identity.kind.is("", "ConfigMap") {
-            ("binaryData", "data")
-        } else {
-            return;
-        };
-        let values = object.get(field).and_then(Value::as_object);
-        for (key, value) in values.into_iter().flatten() {
-            let text = value.as_str().unwrap_or_default();
-            let text = text.replace(['\r', '\n'], "");
-            if BASE64.decode(text).is_err() {
-                problems.push_with(|| {
-                    let pointer = format!("{pointer}/{field}/{}", escape(key));
-                    let message = format!("{field} takes base64 only, and `{key}` is not");
-                    let hint = format!("encode it, or write it in {other} as it is");
-                    self.problem(&pointer, message).hint(hint)
-                });
-            }
-        }
-    }
-
     pub(super) fn check_secret(
         &self,
         object: &Map<String, Value>,
@@ -115,36 +85,75 @@ impl Source<'_> {
     }
 }
 
+/// Where an object says something that the API server takes as base64 alone, and that is
+/// none, each with what is wrong and what to do. The value is never shown.
+pub(super) fn not_base64(
+    object: &Map<String, Value>,
+    pointer: &str,
+) -> Vec<(String, String, String)> {
+    let text = |field: &str| object.get(field).and_then(Value::as_str);
+    let (field, other) = match (text("apiVersion"), text("kind")) {
+        (Some("v1"), Some("Secret")) => ("data", "stringData"),
+        (Some("v1"), Some("ConfigMap")) => ("binaryData", "data"),
+        _ => return Vec::new(),
+    };
+    let values = object.get(field).and_then(Value::as_object);
+    let values = values.into_iter().flatten();
+    let texts = values.filter_map(|(key, value)| Some((key, value.as_str()?)));
+    texts
+        .filter(|(_, text)| BASE64.decode(text.replace(['\r', '\n'], "")).is_err())
+        .map(|(key, _)| {
+            (
+                format!("{pointer}/{field}/{}", escape(key)),
+                format!("{field} takes base64 only, and `{key}` is not"),
+                format!("encode it, or write it in {other} as it is"),
+            )
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::objects;
+    use super::super::{objects, slips};
     use super::*;
     use crate::model::UnitBudget;
     use crate::render::yaml::documents;
 
-    /// What is wrong with a Secret that has this `data`.
-    fn problems(kind: &str, data: &str) -> String {
+    /// What is wrong with a Secret that has this `data`, and what slipped.
+    fn told(kind: &str, data: &str) -> (String, String) {
         let text = format!("apiVersion: v1\nkind: {kind}\nmetadata: {{name: s}}\n{data}\n");
         let documents = documents(&text).expect("YAML");
         let (mut budget, mut problems) = (UnitBudget::default(), Problems::default());
         let allowed = PlainSecrets::Allowed;
         objects("s.yaml", &documents[0], allowed, &mut budget, &mut problems);
-        problems.to_string()
+        let slips = slips("s.yaml", &documents[0]);
+        (problems.to_string(), slips.to_string())
     }
 
+    fn problems(kind: &str, data: &str) -> String {
+        told(kind, data).0
+    }
+
+    fn slipped(kind: &str, data: &str) -> String {
+        let (problems, slips) = told(kind, data);
+        assert_eq!(problems, "");
+        slips
+    }
+
+    /// No fault of the unit: the API server refuses that object alone.
     #[test]
     fn what_is_not_base64_is_told_without_its_value() {
         assert_eq!(
-            problems("Secret", "data: {a: aHVudGVyMg==, b: hunter2}"),
+            slipped("Secret", "data: {a: aHVudGVyMg==, b: hunter2}"),
             "s.yaml:4:25: data takes base64 only, and `b` is not; encode it, or write it in stringData as it is"
         );
         assert_eq!(
-            problems("ConfigMap", "binaryData: {a: YQ=}\ndata: {b: plain}"),
+            slipped("ConfigMap", "binaryData: {a: YQ=}\ndata: {b: plain}"),
             "s.yaml:4:14: binaryData takes base64 only, and `a` is not; encode it, or write it in data as it is"
         );
         // Lines broken anywhere, and bits that nobody reads, as the API server takes them.
         assert_eq!(
-            problems(
+            slipped(
                 "Secret",
                 "data: {a: \"aHVu\\ndGVy\\nMg==\\n\", b: Mh==, c: \"\"}"
             ),

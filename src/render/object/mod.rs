@@ -169,7 +169,6 @@ impl Source<'_> {
         let mut problems = Problems::default();
         self.check_strings(&object, &identity, pointer, &mut problems);
         self.check_secret(&object, &identity, pointer, &mut problems);
-        self.check_bytes(&object, &identity, pointer, &mut problems);
         self.check_settings(&object, pointer, &mut problems);
         if !problems.is_empty() {
             return Err(problems);

@@ -1,7 +1,9 @@
-//! Annotations that are settings of the agent, and those that were to be one.
+//! Annotations that are settings of the agent, and what in a document is a slip, as it
+//! seems, and no fault.
 
 use serde_json::{Map, Value};
 
+use super::check::not_base64;
 use super::{Source, each, escape};
 use crate::config::{Problem, Problems, nearest};
 use crate::model::{DELETION, OWN_PREFIX, REPLACE};
@@ -33,11 +35,15 @@ impl Source<'_> {
     }
 }
 
-/// Annotations of a document that were to be a setting, as it seems, and are none: nothing
-/// is wrong with the objects.
+/// What in a document is not as it was meant, as it seems, and hinders no other object:
+/// annotations that were to be a setting and are none, and what the API server will refuse.
 pub(in crate::render) fn slips(path: &str, document: &Document) -> Problems {
     let mut told = Problems::default();
     each(document, &mut |object, pointer| {
+        for (pointer, message, hint) in not_base64(object, pointer) {
+            let problem: Problem = at(path, document.position(&pointer), message);
+            told.push(problem.hint(hint));
+        }
         for (key, value) in annotations(object).filter(|(key, _)| *key != REPLACE) {
             let unknown = || key.starts_with(OWN_PREFIX).then(|| unknown(key));
             if let Some(slip) = wrong_value(key, value).or_else(unknown) {
