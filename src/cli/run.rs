@@ -67,7 +67,7 @@ pub struct RunArgs {
     /// How often to ask the repository for news
     #[arg(long, env = "AGENT_POLL_INTERVAL", value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
     pub(super) poll_interval: Duration,
-    /// How often every object is compared again with what is known of it, which asks the API server only, once an hour, about values that it gave itself; 0s for never
+    /// How often every object is compared again with what is known of it, which asks the API server only, once an hour, about values that it gave itself, and the record's branch with what was pushed to it; 0s for never
     #[arg(long, env = "AGENT_COMPARE_INTERVAL", value_name = "DURATION", default_value = "10m", value_parser = humantime::parse_duration)]
     pub(super) compare_interval: Duration,
     /// How often each kind is listed anew, should an event have been lost; 0s for never

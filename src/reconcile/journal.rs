@@ -20,7 +20,7 @@ use read::read_foreign;
 pub(super) use read::read_status;
 
 use super::noting::Noting;
-use super::recording::{Queued, Told, Trouble, push, write};
+use super::recording::{News, Queued, Told, Trouble, push, write};
 use crate::model::{Digest, EnvironmentName, ObjectId, Revision, UnitName, chain};
 use crate::record::foreign::ForeignFile;
 use crate::record::status::{StatusChange, StatusFile};
@@ -57,6 +57,8 @@ pub struct Journal {
     /// The lists of foreign fields, by path.
     foreign: BTreeMap<String, ForeignFile>,
     entries: Option<SyncSender<Entry>>,
+    /// Wakes the thread that pushes.
+    news: Option<SyncSender<News>>,
     unpushed: watch::Receiver<usize>,
     /// How many entries were entered in this process.
     entered: u64,
@@ -157,7 +159,7 @@ impl Journal {
         let pushing = std::thread::Builder::new()
             .name(format!("push-{environment}"))
             .spawn(move || push(&name, to_push, &woken, noting, &also_told))?;
-        let name = environment.clone();
+        let (name, waker) = (environment.clone(), news.clone());
         let writer = std::thread::Builder::new()
             .name(format!("record-{environment}"))
             .spawn(move || {
@@ -176,6 +178,7 @@ impl Journal {
             status,
             foreign,
             entries: Some(entries),
+            news: Some(waker),
             unpushed,
             entered: 0,
             pushed,
@@ -364,6 +367,13 @@ impl Journal {
         }
     }
 
+    /// Has it looked, without waiting for that, whether the record's repository has all
+    /// entries that were pushed.
+    pub(super) fn look(&self) {
+        // Full: it has something to push, which looks as well.
+        let _ = self.news.as_ref().map(|news| news.try_send(News::Look));
+    }
+
     /// Tells what units declare now, where that is something else.
     fn show_desired(&self, units: &[UnitName]) {
         self.desired.send_if_modified(|known| {
@@ -401,7 +411,7 @@ impl Journal {
     /// the end of the process a repository that does not answer is not waited for: the
     /// entries wait in the data directory for the next process.
     pub async fn close(mut self, stop: &Stop) {
-        drop(self.entries.take());
+        drop((self.entries.take(), self.news.take()));
         let Some(writer) = self.writer.take() else {
             return;
         };

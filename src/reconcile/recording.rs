@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::journal::InRemote;
 use super::noting::Noting;
@@ -42,6 +42,15 @@ pub(super) struct Told<F> {
     /// How many entries were written, and how many wait in memory. Held while it is told, so
     /// that what is newer is told last.
     pub(super) counted: Mutex<Counted>,
+}
+
+/// What the thread that pushes is woken for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum News {
+    /// Entries were written.
+    Entries,
+    /// It is time to look whether the record's repository has all that it had.
+    Look,
 }
 
 /// How many entries the thread that writes has had.
@@ -92,7 +101,7 @@ pub(super) fn write<F: Fn(Queued)>(
     branch: RecordBranch,
     inbox: &Receiver<Entry>,
     told: &Told<F>,
-    news: &SyncSender<()>,
+    news: &SyncSender<News>,
 ) {
     let mut writing = Writing {
         environment,
@@ -129,7 +138,7 @@ pub(super) fn write<F: Fn(Queued)>(
 pub(super) fn push<F: Fn(Queued)>(
     environment: &EnvironmentName,
     branch: RecordBranch,
-    news: &Receiver<()>,
+    news: &Receiver<News>,
     noting: Noting,
     told: &Told<F>,
 ) {
@@ -145,7 +154,8 @@ pub(super) fn push<F: Fn(Queued)>(
     while !ends {
         let queued = told.tell(&pushing.branch);
         match news.recv_timeout(pushing.patience(queued)) {
-            Ok(()) | Err(RecvTimeoutError::Timeout) => {}
+            Ok(News::Look) if queued == 0 => pushing.look(),
+            Ok(News::Look | News::Entries) | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => ends = true,
         }
         let due = ends || pushing.tries.is_due();
@@ -179,7 +189,7 @@ struct Writing<'a, F> {
     environment: &'a EnvironmentName,
     branch: RecordBranch,
     told: &'a Told<F>,
-    news: &'a SyncSender<()>,
+    news: &'a SyncSender<News>,
     unwritten: Unwritten,
     tries: Tries,
 }
@@ -261,7 +271,7 @@ impl<F: Fn(Queued)> Writing<'_, F> {
         };
         self.told.tell(&self.branch);
         // Full: it is awake already. Ended: it has panicked, and said so.
-        let _ = self.news.try_send(());
+        let _ = self.news.try_send(News::Entries);
         self.told.trouble.send_if_modified(|trouble| {
             std::mem::replace(&mut trouble.unwritten, why.clone()) != why
         });
@@ -285,6 +295,15 @@ impl<F: Fn(Queued)> Pushing<'_, F> {
         match queued {
             0 => IDLE,
             _ => self.tries.wait(),
+        }
+    }
+
+    /// Takes in what the record's repository has, in case somebody took entries away: they
+    /// wait to be pushed then. Where it is away, whoever pushes next says so.
+    fn look(&mut self) {
+        let environment = self.environment;
+        if let Err(error) = self.branch.refresh() {
+            debug!(%environment, error = %chain(&error), "the remote's record cannot be read");
         }
     }
 

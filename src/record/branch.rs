@@ -319,6 +319,7 @@ impl RecordBranch {
     pub(super) fn failed(&self, act: &'static str, source: git2::Error) -> RecordError {
         RecordError::Git {
             environment: self.environment.clone(),
+            path: self.path().display().to_string(),
             act,
             source,
         }

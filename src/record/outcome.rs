@@ -24,10 +24,12 @@ pub enum RecordError {
         source: std::io::Error,
     },
     /// libgit2.
-    #[error("the record of {environment} can't {act}")]
+    #[error("the record of {environment} in {path} can't {act}")]
     Git {
         /// The environment.
         environment: EnvironmentName,
+        /// The repository.
+        path: String,
         /// What was tried, such as `take an entry`.
         act: &'static str,
         /// libgit2's words.

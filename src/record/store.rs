@@ -61,6 +61,7 @@ pub(super) fn open(
     }
     Repository::init_bare(path).map_err(|source| RecordError::Git {
         environment: environment.clone(),
+        path: path.display().to_string(),
         act: "be begun",
         source,
     })

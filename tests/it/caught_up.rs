@@ -258,3 +258,18 @@ fn with_an_empty_data_directory_the_record_goes_on() {
         );
     }
 }
+
+/// A commit that changes nothing of a unit is not taken for the one that declared it.
+#[test]
+fn a_unit_stays_of_the_commit_that_declared_it() {
+    let (mut stage, _) = synced("since");
+    let declared = stage.unit("shop")["revision"].clone();
+    assert!(stage.daemon().terminate(PATIENCE).success());
+    let newer = stage.commit("Nothing for us", &[("README.md", "hello")]);
+    stage.daemon().restart();
+    stage.until_looked_at(&newer);
+    patch(&stage, "a", "alice", r#"{"data":{"a":"two"}}"#);
+    let reverted = stage.until_entry("revert drift on ");
+    assert_eq!(reverted.trailer("Revision").as_deref(), declared.as_str());
+    assert_eq!(stage.unit("shop")["revision"], declared);
+}

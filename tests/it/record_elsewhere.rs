@@ -152,3 +152,60 @@ fn the_login_is_that_of_the_daemon() {
         "{ran:?}"
     );
 }
+
+/// Nothing happens meanwhile that would be an entry.
+#[test]
+fn a_branch_that_is_taken_away_is_put_back() {
+    let mut stage = Stage::new("taken-away", env!("CARGO_BIN_EXE_agent"));
+    stage.repository.write("shop/settings.yaml", SETTINGS);
+    let revision = stage.configure(&[("shop", "")]);
+    let invocation = stage.invocation();
+    stage.start_as(invocation.args(["--compare-interval", "1s"]));
+    stage.until_synced("shop", &revision);
+    let revision = stage.commit(
+        "Another",
+        &[("shop/settings.yaml", &SETTINGS.replace("one", "two"))],
+    );
+    stage.until_synced("shop", &revision);
+    stage.until("both to be recorded", |stage| {
+        let told = stage.entries().len();
+        if told >= 2 {
+            Ok(())
+        } else {
+            Err(told.to_string())
+        }
+    });
+    let (remote, branch) = (stage.repository.remote(), stage.branch());
+    let head = || git(&remote, &["rev-parse", &branch]);
+    let all = head();
+    for taken in [
+        vec![
+            "update-ref".to_owned(),
+            "-d".to_owned(),
+            format!("refs/heads/{branch}"),
+        ],
+        vec![
+            "update-ref".to_owned(),
+            format!("refs/heads/{branch}"),
+            format!("{branch}~1"),
+        ],
+    ] {
+        let words: Vec<&str> = taken.iter().map(String::as_str).collect();
+        git(&remote, &words);
+        stage.until("the record to be whole again", |_| {
+            let listed = git(
+                &remote,
+                &[
+                    "for-each-ref",
+                    "--format=%(objectname)",
+                    &format!("refs/heads/{branch}"),
+                ],
+            );
+            if listed.trim() == all.trim() {
+                Ok(())
+            } else {
+                Err(listed)
+            }
+        });
+    }
+}

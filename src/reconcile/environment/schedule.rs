@@ -258,14 +258,16 @@ impl Environment {
         self.record_due();
     }
 
-    /// Whether it is time to compare every object again. What is known of them is at hand,
-    /// so this costs no request.
+    /// Whether it is time to compare every object again, and the record with what its
+    /// repository has of it. What is known of the objects is at hand, so that they cost no
+    /// request.
     fn compare_due(&mut self, now: Timestamp) -> bool {
         let due = self.compare_at.is_some_and(|at| at <= now);
         if due {
             self.compare_at = self.compare.map(|interval| now + interval);
             debug!(environment = %self.context.environment, "comparing all units again");
             self.context.compared.forget();
+            self.journal.look();
         }
         due
     }

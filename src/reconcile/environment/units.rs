@@ -22,7 +22,7 @@ use crate::reconcile::journal::Journal;
 use crate::reconcile::pass::Context;
 use crate::reconcile::standing::Stand;
 use crate::reconcile::unit::{UnitState, Unrendered, Unseen};
-use crate::record::status::State;
+use crate::record::status::{State, UnitStatus};
 use crate::render::RenderErrors;
 use crate::runtime::clock;
 use crate::runtime::exec::Retry;
@@ -78,6 +78,10 @@ impl Environment {
             warn!(environment = %self.context.environment, unit = %name, "{warning}");
         }
         let recorded = self.journal.status().units.get(name).cloned();
+        let first = before.is_none();
+        let last = recorded.as_ref().filter(|_| first);
+        let since = last.and_then(|last| declared_since(&self.repository, last, &desired));
+        let source = since.as_ref().unwrap_or(source);
         let same = before.is_some_and(|before| Arc::ptr_eq(&before, &desired));
         let needs = (!same || news.neighbours).then(|| needs(&desired, &self.neighbours));
         let met = self.met;
@@ -91,7 +95,6 @@ impl Environment {
         // What is synced has nothing that others or an approval could change.
         let settled = state.standing.state == State::Synced && state.asks.is_none();
         state.dirty |= !settled && (news.approvals || news.neighbours);
-        let first = state.desired.is_none();
         let changed = state.declare(desired, source);
         match met {
             Met::Before if first => state.remember(recorded.as_deref()),
@@ -315,6 +318,18 @@ impl Environment {
         state.dirty = true;
         state.declare(Arc::new(UnitDesired::nothing()), source)
     }
+}
+
+/// The commit since which a unit declares the same, where the agent before this one knew that.
+fn declared_since(
+    repository: &Path,
+    recorded: &UnitStatus,
+    desired: &UnitDesired,
+) -> Option<SourceCommit> {
+    let revision = recorded.revision.as_ref();
+    let revision = revision.filter(|_| recorded.desired == Some(desired.digest))?;
+    // Where it can't be read, the newest commit declares it as well.
+    source::commit(repository, revision).ok()
 }
 
 /// The commit that an agent before this one had begun to apply, unless the record says what
