@@ -6,7 +6,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::believed::synced_at;
 use crate::support::leash;
+use crate::support::liar::{Asked, Lie};
 use crate::support::stage::Stage;
 
 /// Less than a program may take, and more than the others wait.
@@ -117,4 +119,50 @@ fn a_slow_kustomization_is_taken_in_when_it_is_there() {
     stage.until_synced("slow", &start);
     let told = stage.entries_on("slow failed");
     assert!(told.is_empty(), "{told:#?}");
+}
+
+/// The API server takes its time to delete the inventory of a unit that left, and the unit
+/// comes back before it has.
+#[test]
+fn a_unit_that_leaves_holds_no_other_unit_up_and_may_come_back() {
+    let files = [
+        ("shop/a.yaml", object("a", "one")),
+        ("parting/b.yaml", object("b", "one")),
+    ];
+    let (mut stage, liar) = synced_at("parting", &files, &["shop", "parting"]);
+    let place = format!("/namespaces/{}/configmaps/", stage.inventories);
+    let deletes = move |asked: &Asked| asked.method == "DELETE" && asked.path.contains(&place);
+    liar.lie_times(1, deletes, Lie::Late(Duration::from_secs(20)));
+    let told = liar.told();
+    let change = |stage: &Stage, name: &str| {
+        let patch = r#"{"data":{"a":"two"}}"#;
+        let manager = "--field-manager=mallory";
+        let words = [
+            "patch",
+            "configmap",
+            name,
+            "--type=merge",
+            manager,
+            "-p",
+            patch,
+        ];
+        stage.kubectl(&words);
+    };
+    stage.configure(&[("shop", "")]);
+    stage.until("its inventory to be about to go", |_| {
+        let seen = liar.told() - told;
+        (seen == 1).then_some(()).ok_or_else(|| seen.to_string())
+    });
+    change(&stage, "a");
+    stage.until_entry("revert drift on ConfigMap");
+    let back = stage.configure(&[("shop", ""), ("parting", "")]);
+    assert_eq!(stage.entries_on("parting left").len(), 0);
+
+    stage.until_entry(&format!("sync parting to {}", &back[..8]));
+    assert_eq!(stage.entries_on("parting left").len(), 0);
+    change(&stage, "b");
+    until_value(&mut stage, "b", "one");
+    stage.configure(&[("shop", "")]);
+    stage.until_entry("parting left");
+    stage.until_gone("configmap", "b");
 }

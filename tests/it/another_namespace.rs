@@ -122,7 +122,13 @@ fn a_new_namespace_takes_over_what_is_declared_and_deletes_nothing() {
     );
     let uids = ["a", "b", "c"].map(|name| stage.uid("configmap", name));
     stage.start();
-    stage.until_state("shop", "Synced");
+    stage.until("the environment to be served again", |stage| {
+        let all = ["-n", &stage.inventories, "leases"];
+        let found = stage.cluster.get(&all).unwrap_or_default();
+        let holder = &found["items"][0]["spec"]["holderIdentity"];
+        let held = holder.as_str().is_some_and(|holder| !holder.is_empty());
+        held.then_some(()).ok_or_else(|| holder.to_string())
+    });
     let moved = |stage: &Stage| {
         stage
             .invocation()

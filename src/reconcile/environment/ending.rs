@@ -109,8 +109,9 @@ impl Environment {
             && let Some(event) = self.tasks.join_next().await
         {
             match event? {
-                Event::Passed { unit, outcome } => self.passed(&unit, *outcome).await,
-                Event::Declared { .. } => {}
+                Event::Passed { unit, outcome } => self.passed(&unit, *outcome),
+                Event::Removed { unit, result } => self.removed(&unit, result),
+                Event::Declared { .. } | Event::Descended { .. } | Event::Inventories(_) => {}
             }
         }
         Ok(())

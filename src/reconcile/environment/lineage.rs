@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tracing::info;
 
-use super::reading::Unread;
-use super::{Environment, Purpose};
-use crate::model::{Lineage, Revision, SourceCommit};
+use super::reading::{Reading, Unread};
+use super::{Environment, Event, Purpose};
+use crate::model::{Lineage, Revision, SourceCommit, chain};
 use crate::source::{self, Roots};
 
 /// The repository and branch that are followed, as people are told of them.
@@ -20,23 +20,73 @@ pub struct Followed {
     pub branch: String,
 }
 
+/// A revision that was read, and of which it is not known yet whether it goes on from what
+/// was applied.
+pub(super) struct Descent {
+    pub(super) source: SourceCommit,
+    pub(super) purpose: Purpose,
+    pub(super) reading: Reading,
+}
+
+/// How far back a history is gone after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// Down to a commit of which it is known where its history begins.
+    Near,
+    /// To its first commits.
+    Whole,
+}
+
 impl Environment {
-    /// Whether a revision goes on from what was applied last, by the inventories and by
-    /// the record. `adopted` are histories that it says it goes on from all the same.
-    pub(super) async fn goes_on(
+    /// Begins to find out where the history of a revision that was read begins.
+    pub(super) fn descend(&mut self, read: Box<Descent>, depth: Depth) {
+        let near = match depth {
+            Depth::Near => self.near(),
+            Depth::Whole => None,
+        };
+        let (repository, revision) = (self.repository.clone(), read.source.revision.clone());
+        self.tasks.spawn(async move {
+            let found = move || source::roots(&repository, &revision, near.as_ref());
+            let roots = match tokio::task::spawn_blocking(found).await {
+                Ok(roots) => roots.map_err(|error| chain(&error)),
+                Err(error) => Err(error.to_string()),
+            };
+            Event::Descended { read, depth, roots }
+        });
+    }
+
+    /// Makes a revision the one that is enforced if it goes on from what was applied last, by
+    /// the inventories and by the record, or says so itself.
+    pub(super) fn descended(
         &mut self,
-        source: &SourceCommit,
-        adopted: &BTreeSet<Revision>,
-    ) -> Result<(), Unread> {
-        self.read_inventories().await;
+        read: Box<Descent>,
+        depth: Depth,
+        roots: Result<Roots, String>,
+    ) {
         let bound = self.bound();
-        let mut roots = self.roots(&source.revision, self.near()).await?;
-        if bound.is_empty() || roots.strange(bound.values(), adopted).is_some() {
-            roots = self.roots(&source.revision, None).await?;
-        }
-        if let Some(other) = roots.strange(bound.values(), adopted) {
-            return Err(Unread::Strange(self.estrangement(other, &roots)));
-        }
+        let adopted = &read.reading.approved.sources;
+        let strange = |roots: &Roots| roots.strange(bound.values(), adopted).cloned();
+        let judged = match roots {
+            Ok(roots)
+                if depth == Depth::Near && (bound.is_empty() || strange(&roots).is_some()) =>
+            {
+                return self.descend(read, Depth::Whole);
+            }
+            Ok(roots) => {
+                if let Some(other) = strange(&roots) {
+                    Err(Unread::Strange(self.estrangement(&other, &roots)))
+                } else {
+                    self.go_on(roots, &bound);
+                    Ok(read.reading)
+                }
+            }
+            Err(problem) => Err(Unread::Again(problem)),
+        };
+        self.judged(read.source, read.purpose, judged);
+    }
+
+    /// Takes in the history that is enforced from now on.
+    fn go_on(&mut self, roots: Roots, bound: &BTreeMap<Revision, Lineage>) {
         let same = bound.values().find(|it| roots.found.contains(&it.root));
         let lineage = same.cloned().or_else(|| self.lineage_of(&roots));
         if let (Some(lineage), false) = (&lineage, bound.is_empty() || same.is_some()) {
@@ -44,7 +94,6 @@ impl Environment {
         }
         self.lineage = lineage;
         self.roots = Some(roots);
-        Ok(())
     }
 
     /// Reads what is enforced again where the inventories could be read only after it was
@@ -74,8 +123,8 @@ impl Environment {
 
     /// The histories that what is here was applied from, by their first commits.
     fn bound(&self) -> BTreeMap<Revision, Lineage> {
-        let inventories = self.inventories.iter().flat_map(BTreeMap::values);
-        let inventories = inventories.filter_map(|inventory| inventory.source.as_ref());
+        let inventories = self.inventories.all();
+        let inventories = inventories.filter_map(|(_, inventory)| inventory.source.as_ref());
         let recorded = self.journal.status().ties.source.as_ref();
         let all = inventories.chain(recorded);
         all.map(|it| (it.root.clone(), it.clone())).collect()
@@ -94,15 +143,6 @@ impl Environment {
             })
         };
         self.roots.clone().or_else(recorded)
-    }
-
-    /// Where the history of a revision begins.
-    async fn roots(&self, revision: &Revision, near: Option<Roots>) -> Result<Roots, Unread> {
-        let (repository, revision) = (self.repository.clone(), revision.clone());
-        let read = move || source::roots(&repository, &revision, near.as_ref());
-        let read = tokio::task::spawn_blocking(read).await;
-        let read = read.map_err(|error| Unread::Again(error.to_string()))?;
-        read.map_err(|error| Unread::Again(crate::model::chain(&error)))
     }
 
     /// The history that begins there; `None` where the rest of it is not here, since what

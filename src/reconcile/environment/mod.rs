@@ -6,6 +6,7 @@
 mod approvals;
 mod away;
 mod ending;
+mod event;
 mod foreign;
 mod holds;
 mod inventories;
@@ -29,9 +30,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use self::approvals::Approvals;
+use self::event::{Event, Purpose};
+use self::inventories::Inventories;
 pub use self::lineage::Followed;
 pub use self::proposals::{Deed, DriftedObject, Drifts, OpenProposals, Proposing, UnitDrift};
-use self::reading::{Reading, Unread};
 pub(super) use self::revision::definitions;
 use self::untold::Sight;
 pub use self::window::{Progress, Window};
@@ -42,12 +44,12 @@ use super::intents::Intents;
 use super::journal::Journal;
 use super::lists::Lists;
 use super::others::Others;
-use super::pass::{Context, Outcome};
+use super::pass::Context;
 use super::recording::Trouble;
 use super::ties::Met;
 use super::unit::UnitState;
 use super::witness::Witness;
-use crate::kube::{ApiError, Cluster, Inventory, LiveView};
+use crate::kube::{Cluster, LiveView};
 use crate::model::{
     Digest, DigestKey, EnvironmentName, GroupKind, Lineage, Namespace, SourceCommit, UnitName,
 };
@@ -181,8 +183,7 @@ pub struct Environment {
     approvals: Approvals,
     /// Environments whose objects are taken over.
     adopted: Arc<BTreeSet<EnvironmentName>>,
-    inventories: Result<BTreeMap<UnitName, Inventory>, ApiError>,
-    inventories_again: Option<Timestamp>,
+    inventories: Inventories,
     /// When less was deleted within the last hour than when a deletion had to wait for that.
     eases: Option<Timestamp>,
     units: BTreeMap<UnitName, UnitState>,
@@ -202,29 +203,6 @@ pub struct Environment {
     refused: watch::Sender<BTreeSet<Digest>>,
     /// The open proposals.
     proposed: watch::Sender<OpenProposals>,
-}
-
-/// What a task of the environment came to.
-enum Event {
-    Declared {
-        source: Box<SourceCommit>,
-        purpose: Purpose,
-        result: Result<Reading, Unread>,
-        cache: Box<RenderCache>,
-    },
-    Passed {
-        unit: UnitName,
-        outcome: Box<Outcome>,
-    },
-}
-
-/// Why a revision is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Purpose {
-    /// It is the newest.
-    Head,
-    /// It is the recorded one, and the newest can't be used.
-    Fallback,
 }
 
 impl Environment {
@@ -284,8 +262,7 @@ impl Environment {
             definitions: Arc::default(),
             approvals: Approvals::default(),
             adopted: Arc::default(),
-            inventories: Err(ApiError::Unavailable("not asked yet".to_owned())),
-            inventories_again: None,
+            inventories: Inventories::unread(),
             eases: None,
             units: BTreeMap::new(),
             changes: 0,
@@ -320,6 +297,7 @@ impl Environment {
         let mut refused = self.refused.subscribe();
         let mut proposed = self.proposed.subscribe();
         self.source.mark_changed();
+        self.read_inventories();
         loop {
             self.wake_waiting();
             self.launch();
@@ -335,13 +313,13 @@ impl Environment {
                     changed.map_err(|_| anyhow::anyhow!("the task that follows the repository has ended"))?;
                     self.look();
                 }
-                Some(event) = self.tasks.join_next() => self.take(event?).await,
+                Some(event) = self.tasks.join_next() => self.take(event?),
                 Some(()) = revision::late(self.cache.as_mut()) => self.again = Some(clock::now()),
                 _ = live.changed() => self.wake_touched(),
                 _ = refused.changed() => self.wake_proposing(),
                 Ok(()) = self.barred.changed() => self.record_revision(),
                 _ = proposed.changed() => self.tell_proposals(),
-                () = tokio::time::sleep(wake) => self.wake_due().await,
+                () = tokio::time::sleep(wake) => self.wake_due(),
                 () = over.cancelled() => return self.stop().await,
             }
         }
@@ -362,7 +340,7 @@ impl Environment {
             && !self.units.values().any(unit_moves)
     }
 
-    async fn take(&mut self, event: Event) {
+    fn take(&mut self, event: Event) {
         match event {
             Event::Declared {
                 source,
@@ -371,9 +349,12 @@ impl Environment {
                 cache,
             } => {
                 self.cache = Some(*cache);
-                self.declared(*source, purpose, result).await;
+                self.declared(*source, purpose, result);
             }
-            Event::Passed { unit, outcome } => self.passed(&unit, *outcome).await,
+            Event::Descended { read, depth, roots } => self.descended(read, depth, roots),
+            Event::Passed { unit, outcome } => self.passed(&unit, *outcome),
+            Event::Inventories(read) => self.take_inventories(read),
+            Event::Removed { unit, result } => self.removed(&unit, result),
         }
     }
 

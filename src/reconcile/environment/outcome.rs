@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::scene::{listed, scene};
 use super::untold::Sight;
-use super::{Environment, foreign};
+use super::{Environment, Event, foreign};
 use crate::health::Status;
-use crate::kube::{ApiError, Removal, Retry};
+use crate::kube::{ApiError, Inventory, Removal, Retry};
 use crate::model::{Digest, UnitName, yaml};
 use crate::plan::{
     Action, Baseline, Blocked, Cause, FieldChange, Members, Refused, Standing, Step, is_admission,
@@ -33,7 +34,7 @@ use crate::runtime::metrics::HealthLabels;
 
 impl Environment {
     /// Takes a pass's outcome in.
-    pub(super) async fn passed(&mut self, name: &UnitName, outcome: Outcome) {
+    pub(super) fn passed(&mut self, name: &UnitName, outcome: Outcome) {
         let now = clock::now();
         self.context.begun.store(true, Ordering::Relaxed);
         self.tell_away(name, &outcome, now);
@@ -46,9 +47,7 @@ impl Environment {
         unit.running = None;
         if let Some(inventory) = outcome.inventory {
             unit.inventory = inventory.clone();
-            if let Ok(all) = &mut self.inventories {
-                all.insert(name.clone(), inventory);
-            }
+            self.inventories.put(name, inventory);
         }
         if !outcome.done.is_empty() {
             unit.plan = Some(outcome.planned.plan.digest);
@@ -127,7 +126,7 @@ impl Environment {
             && outcome.planned.members == none
             && outcome.planned.carriers.leftovers.is_empty();
         if gone && problem.is_none() {
-            return self.remove(name, now).await;
+            return self.remove(name);
         }
         let sight = &mut self.unrecorded.entry(name.clone()).or_insert((now, None)).1;
         // What was seen before the last step is not what is live now.
@@ -144,33 +143,50 @@ impl Environment {
         }
     }
 
-    /// A retired unit without members: its inventory goes as the last.
-    async fn remove(&mut self, name: &UnitName, now: Timestamp) {
-        let parent = self.parent(name);
-        let removed = tokio::select! {
-            // The next agent finds it empty, and removes it.
-            () = self.over.cancelled() => return,
-            removed = parent.remove(&self.context.cluster) => removed,
+    /// Begins to delete the inventory of a retired unit without members, which goes as the
+    /// last.
+    fn remove(&mut self, name: &UnitName) {
+        // The next agent finds it empty, and removes it.
+        if self.over.is_cancelled() {
+            return;
+        }
+        let Some(unit) = self.units.get_mut(name) else {
+            return;
         };
-        let environment = &self.context.environment;
-        match removed {
+        unit.running = Some(CancellationToken::new());
+        let (parent, name) = (self.parent(name), name.clone());
+        let cluster = Arc::clone(&self.context.cluster);
+        self.tasks.spawn(async move {
+            let result = parent.remove(&cluster).await;
+            Event::Removed { unit: name, result }
+        });
+    }
+
+    /// Takes in what became of a retired unit's inventory. The unit may have come back
+    /// meanwhile: it begins with a new one then.
+    pub(super) fn removed(&mut self, name: &UnitName, result: Result<Removal, ApiError>) {
+        let (now, environment) = (clock::now(), &self.context.environment);
+        let Some(unit) = self.units.get_mut(name) else {
+            return;
+        };
+        unit.running = None;
+        match result {
             Ok(Removal::Gone) => {}
             Ok(Removal::NotOurs) => {
                 warn!(%environment, unit = %name, "the inventory is left as it is: the agent has not written it");
             }
             Err(error) => {
                 warn!(%environment, unit = %name, %error, "the inventory cannot be deleted; trying again");
-                if let Some(unit) = self.units.get_mut(name) {
-                    unit.retry.fail(None, now);
-                }
+                unit.retry.fail(None, now);
                 return;
             }
         }
-        if let Ok(all) = &mut self.inventories {
-            all.remove(name);
-        }
-        if let Some(unit) = self.units.remove(name) {
-            self.context.lists.forget(&unit.apply_set);
+        self.context.lists.forget(&unit.apply_set);
+        self.inventories.forget(name);
+        if !unit.retired {
+            unit.inventory = Inventory::default();
+            unit.dirty = true;
+        } else if let Some(unit) = self.units.remove(name) {
             self.context.intents.forget(name);
             self.record_removal(name, &unit, now);
         }

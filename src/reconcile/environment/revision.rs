@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tracing::{debug, info, warn};
 
+use super::lineage::Descent;
 use super::reading::{Reading, Trust, Unread, environment_of, open};
 use super::units::News;
 use super::{Environment, Event, Purpose, RunMode};
@@ -103,20 +104,30 @@ impl Environment {
         });
     }
 
-    /// Makes a revision the one that is enforced, as far as it could be read.
-    pub(super) async fn declared(
+    /// Takes in a revision that was read, as far as it could be.
+    pub(super) fn declared(
         &mut self,
         source: SourceCommit,
         purpose: Purpose,
         result: Result<Reading, Unread>,
     ) {
-        let result = match result {
-            Ok(reading) => self
-                .goes_on(&source, &reading.approved.sources)
-                .await
-                .map(|()| reading),
-            unread => unread,
-        };
+        match result {
+            Ok(reading) => self.go_after(Box::new(Descent {
+                source,
+                purpose,
+                reading,
+            })),
+            Err(unread) => self.judged(source, purpose, Err(unread)),
+        }
+    }
+
+    /// Makes a revision the one that is enforced, unless it can't or may not be.
+    pub(super) fn judged(
+        &mut self,
+        source: SourceCommit,
+        purpose: Purpose,
+        result: Result<Reading, Unread>,
+    ) {
         self.declaring = false;
         match (purpose, result) {
             (Purpose::Head, Ok(reading)) => self.adopt(&source, purpose, reading),

@@ -56,7 +56,12 @@ impl Environment {
     fn prepare(&mut self, name: &UnitName) -> Option<(UnitName, PlanInput, CancellationToken)> {
         let waits = self.waits(name);
         // Without the inventory nothing is written: it has to be widened first.
-        let inventory_problem = self.inventories.as_ref().err().map(ToString::to_string);
+        let inventory_problem = self
+            .inventories
+            .known
+            .as_ref()
+            .err()
+            .map(ToString::to_string);
         let neighbours = Arc::clone(&self.neighbours);
         let proposals = self.proposals();
         let changes = self.changes;
@@ -214,13 +219,10 @@ impl Environment {
     }
 
     /// Wakes what waited for an instant.
-    pub(super) async fn wake_due(&mut self) {
+    pub(super) fn wake_due(&mut self) {
         let now = clock::now();
-        if self.inventories_again.is_some_and(|at| at <= now) {
-            self.read_inventories().await;
-            if self.inventories.is_ok() {
-                self.doubt();
-            }
+        if self.inventories.again.is_some_and(|at| at <= now) {
+            self.read_inventories();
         }
         if self.again.is_some_and(|at| at <= now)
             && !self.declaring
@@ -282,7 +284,7 @@ impl Environment {
         let records = self.unrecorded.values().map(|(since, _)| *since + PATIENCE);
         let next = units
             .chain(records)
-            .chain(self.inventories_again)
+            .chain(self.inventories.again)
             .chain(self.again.filter(|_| !self.declaring))
             .chain(self.compare_at)
             .chain(self.eases)

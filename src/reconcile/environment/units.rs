@@ -216,11 +216,7 @@ impl Environment {
             if declared.units.contains_key(&name) {
                 continue;
             }
-            let listed = self
-                .inventories
-                .as_ref()
-                .ok()
-                .and_then(|all| all.get(&name));
+            let listed = self.inventories.of(&name);
             let listed = listed.is_some_and(|inventory| inventory.lost.is_none());
             if self.units.contains_key(&name) || recorded.contains_key(&name) || listed {
                 retired.insert(name);
@@ -239,7 +235,7 @@ impl Environment {
             declared,
             retired,
             &self.neighbours,
-            self.inventories.as_ref().unwrap_or(&none),
+            self.inventories.known.as_ref().unwrap_or(&none),
             (&self.context.namespace, &self.context.environment),
             |unit| self.in_force(&unit.name),
         ));
@@ -253,7 +249,7 @@ impl Environment {
     }
 
     pub(super) fn known_units(&self) -> impl Iterator<Item = UnitName> + use<> {
-        let inventories = self.inventories.iter().flat_map(BTreeMap::keys);
+        let inventories = self.inventories.all().map(|(name, _)| name);
         // One whose inventory is lost is known of by the record alone.
         let recorded = self.journal.status().units.keys();
         self.units
@@ -268,7 +264,7 @@ impl Environment {
     /// A list that was read has ids of its own, and those of ten thousand objects are large.
     fn share_ids(&mut self, name: &UnitName, desired: &UnitDesired) {
         if !self.units.contains_key(name)
-            && let Ok(all) = &mut self.inventories
+            && let Ok(all) = &mut self.inventories.known
             && let Some(inventory) = all.get_mut(name)
         {
             inventory.applied = inventory.applied.sharing(&desired.objects);
@@ -280,10 +276,10 @@ impl Environment {
 
     /// The unit's state, with these settings. It is looked at again if they are others.
     fn unit_state(&mut self, name: &UnitName, unit: &Arc<config::Unit>) -> &mut UnitState {
-        let (inventories, context) = (self.inventories.as_ref().ok(), &self.context);
+        let (inventories, context) = (&self.inventories, &self.context);
         let (journal, repository) = (&self.journal, &self.repository);
         let state = self.units.entry(name.clone()).or_insert_with(|| {
-            let inventory = inventories.and_then(|all| all.get(name)).cloned();
+            let inventory = inventories.of(name).cloned();
             let parent = InventoryParent::new(&context.namespace, &context.environment, name);
             // Where the inventory is lost, the record tells in which kinds to look.
             let recorded = || Inventory::by_record(&journal.objects(name), unit.prune);
@@ -308,7 +304,7 @@ impl Environment {
 
     /// A unit that left the configuration: what its inventory holds is pruned.
     pub(super) fn retire(&mut self, name: &UnitName, source: &SourceCommit) -> bool {
-        let inventory = self.inventories.as_ref().ok().and_then(|all| all.get(name));
+        let inventory = self.inventories.of(name);
         let unit = Arc::new(retired_unit(
             name,
             inventory.is_none_or(|inventory| inventory.prune),
