@@ -17,6 +17,7 @@ use tracing::{info, warn};
 use super::access::{ClusterArgs, ForgeArgs, RepositoryArgs, ToolArgs};
 use super::data_dir;
 use super::exit;
+use super::reached::Reaching;
 use super::records::PlaceArgs;
 use super::serve::Start;
 use super::telemetry;
@@ -129,11 +130,6 @@ pub async fn run(args: RunArgs) -> anyhow::Result<u8> {
     let mut background = JoinSet::new();
     let stop = shutdown::on_signal(&mut background)?;
     let access = args.cluster.access();
-    let cluster = tokio::select! {
-        cluster = kube::connect(&access) => Arc::new(cluster?),
-        // A plugin that gives credentials may take its time; nothing is begun yet.
-        () = stop.asked() => return Ok(exit::SAME),
-    };
     let remote = args.repository.remote(&args.repo)?;
     let forge = args.forge.connect(&remote)?;
     let served = forge.as_ref().map(|forge| forge.kind().to_string());
@@ -148,11 +144,19 @@ pub async fn run(args: RunArgs) -> anyhow::Result<u8> {
     let (metrics, readiness) = (Metrics::default(), Readiness::default());
     readiness.require(fetched(follower.state()));
     let opened = Arc::new(AtomicBool::new(false));
+    let (why, unreached) = watch::channel(None);
+    let reaching = Reaching {
+        stop: stop.clone(),
+        once: args.once,
+        why,
+    };
     readiness.require({
         let opened = Arc::clone(&opened);
         move || {
-            let opened = opened.load(Ordering::Relaxed);
-            (!opened).then(|| "the environments are being opened".to_owned())
+            let opening = || "the environments are being opened".to_owned();
+            let why = unreached.borrow().clone();
+            let why = why.map(|why| format!("the cluster cannot be used yet: {why}"));
+            (!opened.load(Ordering::Relaxed)).then(|| why.unwrap_or_else(opening))
         }
     });
     readiness.require({
@@ -180,23 +184,31 @@ pub async fn run(args: RunArgs) -> anyhow::Result<u8> {
     {
         background.spawn(endpoint::serve(endpoint, closing.clone()).await?);
     }
-    let start = Start {
-        args: &args,
-        data_dir,
-        remote,
-        forge,
-        cluster,
-        namespace,
-        follower: &follower,
-        pull_requests: hint,
-        policy,
-        signing_key,
-        metrics,
-        readiness,
-        windows: watch::Sender::default(),
-        opened,
-    };
-    let ended = alongside(&mut background, &stop, start.environments(&stop)).await;
+    let serving = Box::pin(async {
+        // A program that gives credentials may take its time, or fail for a while.
+        let Some(cluster) = reaching.had(|| kube::connect(&access)).await? else {
+            return Ok(exit::SAME);
+        };
+        let start = Start {
+            args: &args,
+            data_dir,
+            remote,
+            forge,
+            cluster: Arc::new(cluster),
+            reaching,
+            namespace,
+            follower: &follower,
+            pull_requests: hint,
+            policy,
+            signing_key,
+            metrics,
+            readiness,
+            windows: watch::Sender::default(),
+            opened,
+        };
+        start.environments(&stop).await
+    });
+    let ended = alongside(&mut background, &stop, serving).await;
     closing.cancel();
     close(background).await;
     ended

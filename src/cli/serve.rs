@@ -11,11 +11,12 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::data_dir::Holder;
 use super::elsewhere::Found;
 use super::exit;
+use super::reached::Reaching;
 use super::run::RunArgs;
 use super::serving::{Serving, term};
 use crate::forge::Forge;
@@ -52,6 +53,8 @@ pub struct Start<'a> {
     pub remote: Remote,
     pub forge: Option<Arc<dyn Forge>>,
     pub cluster: Arc<Cluster>,
+    /// How it is waited for.
+    pub reaching: Reaching,
     /// Where the inventories are.
     pub namespace: Namespace,
     pub follower: &'a Follower,
@@ -73,8 +76,11 @@ impl Start<'_> {
     /// Runs one task for each environment. Where one can't go on, the others are ended in
     /// order, and the outside starts the process again.
     pub async fn environments(&self, stop: &Stop) -> anyhow::Result<u8> {
+        let Some(cluster) = self.cluster_uid().await? else {
+            return Ok(exit::SAME);
+        };
         let here = Here {
-            cluster: self.cluster_uid(stop).await?,
+            cluster,
             namespace: self.namespace.clone(),
         };
         let found = tokio::select! {
@@ -87,7 +93,10 @@ impl Start<'_> {
         let key = if found.values().all(refused) {
             None
         } else {
-            Some(self.digest_key(stop).await?)
+            match self.digest_key().await? {
+                None => return Ok(exit::SAME),
+                key => key,
+            }
         };
         let mut served = FuturesUnordered::new();
         for name in &self.args.environment {
@@ -179,6 +188,11 @@ impl Start<'_> {
                 Heard::Holder(other) => {
                     serving.send_replace(Serving::StandingBy);
                     info!(environment = %name, "standing by: {other} serves it");
+                }
+                Heard::Away(why) => {
+                    let why = format!("its Lease cannot be had yet: {why}");
+                    warn!(environment = %name, "{why}");
+                    serving.send_replace(Serving::LockedOut(why));
                 }
                 Heard::Barred(why) => {
                     serving.send_replace(Serving::LockedOut(why.to_owned()));
@@ -341,7 +355,7 @@ impl Start<'_> {
     ) -> Environment {
         let options = Options {
             environment: name.clone(),
-            cluster: Arc::clone(&self.cluster),
+            cluster: Arc::new(self.cluster.fenced(term.fence())),
             namespace: ours.here.namespace,
             former: self.args.from_namespace.clone(),
             key: ours.key,

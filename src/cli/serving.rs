@@ -21,7 +21,7 @@ pub enum Serving {
     StandingBy,
     /// Nobody does from here: what it would be mistaken for.
     Mistaken(String),
-    /// Nobody does: the cluster's admission refuses the Lease.
+    /// Nobody does: the Lease can't be had, or the cluster's admission refuses it.
     LockedOut(String),
     /// By us, with what keeps entries from its record.
     Ours(Arc<Context>, watch::Receiver<Trouble>),
@@ -75,6 +75,7 @@ pub async fn term(
             Heard::Holder(holder) => {
                 format!("{holder} serves the environment; stop it, or leave the round to it")
             }
+            Heard::Away(why) => format!("the environment's Lease cannot be had: {why}"),
             Heard::Barred(why) => why.to_owned(),
         };
         if other != why {

@@ -13,15 +13,17 @@ use super::access::Access;
 use super::answer;
 use super::discovery::{Discovery, Resource};
 use super::error::ApiError;
+use super::expected::Expected;
+use super::fence::Fence;
 use super::lines::Lines;
 use super::login;
 use super::pages::Pages;
 use super::path::{path, segment, version_of};
 use super::turns::Queue;
-use super::wire::Wire;
+use super::wire::{Leave, Wire};
 use crate::model::{
     Desired, FIELD_MANAGER, GroupKind, Live, Namespace, ObjectId, PART_OF, holds_secret,
-    json_as_yaml, secret_values,
+    secret_values,
 };
 
 /// Whether an apply is meant.
@@ -48,6 +50,7 @@ pub struct Cluster {
     wire: Arc<Wire>,
     discovery: Arc<Discovery>,
     withdrawn: Option<CancellationToken>,
+    fence: Option<Fence>,
     queue: Queue,
 }
 
@@ -62,6 +65,7 @@ pub async fn connect(access: &Access) -> Result<Cluster, ApiError> {
         discovery: Arc::new(Discovery::new(Arc::clone(&wire))),
         wire,
         withdrawn: None,
+        fence: None,
         queue: Queue::Last,
     })
 }
@@ -82,6 +86,15 @@ impl Cluster {
     pub fn until(&self, withdrawn: &CancellationToken) -> Self {
         Self {
             withdrawn: Some(withdrawn.clone()),
+            ..self.clone()
+        }
+    }
+
+    /// The same cluster, for requests that are not sent any more once a Lease can't be
+    /// believed to be ours: they end with [`ApiError::Withdrawn`].
+    pub fn fenced(&self, fence: &Fence) -> Self {
+        Self {
+            fence: Some(fence.clone()),
             ..self.clone()
         }
     }
@@ -139,14 +152,25 @@ impl Cluster {
         mode: ApplyMode,
         conflicts: Conflicts,
     ) -> Result<Live, ApiError> {
+        self.apply_to(desired, Expected::Anything, mode, conflicts)
+            .await
+    }
+
+    /// The same, to an object that is what is expected.
+    pub async fn apply_to(
+        &self,
+        desired: &Desired,
+        expected: Expected<'_>,
+        mode: ApplyMode,
+        conflicts: Conflicts,
+    ) -> Result<Live, ApiError> {
         let resource = self
             .resource(&desired.id.kind, Some(version_of(&desired.api_version)))
             .await?;
         let mut params = PatchParams::apply(FIELD_MANAGER);
         params.dry_run = mode == ApplyMode::DryRun;
         params.force = conflicts == Conflicts::Take;
-        let text = std::str::from_utf8(desired.json.bytes()).expect("JSON is text");
-        let text = json_as_yaml(text);
+        let text = expected.declared_in(desired);
         let body: &RawValue = serde_json::from_str(&text).expect("it was written from a value");
         let request = || {
             path(&resource, desired.id.namespace.as_ref()).patch(
@@ -157,7 +181,7 @@ impl Cluster {
         };
         let error = match self.written(&desired.id, request).await {
             Ok(live) => return Ok(live),
-            Err(error) => error,
+            Err(error) => expected.unmet(error),
         };
         Err(if holds_secret(&desired.id) {
             error.of_secret(&secret_values(&desired.body()))
@@ -308,13 +332,13 @@ impl Cluster {
         }
     }
 
-    /// Whether the server is there: whether it says anything at all within a time, which
-    /// this takes in any case.
-    pub async fn answers(&self, limit: Duration) -> bool {
-        let client = self.client();
-        let asked = tokio::time::timeout(limit, client.apiserver_version());
+    /// Whether the server is there, and what it keeps objects in: whether it says anything of
+    /// one within a time, which this takes in any case.
+    pub async fn answers(&self, id: &ObjectId, limit: Duration) -> bool {
+        let cluster = self.unheld();
+        let asked = tokio::time::timeout(limit, cluster.get(id, None));
         let (answer, ()) = tokio::join!(asked, tokio::time::sleep(limit));
-        matches!(answer, Ok(Ok(_) | Err(kube::Error::Api(_))))
+        matches!(answer, Ok(Ok(_) | Err(ApiError::Forbidden(_))))
     }
 
     /// The object that was written, and no other.
@@ -349,8 +373,11 @@ impl Cluster {
 
     /// `request` is made when its turn has come: many may wait, and their bodies are big.
     async fn ask(&self, request: impl Fn() -> Built) -> Result<Value, ApiError> {
-        let withdrawn = self.withdrawn.as_ref();
-        let answer = self.wire.ask(request, self.queue, withdrawn).await;
+        let leave = Leave {
+            withdrawn: self.withdrawn.as_ref(),
+            fence: self.fence.as_ref(),
+        };
+        let answer = self.wire.ask(request, self.queue, leave).await;
         if let Err(ApiError::Away(_)) = &answer {
             self.discovery.doubt().await;
         }

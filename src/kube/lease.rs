@@ -23,6 +23,7 @@ use tracing::{debug, error, warn};
 use super::barred::barred;
 use super::cluster::Cluster;
 use super::error::{ApiError, Retry, from_status};
+use super::fence::Fence;
 use crate::model::{EnvironmentName, GroupKind, Live, Name, Namespace, ObjectId};
 use crate::runtime::{clock, random};
 
@@ -52,6 +53,7 @@ pub struct Lease {
 pub struct Term {
     lease: Lease,
     lost: CancellationToken,
+    fence: Fence,
     barred: watch::Receiver<Option<String>>,
     /// Ends with the term.
     upkeep: JoinSet<()>,
@@ -62,6 +64,8 @@ pub struct Term {
 pub enum Heard<'a> {
     /// This other one holds it.
     Holder(&'a str),
+    /// The API server can't be used: in words.
+    Away(&'a str),
     /// The cluster's admission refuses it: in words.
     Barred(&'a str),
 }
@@ -94,7 +98,7 @@ impl Lease {
     }
 
     /// Waits until the Lease is ours. `told` hears why it is not: who holds it, at each sign
-    /// of life that the holder gives, or what refuses it, each time that it does.
+    /// of life that the holder gives, or what keeps it from being had, each time that it does.
     ///
     /// # Errors
     /// Where the API server does not let us; whatever passes by itself is waited for.
@@ -111,7 +115,7 @@ impl Lease {
                         tokio::time::sleep(BARRED).await;
                     }
                     None if error.retry() == Retry::WhenInputsChange => return Err(error),
-                    None => debug!(lease = %self.id, %error, "trying again"),
+                    None => told(Heard::Away(&error.to_string())),
                 },
             }
             tokio::time::sleep(AGAIN / 2 + random::up_to(AGAIN / 2)).await;
@@ -217,30 +221,41 @@ impl Lease {
         let lost = CancellationToken::new();
         let mut upkeep = JoinSet::new();
         let (sender, barred) = watch::channel(None);
-        upkeep.spawn(self.clone().keep_up(live, lost.clone(), sender));
+        let fence = Fence::until(Instant::now() + self.believed());
+        let (lease, ours) = (self.clone(), (lost.clone(), fence.clone()));
+        upkeep.spawn(lease.keep_up(live, ours, sender));
         Term {
             lease: self.clone(),
             lost,
+            fence,
             barred,
             upkeep,
         }
     }
 
+    /// For how long it is believed to be ours: shorter than others wait.
+    fn believed(&self) -> Duration {
+        self.duration * 5 / 6
+    }
+
     /// Renews it after two thirds of its duration; gives it up where that did not work
-    /// after five sixths, before others may take it.
+    /// in time, before others may take it.
     async fn keep_up(
         self,
         mut live: Live,
-        lost: CancellationToken,
+        (lost, fence): (CancellationToken, Fence),
         barred: watch::Sender<Option<String>>,
     ) {
         let mut renewed = Instant::now();
         loop {
             tokio::time::sleep_until(renewed + self.duration * 2 / 3).await;
-            let deadline = renewed + self.duration * 5 / 6;
+            let deadline = renewed + self.believed();
             let began = Instant::now();
             match timeout_at(deadline, self.renew(&live, &barred)).await {
-                Ok(Ok(now)) => (live, renewed) = (now, began),
+                Ok(Ok(now)) => {
+                    (live, renewed) = (now, began);
+                    fence.put_off(renewed + self.believed());
+                }
                 Ok(Err(error)) => {
                     warn!(lease = %self.id, %error, "the lease is lost");
                     return lost.cancel();
@@ -290,9 +305,7 @@ impl Lease {
             tokio::time::sleep(AGAIN / 2 + random::up_to(AGAIN / 2)).await;
         }
     }
-}
 
-impl Lease {
     fn tell(&self, told: &watch::Sender<Option<String>>, why: String) {
         told.send_if_modified(|before| {
             let news = before.as_ref() != Some(&why);
@@ -309,6 +322,11 @@ impl Term {
     /// What keeps the Lease from being renewed, where the cluster's admission does.
     pub fn barred(&self) -> watch::Receiver<Option<String>> {
         self.barred.clone()
+    }
+
+    /// Over once the Lease can't be believed to be ours.
+    pub fn fence(&self) -> &Fence {
+        &self.fence
     }
 
     /// Cancelled once the Lease is not ours any more.
@@ -333,7 +351,7 @@ impl Term {
 }
 
 /// Which object is the Lease of an environment.
-pub(super) fn id(namespace: &Namespace, environment: &EnvironmentName) -> ObjectId {
+pub fn id(namespace: &Namespace, environment: &EnvironmentName) -> ObjectId {
     let name = format!("{PREFIX}{environment}");
     let name: Name = name.parse().expect("a label ends it, so it is a name");
     ObjectId::new(KIND, Some(namespace.clone()), name)

@@ -18,6 +18,7 @@ use tracing::warn;
 use super::bounds::bounded;
 use super::clocks::Clocks;
 use super::error::{ApiError, from_status};
+use super::fence::Fence;
 use super::heed::{heeded, is_long};
 use super::lines::Lines;
 use super::turns::{Queue, Turns};
@@ -45,6 +46,15 @@ pub(super) struct Wire {
     clocks: Clocks,
     /// When it was told last that the server wants to be left alone for long.
     told: Mutex<Option<Instant>>,
+}
+
+/// What keeps a request from being sent when its turn comes.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Leave<'a> {
+    /// It is not wanted any more.
+    pub(super) withdrawn: Option<&'a CancellationToken>,
+    /// It is not ours any more to send it.
+    pub(super) fence: Option<&'a Fence>,
 }
 
 /// An answer that is not the one that was asked for.
@@ -90,12 +100,12 @@ impl Wire {
     }
 
     /// Sends a request when its turn has come, and again where the server had no time
-    /// for it. Not sent (again) once `withdrawn` is cancelled.
+    /// for it. Not sent (again) without `leave`.
     pub(super) async fn ask(
         &self,
         request: impl Fn() -> Result<Request<Vec<u8>>, BuildError>,
         queue: Queue,
-        withdrawn: Option<&CancellationToken>,
+        leave: Leave<'_>,
     ) -> Result<Value, ApiError> {
         let attempt = || async {
             match request() {
@@ -103,7 +113,7 @@ impl Wire {
                 Err(error) => Err(sort(kube::Error::BuildRequest(error).into())),
             }
         };
-        self.repeat(queue, withdrawn, attempt).await
+        self.repeat(queue, leave, attempt).await
     }
 
     /// Runs something that makes a few requests by itself in one turn.
@@ -115,13 +125,13 @@ impl Wire {
             let done = within(ANSWER, async { Ok(work(self.client()).await) }).await;
             done.and_then(|result| result.map_err(sort))
         };
-        self.repeat(Queue::First, None, attempt).await
+        self.repeat(Queue::First, Leave::default(), attempt).await
     }
 
     async fn repeat<T, F: Future<Output = Result<T, Refusal>>>(
         &self,
         queue: Queue,
-        withdrawn: Option<&CancellationToken>,
+        leave: Leave<'_>,
         attempt: impl Fn() -> F,
     ) -> Result<T, ApiError> {
         if queue == Queue::Unheld {
@@ -129,7 +139,7 @@ impl Wire {
         }
         let mut attempts = 0;
         loop {
-            let turn = match withdrawn {
+            let turn = match leave.withdrawn {
                 None => self.turns.take(queue).await,
                 // Both are cancel-safe: who leaves the queue holds nothing.
                 Some(withdrawn) => tokio::select! {
@@ -138,6 +148,10 @@ impl Wire {
                     turn = self.turns.take(queue) => turn,
                 },
             };
+            if leave.fence.is_some_and(Fence::is_over) {
+                turn.answered();
+                return Err(ApiError::Withdrawn);
+            }
             attempts += 1;
             let last = attempts == ATTEMPTS;
             match attempt().await {

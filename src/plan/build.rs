@@ -13,7 +13,7 @@ use super::overruled::{Overruled, overruled};
 use super::prune::prunes;
 use super::subject::{Members, Observation, Subject};
 use super::text::first_of;
-use super::types::{Blocked, Plan, Proposed, Standing, Step};
+use super::types::{Action, Blocked, Plan, Proposed, Standing, Step};
 use crate::fields::Hold;
 use crate::health::{Health, Status};
 use crate::model::{Digest, Json, ObjectId};
@@ -139,12 +139,18 @@ fn blind(subject: &Subject<'_>) -> Option<String> {
     }
 }
 
-/// Of what would be done to what. Secrets' values are left out, since each process
+/// Of what would be done to what: where somebody may have to be asked, of that alone,
+/// so that what is approved stays the same while the rest is done. Secrets' values are left out, since each process
 /// digests them under its own key; that and which of them differ counts.
 fn digest(subject: &Subject<'_>, steps: &[Step]) -> Digest {
     let side = |json: Option<&Json>| json.map(Json::value);
+    let asks = |step: &Step| {
+        matches!(step.action, Action::Prune | Action::Replace) || step.locks_out.is_some()
+    };
+    let any = steps.iter().any(asks);
     let steps: Vec<Value> = steps
         .iter()
+        .filter(|step| !any || asks(step))
         .map(|step| {
             let secret = crate::model::holds_secret(&step.object);
             let paths: Vec<&str> = step

@@ -10,7 +10,7 @@ use super::asked;
 use super::pass::{Context, PlanInput, Planned};
 use crate::config::ConflictPolicy;
 use crate::fields::{self, Sharing};
-use crate::kube::{ApiError, ApplyMode, Cluster, Conflicts, Deletion};
+use crate::kube::{ApiError, ApplyMode, Cluster, Conflicts, Deletion, Expected};
 use crate::model::{Desired, Live, PART_OF};
 use crate::plan::{Action, Cause, Observation, Step, rank};
 
@@ -113,8 +113,10 @@ async fn run(
     let asked = context.view.era();
     let act = async {
         match step.action {
-            Action::Create => apply(context, &cluster, input, step).await,
-            Action::Change | Action::Adopt => take_over(context, &cluster, input, step).await,
+            Action::Create => apply(context, &cluster, input, planned, step).await,
+            Action::Change | Action::Adopt => {
+                take_over(context, &cluster, input, planned, step).await
+            }
             Action::Clear => clear(&cluster, input, step).await,
             Action::Replace => replace(context, &cluster, input, planned, step).await,
             Action::Prune => prune(context, &cluster, planned, step).await,
@@ -149,19 +151,32 @@ async fn apply(
     context: &Context,
     cluster: &Cluster,
     input: &PlanInput,
+    planned: &Planned,
     step: &Step,
 ) -> Result<Option<Live>, ApiError> {
     let Some(desired) = input.desired.objects.get(&step.object) else {
         return Ok(None);
     };
     let conflicts = match input.unit.conflicts {
+        // Nobody else was there when it was planned; whoever is by now is planned for anew.
+        _ if matches!(step.action, Action::Create | Action::Replace) => Conflicts::Fail,
         // Drift is reverted under either policy: the field was ours.
         ConflictPolicy::Fail if step.action != Action::Change && step.cause != Cause::Drift => {
             Conflicts::Fail
         }
         ConflictPolicy::Take | ConflictPolicy::Fail => Conflicts::Take,
     };
-    let live = cluster.apply(desired, ApplyMode::Write, conflicts).await?;
+    let seen = seen(planned, step).filter(|_| step.action == Action::Adopt);
+    let expected = match (step.action, &step.uid, &seen) {
+        (Action::Adopt, _, Some(live)) => Expected::Unchanged {
+            uid: live.uid(),
+            resource_version: live.resource_version(),
+        },
+        (Action::Change | Action::Adopt, Some(uid), _) => Expected::Same { uid },
+        _ => Expected::Anything,
+    };
+    let mode = ApplyMode::Write;
+    let live = cluster.apply_to(desired, expected, mode, conflicts).await?;
     asked::learn(context, desired, &live);
     Ok(Some(live))
 }
@@ -172,12 +187,13 @@ async fn take_over(
     context: &Context,
     cluster: &Cluster,
     input: &PlanInput,
+    planned: &Planned,
     step: &Step,
 ) -> Result<Option<Live>, ApiError> {
     let Some(desired) = input.desired.objects.get(&step.object) else {
         return Ok(None);
     };
-    let live = match apply(context, cluster, input, step).await {
+    let live = match apply(context, cluster, input, planned, step).await {
         Ok(Some(live)) => live,
         Ok(None) => return Ok(None),
         Err(error) => return Err(cluster.refused_change(desired, error).await),
@@ -252,7 +268,7 @@ async fn replace(
     step: &Step,
 ) -> Result<Option<Live>, ApiError> {
     prune(context, cluster, planned, step).await?;
-    match apply(context, &context.cluster, input, step).await {
+    match apply(context, &context.cluster, input, planned, step).await {
         Err(ApiError::Conflict(_)) => Ok(None),
         other => other,
     }

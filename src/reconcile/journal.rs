@@ -250,6 +250,12 @@ impl Journal {
         self.files.contains_key(path)
     }
 
+    /// Whether an object is recorded of another unit.
+    pub(super) fn has_elsewhere(&self, unit: &UnitName, id: &ObjectId) -> bool {
+        let mut others = self.status.units.keys().filter(|other| *other != unit);
+        others.any(|other| self.has(&path::of_object(other, id)))
+    }
+
     /// An object as it is recorded; `None` where it isn't, or not on disk yet.
     pub(super) fn recorded(&self, unit: &UnitName, id: &ObjectId) -> Option<Value> {
         let content = self.files.get(&path::of_object(unit, id))?;

@@ -178,6 +178,15 @@ pub fn commit(repository: &Path, revision: &Revision) -> Result<SourceCommit, Ch
     commits::read(&opened, id, |raw| source_commit(id, raw)).map_err(failed)
 }
 
+/// Whether a revision goes on from another one, as far as both are here.
+pub fn descends(repository: &Path, tip: &Revision, base: &Revision) -> bool {
+    let id = |revision: &Revision| git2::Oid::from_str(revision.as_str());
+    let (Ok(opened), Ok(tip), Ok(base)) = (open(repository), id(tip), id(base)) else {
+        return false;
+    };
+    commits::contains(&opened, tip, base).unwrap_or(false)
+}
+
 /// A commit's author and subject, as far as they can be read.
 pub(super) fn source_commit(id: git2::Oid, raw: &RawCommit<'_>) -> SourceCommit {
     SourceCommit {

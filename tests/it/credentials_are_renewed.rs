@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::support::agent::Agent;
 use crate::support::ports::{free_address, readyz};
 use crate::support::stage::Stage;
 use crate::support::wait::wait_seeing;
@@ -63,6 +64,14 @@ impl Scene {
 }
 
 fn started(name: &str) -> Scene {
+    let (mut scene, agent, revision) = prepared(name);
+    scene.stage.start_as(agent);
+    scene.stage.until_synced("shop", &revision);
+    scene
+}
+
+/// The same before it is started, with the commit that is to be synced.
+fn prepared(name: &str) -> (Scene, Agent, String) {
     let stage = Stage::new(name, env!("CARGO_BIN_EXE_agent"));
     stage.repository.write("shop/a.yaml", CONFIG);
     let revision = stage.configure(&[("shop", "")]);
@@ -88,16 +97,34 @@ fn started(name: &str) -> Scene {
     let agent = agent
         .args(["--admin-addr", &address])
         .kubeconfig(kubeconfig);
-    let mut scene = Scene {
+    let scene = Scene {
         stage,
         says,
         runs,
         address,
     };
     scene.give(&token);
+    (scene, agent, revision)
+}
+
+/// As on a node whose helper for credentials comes up later.
+#[test]
+fn a_program_that_fails_at_the_start_is_waited_for() {
+    let (mut scene, agent, revision) = prepared("later");
+    let given = fs::read_to_string(&scene.says).unwrap();
+    fs::remove_file(&scene.says).unwrap();
     scene.stage.start_as(agent);
+    scene.until_readyz("503 Service Unavailable");
+    scene.until_readyz("the cluster cannot be used yet: the API server does not accept our credentials: the kubeconfig's program sh failed");
+    assert!(scene.stage.daemon().terminate(PATIENCE).success());
+
+    scene.stage.daemon().restart();
+    scene.until_readyz("the kubeconfig's program sh failed");
+    let runs = || fs::read_to_string(&scene.runs).unwrap().lines().count();
+    assert!(runs() < 20, "{}", runs());
+    fs::write(&scene.says, given).unwrap();
     scene.stage.until_synced("shop", &revision);
-    scene
+    scene.until_readyz("200 OK");
 }
 
 #[test]

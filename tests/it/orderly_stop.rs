@@ -11,8 +11,10 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::agent::Agent;
+use crate::support::control_plane::{ControlPlane, Options};
 use crate::support::git_http::GitHttp;
 use crate::support::leash::scratch;
+use crate::support::parts::Part;
 use crate::support::ports::free_address;
 use crate::support::stage::{PATIENCE, Stage};
 use crate::support::valve::Valve;
@@ -135,6 +137,31 @@ fn an_api_server_that_hangs_is_not_waited_for() {
     until_logged(&stage, "admin endpoints");
     stage.daemon().terminate(SOON);
     valve.open();
+}
+
+/// The API server answers what it knows by itself.
+#[test]
+fn what_the_api_server_keeps_objects_in_may_hang() {
+    let cluster = ControlPlane::start(&Options::default()).unwrap();
+    let mut stage = Stage::on(&cluster, "no-store", AGENT);
+    commit(&stage, 0);
+    let (agent, _) = listening(stage.invocation());
+    stage.start_as(agent);
+    stage.until("some units to be applied", |stage| match live(stage, 0) {
+        0 => Err("none".to_owned()),
+        _ => Ok(()),
+    });
+    let etcd = cluster.id(Part::Etcd).to_string();
+    let signal = |name: &str| {
+        let sent = std::process::Command::new("kill")
+            .args([name, &etcd])
+            .status();
+        assert!(sent.unwrap().success());
+    };
+    signal("-STOP");
+    let status = stage.daemon().terminate(SOON);
+    signal("-CONT");
+    assert!(status.success(), "{status}: {}", stage.log());
 }
 
 #[test]

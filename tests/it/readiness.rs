@@ -37,13 +37,14 @@ fn a_cluster_that_is_away_is_waited_for() {
 
     wait_seeing("the repository to be read", PATIENCE, || {
         let page = readyz(&address)?;
-        let waits = "the environments are being opened\n";
-        if page.contains(" 503 ") && page.ends_with(waits) && !page.contains("repository") {
+        let waits = "not ready: the cluster cannot be used yet: the API server is not available: Connection refused";
+        if page.contains(" 503 ") && page.contains(waits) && !page.contains("repository") {
             Ok(())
         } else {
             Err(format!("{page}\n{}", stage.log()))
         }
     });
+    assert!(stage.daemon().terminate(PATIENCE).success());
 }
 
 #[test]

@@ -140,3 +140,96 @@ fn a_name_that_two_have_makes_them_no_one() {
     assert_eq!(holder(&stage), holding);
     drop(waiting);
 }
+
+fn signal(daemon: &Daemon, name: &str) {
+    let words = [format!("-{name}"), daemon.id().to_string()];
+    let status = std::process::Command::new("kill").args(words).status();
+    assert!(status.expect("kill runs").success());
+}
+
+/// How many requests may be on their way from a process when it is stopped.
+const SENT: usize = 8;
+
+/// As a virtual machine that is paused, or a node that swaps: what it was about to write is
+/// not written once another agent serves, and what that one did is not told again.
+#[test]
+fn one_that_was_stopped_writes_nothing_once_it_goes_on() {
+    let mut stage = Stage::new("paused", AGENT);
+    let all = |value: &str| {
+        let one = |n: usize| {
+            format!(
+                "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c{n}}}\ndata: {{a: {value}}}\n"
+            )
+        };
+        (0..200).map(one).collect::<String>()
+    };
+    stage.repository.write("shop/all.yaml", &all("one"));
+    let revision = stage.configure(&[("shop", "")]);
+    stage.start_as(named(&stage, "first"));
+    stage.until_synced("shop", &revision);
+    let mut waiting = named(&stage, "second").start();
+    until_logged(&mut waiting, "standing by: first_");
+
+    let begin = stage.cluster.audit_position();
+    stage.commit("Two", &[("shop/all.yaml", &all("two"))]);
+    stage.until("it to be on its way", |stage| {
+        let written = stage.writes_since(begin).len();
+        if written > 0 {
+            Ok(())
+        } else {
+            Err(String::new())
+        }
+    });
+    signal(stage.daemon(), "STOP");
+    let third = stage.commit("Three", &[("shop/all.yaml", &all("three"))]);
+    wait_seeing("the other one to have done it", PATIENCE, || {
+        let unit = stage.unit("shop");
+        let done = unit["revision"] == *third && unit["state"] == "Synced";
+        if done { Ok(()) } else { Err(unit.to_string()) }
+    });
+    let (position, entries) = (stage.cluster.audit_position(), stage.entries().len());
+    signal(stage.daemon(), "CONT");
+    until_logged(stage.daemon(), "standing by: second_");
+    // What had left it before, the other one puts back as what somebody did.
+    let writes = stage.writes_since(position);
+    assert!(writes.len() <= 2 * SENT, "{} of 200", writes.len());
+    assert_eq!(stage.unit("shop")["state"], "Synced");
+    let more = told_subjects(&stage).split_off(entries);
+    let told = more
+        .iter()
+        .filter(|it| !it.contains("drift") && !it.contains("changed"));
+    assert_eq!(told.count(), 0, "{more:?}");
+    waiting.terminate(PATIENCE);
+}
+
+/// Who served long ago and takes over again tells what was done since by whose commit it was.
+#[test]
+fn one_that_takes_over_again_tells_by_the_newest_commit() {
+    let mut stage = Stage::new("again", AGENT);
+    stage.repository.write("shop/config.yaml", &config("one"));
+    let first = stage.configure(&[("shop", "")]);
+    stage.start_as(named(&stage, "first"));
+    stage.until_synced("shop", &first);
+    let mut second = named(&stage, "second").start();
+    until_logged(&mut second, "standing by: first_");
+    stage.daemon().terminate(PATIENCE);
+    let revision = stage.commit("Two", &[("shop/config.yaml", &config("two"))]);
+    let until = |stage: &Stage, revision: &str| {
+        wait_seeing("it to be synced", PATIENCE, || {
+            let unit = stage.unit("shop");
+            let done = unit["revision"] == *revision && unit["state"] == "Synced";
+            if done { Ok(()) } else { Err(unit.to_string()) }
+        });
+    };
+    until(&stage, &revision);
+    let tip = stage.entries().pop().expect("it is told").hash;
+    let third = stage.commit("Three", &[("shop/config.yaml", &config("three"))]);
+    until(&stage, &third);
+    second.terminate(PATIENCE);
+    // As if it had been killed before it told the last.
+    let branch = format!("refs/heads/{}", stage.branch());
+    crate::support::git::git(&stage.repository.remote(), &["update-ref", &branch, &tip]);
+    stage.daemon().restart();
+    let found = stage.until_entry("found shop synced");
+    assert_eq!(found.trailer("Revision"), Some(third));
+}

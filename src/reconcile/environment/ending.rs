@@ -7,7 +7,8 @@ use std::time::Duration;
 use tracing::warn;
 
 use super::{Ending, Environment, Event};
-use crate::kube::Cluster;
+use crate::kube::{self, Cluster};
+use crate::model::ObjectId;
 use crate::record::status::State;
 use crate::runtime::shutdown::Stop;
 
@@ -37,8 +38,12 @@ impl Environment {
                 .get(name)
                 .is_some_and(|unit| unit.standing.state.rests())
         });
-        self.record_undone();
-        self.record_all();
+        // Where the Lease was lost, who has it by now finds what was done, and goes on from it:
+        // how things stood here is not how they stand.
+        if self.stop.is_asked() {
+            self.record_undone();
+            self.record_all();
+        }
         self.journal.close(&self.stop).await;
         Ok(Ending::Stopped)
     }
@@ -90,10 +95,11 @@ impl Environment {
             }
         }
         let (stop, cluster) = (self.stop.clone(), Arc::clone(&self.context.cluster));
+        let lease = kube::lease_id(&self.context.namespace, &self.context.environment);
         tokio::select! {
             ended = self.passes() => return ended,
             // What has ended stays in the set.
-            () = hangs(&stop, &cluster) => {}
+            () = hangs(&stop, &cluster, &lease) => {}
         }
         self.context.given_up.cancel();
         let given_up = tokio::time::timeout(GIVEN_UP, self.passes()).await;
@@ -134,9 +140,9 @@ impl Environment {
 }
 
 /// Waits until the process was asked to end and the API server seems to hang.
-async fn hangs(stop: &Stop, cluster: &Cluster) {
+async fn hangs(stop: &Stop, cluster: &Cluster, lease: &ObjectId) {
     stop.asked_for(UNDOUBTED).await;
-    let silent = async { while cluster.answers(SIGN).await {} };
+    let silent = async { while cluster.answers(lease, SIGN).await {} };
     tokio::select! {
         () = silent => {}
         () = stop.asked_for(LONGEST) => {}

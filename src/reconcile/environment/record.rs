@@ -111,7 +111,10 @@ impl Environment {
         };
         let read = |id: &ObjectId| self.recorded(name, id);
         let mut differing = match sight {
-            Some(sight) => self.journal.differing(name, &sight.files, unread, read),
+            Some(sight) => {
+                let kept = unread.union(&sight.leaving).cloned().collect();
+                self.journal.differing(name, &sight.files, &kept, read)
+            }
             None => self
                 .journal
                 .of_those(name, [&*changed, &*reverted].concat(), read),
@@ -128,9 +131,14 @@ impl Environment {
                 differing.remove(path);
             }
         }
-        let open = sight.map(|sight| &sight.open);
         let told = [&*changed, &*reverted];
-        let untold = open.map(|open| untold(&self.journal, &differing, open, &told));
+        // What another unit declares has moved to it.
+        let claims = &self.neighbours.claims;
+        let moved = |id: &ObjectId| claims.get(id).is_some_and(|unit| unit != name);
+        let untold = sight.map(|sight| {
+            let known = |id: &ObjectId| sight.open.contains(id) || moved(id);
+            untold(&self.journal, &differing, known, &told)
+        });
         let tale = Tale {
             scene,
             unit,
@@ -177,7 +185,15 @@ impl Environment {
             .differing(name, &BTreeMap::new(), &BTreeSet::new(), |_| None);
         let none = ForeignFile::default();
         changes.extend(self.journal.foreign_change(name, &none));
-        let gone = untold(&self.journal, &changes, &BTreeSet::new(), &[&unit.changed]);
+        let gone = {
+            let claims = &self.neighbours.claims;
+            untold(
+                &self.journal,
+                &changes,
+                |id| claims.contains_key(id),
+                &[&unit.changed],
+            )
+        };
         let told = [&*unit.changed, &*gone].concat();
         let scene = Scene {
             approved: self.approvals.of(&unit.changed, &self.context.spent),

@@ -338,9 +338,11 @@ fn begun(
 ) -> Option<SourceCommit> {
     let revision = context.intents.of(name)?;
     let recorded = journal.status().units.get(name);
-    let settled = recorded.is_some_and(|unit| {
-        let rests = matches!(unit.state, State::Synced | State::Drifted);
-        rests && unit.revision.as_ref() == Some(&revision)
+    let settled = recorded.is_some_and(|unit| match &unit.revision {
+        Some(told) if *told == revision => unit.state.rests(),
+        // Another agent has gone on from there.
+        Some(told) => source::descends(repository, told, &revision),
+        None => false,
     });
     if settled {
         return None;

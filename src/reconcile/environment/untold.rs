@@ -20,32 +20,38 @@ pub(super) struct Sight {
     pub(super) files: BTreeMap<ObjectId, Oid>,
     /// Those that are not as they are declared.
     pub(super) open: BTreeSet<ObjectId>,
+    /// Those that are to be deleted, and are there still.
+    pub(super) leaving: BTreeSet<ObjectId>,
 }
 
 impl Sight {
     /// What this plan was made from.
     pub(super) fn of(planned: &Planned) -> Self {
+        let prunes = planned.plan.steps.iter();
+        let prunes = prunes.filter(|step| step.action == Action::Prune);
         let steps = planned.plan.steps.iter().map(|step| &step.object);
         let overruled = planned.plan.overruled.iter().map(|one| &one.object);
         Self {
             files: planned.recorded.clone(),
             open: steps.chain(overruled).cloned().collect(),
+            leaving: prunes.map(|step| step.object.clone()).collect(),
         }
     }
 }
 
-/// Objects that are as declared, recorded otherwise, and not among what is `told`.
+/// Objects that are as declared, recorded otherwise, and neither `known` to be so nor among
+/// what is `told`.
 pub(super) fn untold(
     journal: &Journal,
     differing: &Changes,
-    open: &BTreeSet<ObjectId>,
+    known: impl Fn(&ObjectId) -> bool,
     told: &[&[Told]],
 ) -> Vec<Told> {
     let told = told.iter().flat_map(|told| told.iter());
     let told: BTreeSet<&ObjectId> = told.map(|one| &one.object).collect();
     let objects = differing.iter().filter_map(|(path, content)| {
         let (_, object) = path::to_object(path)?;
-        if open.contains(&object) || told.contains(&object) {
+        if known(&object) || told.contains(&object) {
             return None;
         }
         let action = match content {
