@@ -42,6 +42,9 @@ const QUEUE: usize = 1024;
 const SENT: Duration = Duration::from_millis(3_800);
 const LEAST: Duration = Duration::from_secs(2);
 
+/// How long the record's repository may take at the start where the record is here as well.
+const FRESH: Duration = Duration::from_secs(3);
+
 /// An environment's record, from the side of its task.
 pub struct Journal {
     environment: EnvironmentName,
@@ -111,9 +114,9 @@ impl Journal {
         let followed = remote.url == options.source.url;
         let mut branch = RecordBranch::open(data_dir, remote, environment, options.names)?
             .signed_by(options.signing_key);
-        let refreshed = branch.refresh();
-        let unread = refreshed.is_err() && branch.tip().is_none();
-        match refreshed {
+        let refreshed = refresh(&mut branch)?;
+        let unread = !matches!(refreshed, Some(Ok(()))) && branch.tip().is_none();
+        match refreshed.unwrap_or(Ok(())) {
             Ok(()) => {}
             // Whoever follows the repository says why.
             Err(PushError::Source(_)) if followed => {
@@ -438,4 +441,26 @@ impl Journal {
             warn!(%environment, count, branch, "entries could not be pushed; they wait in the data directory, from where the next agent that has it pushes them");
         }
     }
+}
+
+/// Takes in what the remote has; `None` where it does not answer, and the record is here as
+/// well: what comes of that is taken in by the push that comes next.
+fn refresh(branch: &mut RecordBranch) -> anyhow::Result<Option<Result<(), PushError>>> {
+    if branch.tip().is_none() {
+        return Ok(Some(branch.refresh()));
+    }
+    let (told, answer) = sync_channel(1);
+    let mut another = branch.another()?;
+    std::thread::Builder::new()
+        .name(format!("refresh-{}", branch.environment()))
+        .spawn(move || {
+            // Nobody may be waiting for it any more.
+            let _ = told.send(another.refresh());
+        })?;
+    let answer = answer.recv_timeout(FRESH).ok();
+    if answer.is_none() {
+        let environment = branch.environment();
+        warn!(%environment, "the remote's record does not answer, going on with what is here");
+    }
+    Ok(answer)
 }

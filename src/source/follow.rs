@@ -39,6 +39,9 @@ const SETTLE: Duration = Duration::from_millis(15);
 /// each of its servers knows of it.
 const AFTER_HINT: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
+/// How long the first look may take before what was fetched in an earlier life is gone on with.
+const FIRST_LOOK: Duration = Duration::from_secs(3);
+
 /// Wakes that wait to be heard; one is enough, since a look sees all that came before.
 const WAKES: usize = 1;
 
@@ -124,6 +127,12 @@ impl Follower {
         };
         let mirror = Mirror::new(&follow.data_dir, follow.remote, &follow.branch);
         let path = mirror.path().to_owned();
+        if !follow.once {
+            let (fetched, publish) = (mirror.clone(), publish.clone());
+            std::thread::Builder::new()
+                .name("source-first".to_owned())
+                .spawn(move || go_on_with(&fetched, &publish))?;
+        }
         let looker = Looker {
             mirror,
             publish,
@@ -236,10 +245,7 @@ impl Looker {
     }
 
     fn describe(&self, head: &Revision) -> Result<SourceCommit, SourceProblem> {
-        checkout::commit(self.mirror.path(), head).map_err(|error| SourceProblem::Corrupt {
-            url: self.mirror.remote().url.to_string(),
-            reason: error.to_string(),
-        })
+        described(&self.mirror, head)
     }
 
     fn fail(&mut self, problem: SourceProblem) -> Duration {
@@ -254,13 +260,9 @@ impl Looker {
         };
         // After a restart with the remote away, what was enforced before still is.
         let known = self.publish.borrow().head.is_some();
-        let head = if known { None } else { self.last_good() };
+        let head = if known { None } else { last_good(&self.mirror) };
         self.tell(head, Some(problem));
         jittered(wait)
-    }
-
-    fn last_good(&self) -> Option<SourceCommit> {
-        self.describe(&self.mirror.head()?).ok()
     }
 
     fn tell(&self, head: Option<SourceCommit>, problem: Option<SourceProblem>) {
@@ -269,6 +271,32 @@ impl Looker {
         if self.publish.send_if_modified(news) {
             log(&self.mirror, &before, &self.publish.borrow(), self.once);
         }
+    }
+}
+
+fn described(mirror: &Mirror, head: &Revision) -> Result<SourceCommit, SourceProblem> {
+    checkout::commit(mirror.path(), head).map_err(|error| SourceProblem::Corrupt {
+        url: mirror.remote().url.to_string(),
+        reason: error.to_string(),
+    })
+}
+
+fn last_good(mirror: &Mirror) -> Option<SourceCommit> {
+    described(mirror, &mirror.head()?).ok()
+}
+
+/// Has what was fetched in an earlier life enforced where the repository takes its time.
+fn go_on_with(mirror: &Mirror, publish: &watch::Sender<SourceState>) {
+    std::thread::sleep(FIRST_LOOK);
+    if publish.borrow().asked() {
+        return;
+    }
+    let Some(head) = last_good(mirror) else {
+        return;
+    };
+    let (repository, revision) = (&mirror.remote().url, head.revision.clone());
+    if publish.send_if_modified(|state| state.begin_with(head)) {
+        warn!(%repository, %revision, "the repository does not answer yet; what was fetched of it before is gone on with");
     }
 }
 

@@ -35,6 +35,15 @@ impl SourceState {
         self.head.is_some() || self.problem.is_some()
     }
 
+    /// Takes in what is here of the remote before it has answered; whether it has not.
+    pub(super) fn begin_with(&mut self, head: SourceCommit) -> bool {
+        let first = !self.asked();
+        if first {
+            self.head = Some(head);
+        }
+        first
+    }
+
     /// Takes a look's result in; whether it is news to anybody.
     pub(super) fn take(
         &mut self,

@@ -449,3 +449,29 @@ fn what_is_told_while_a_push_hangs_survives_a_kill() {
     });
     stage.assert_consistent();
 }
+
+/// As after a node was drained while the Git server hangs.
+#[test]
+fn one_that_starts_while_git_hangs_goes_on_with_what_is_here() {
+    let mut stage = Stage::new("hung-start", env!("CARGO_BIN_EXE_agent"));
+    let server = GitHttp::start(stage.repository.remote().parent().unwrap());
+    let config = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
+    stage.repository.write("shop/a.yaml", config);
+    let revision = stage.configure(&[("shop", "")]);
+    let agent = stage.over_http(&server);
+    stage.start_as(agent);
+    stage.until_synced("shop", &revision);
+    stage.daemon().terminate(PATIENCE);
+    server.hold();
+    stage.kubectl(&["delete", "configmap", "a"]);
+    stage.daemon().restart();
+    stage.until("it to be made again", |stage| {
+        let there = stage.get("configmap", "a").is_object();
+        there.then_some(()).ok_or_else(|| stage.log())
+    });
+    // Not only once the hanging one was given up.
+    assert!(!stage.log().contains("no newer commit can be had"));
+    server.release();
+    stage.until_entry("create ConfigMap");
+    stage.assert_consistent();
+}
