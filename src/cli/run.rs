@@ -143,6 +143,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<u8> {
     })?;
     let (metrics, readiness) = (Metrics::default(), Readiness::default());
     readiness.require(fetched(follower.state()));
+    readiness.mention(behind(follower.state()));
     let opened = Arc::new(AtomicBool::new(false));
     let (why, unreached) = watch::channel(None);
     let reaching = Reaching {
@@ -262,6 +263,15 @@ fn fetched(state: watch::Receiver<SourceState>) -> impl Fn() -> Option<String> {
             (None, Some(problem)) => Some(problem.to_string()),
             (None, None) => Some("the repository is being fetched".to_owned()),
         }
+    }
+}
+
+/// What keeps newer commits away, while what there is is enforced.
+fn behind(state: watch::Receiver<SourceState>) -> impl Fn() -> Option<String> {
+    move || {
+        let state = state.borrow();
+        let problem = state.problem.as_ref().filter(|_| state.head.is_some());
+        problem.map(|problem| format!("no newer commit can be had: {problem}"))
     }
 }
 

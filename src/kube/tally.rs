@@ -5,7 +5,7 @@
 //! A ConfigMap of its own holds it, since a unit that leaves takes its inventory along. It
 //! is under a keyed digest, so that nobody else can say that less was deleted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,10 @@ pub struct Testimony {
     /// What it says.
     #[serde(flatten)]
     pub tally: Tally,
+    /// The uids of objects that it counts and that were about to be deleted: some may be there
+    /// still.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub doomed: BTreeSet<String>,
 }
 
 /// Where an environment's tally is kept.
@@ -151,7 +155,8 @@ mod tests {
             unknown_until: Some(at),
             ..Tally::default()
         };
-        let tally = Testimony { at, tally };
+        let doomed = BTreeSet::from(["a-uid".to_owned()]);
+        let tally = Testimony { at, tally, doomed };
         let text = parent("staging").text(&tally, &key(7));
         let read = |environment, key| parent(environment).understood(&text, &key);
         assert_eq!(read("staging", ListKey::Ours(key(7))), Some(tally.clone()));

@@ -21,6 +21,10 @@ use crate::plan::{
 };
 use crate::runtime::lock::lock;
 
+/// How many of the objects that are counted are known by their uids to the next agent: they fit
+/// into the ConfigMap.
+const MOST_DOOMED: usize = 5_000;
+
 /// The units of an environment, as far as what leaves it is concerned.
 #[derive(Debug, Default)]
 pub struct Roster {
@@ -116,6 +120,8 @@ struct State {
     deleted: Vec<(Timestamp, ObjectId, String)>,
     /// By those before.
     before: Tally,
+    /// The uids of objects that those before have counted, and may not have come to.
+    doomed: BTreeSet<String>,
     /// Whether nothing tells of any before, so that this may be the first.
     beginning: bool,
 }
@@ -136,6 +142,19 @@ impl Spent {
     pub(super) fn recall(&self, tally: &Tally) {
         let mut state = lock(&self.state);
         state.before = state.before.with(tally);
+    }
+
+    /// Takes in which objects are counted by that, whether or not they were deleted.
+    pub(super) fn recall_doomed(&self, doomed: BTreeSet<String>) {
+        lock(&self.state).doomed.extend(doomed);
+    }
+
+    /// The uids of those that were counted, as many as are kept.
+    pub(super) fn doomed(&self) -> BTreeSet<String> {
+        let state = lock(&self.state);
+        let deleted = state.deleted.iter().rev().map(|(.., uid)| uid);
+        let all = deleted.chain(&state.doomed);
+        all.take(MOST_DOOMED).cloned().collect()
     }
 
     /// Takes in that nothing tells of an agent before this one.
@@ -246,16 +265,22 @@ impl Spent {
         let deleted = state
             .deleted
             .iter()
-            .filter(|(at, id, uid)| *at + LATELY > now && !leaves(id, uid));
+            .filter(|(at, id, uid)| *at + LATELY > now && !leaves(id, uid))
+            .filter(|(.., uid)| !state.doomed.contains(uid));
         let before = state.before.deleted.iter();
         let before = before.filter(|one| one.at + LATELY > now);
-        Lately::Objects(deleted.count() + before.map(|one| one.objects).sum::<usize>())
+        let before = before.map(|one| one.objects).sum::<usize>();
+        // Counted by an agent that did not come to it.
+        let there = leaving.objects.values();
+        let there = there.filter(|leaver| state.doomed.contains(&leaver.uid));
+        Lately::Objects(deleted.count() + before.saturating_sub(there.count()))
     }
 
     /// What is to be remembered of it.
     pub(super) fn tally(&self, now: Timestamp) -> Tally {
         let state = lock(&self.state);
         let deleted = state.deleted.iter();
+        let deleted = deleted.filter(|(.., uid)| !state.doomed.contains(uid));
         let deleted = deleted.map(|(at, ..)| Deleted {
             at: *at,
             objects: 1,

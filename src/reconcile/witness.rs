@@ -36,6 +36,7 @@ pub(super) async fn testify(context: &Context) -> Result<(), ApiError> {
     let testimony = Testimony {
         at: clock::now(),
         tally: wanted,
+        doomed: context.spent.doomed(),
     };
     let parent = parent(context);
     parent
@@ -117,8 +118,9 @@ pub(super) async fn recall(
     if testimony.is_none() && known == Known::Nothing {
         context.spent.begin();
     }
-    if let Some(Testimony { tally, .. }) = testimony {
+    if let Some(Testimony { tally, doomed, .. }) = testimony {
         context.spent.recall(&tally);
+        context.spent.recall_doomed(doomed);
         *context.witness.0.lock().await = Some(tally);
     }
     testify(context).await
@@ -126,6 +128,8 @@ pub(super) async fn recall(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -134,6 +138,7 @@ mod tests {
         let written = |at: &str| Testimony {
             at: at.parse().expect("an instant"),
             tally: Tally::default(),
+            doomed: BTreeSet::new(),
         };
         let (old, new) = (
             written("2026-11-21T11:00:00Z"),

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::believed::synced_at;
+use crate::support::liar::{Asked, Lie};
 use crate::support::stage::{Entry, Stage};
 
 const AGENT: &str = env!("CARGO_BIN_EXE_agent");
@@ -101,4 +103,32 @@ fn what_comes_back_or_moves_is_not_told_as_made() {
         .iter()
         .filter(|entry| entry.message.contains("prune ConfigMap"));
     assert_eq!(pruned.count(), 0, "{entries:#?}");
+}
+
+/// What an agent counted as deleted and did not come to is not counted twice by the next one.
+#[test]
+fn a_deletion_that_was_killed_goes_on_unasked() {
+    let names = |from: usize, to: usize| -> String {
+        let maps = (from..to).map(|n| format!("---\n{}", config_map(&format!("c{n}"))));
+        maps.collect()
+    };
+    let all = [("shop/all.yaml", names(0, 101))];
+    let (mut stage, liar) = synced_at("killed", &all, &["shop"]);
+    let stays = format!("/namespaces/{}/configmaps/c9", stage.namespace);
+    // From c90 on, none is deleted.
+    let deletes = move |asked: &Asked| asked.method == "DELETE" && asked.path.contains(&stays);
+    liar.lie(deletes, Lie::Silence);
+    let told = liar.told();
+    let revision = stage.commit("Less", &[("shop/all.yaml", &names(0, 81))]);
+    stage.until("it to be at work", |stage| {
+        let seen = (liar.told() > told, stage.get("configmap", "c85").is_null());
+        (seen == (true, true))
+            .then_some(())
+            .ok_or_else(|| format!("{seen:?}"))
+    });
+    stage.daemon().kill();
+    liar.be_true();
+    stage.daemon().restart();
+    stage.until_synced("shop", &revision);
+    assert!(stage.get("configmap", "c95").is_null());
 }
