@@ -172,9 +172,12 @@ impl Repository {
 
     /// A file on a branch of the bare repository, if it is there.
     pub fn show(&self, branch: &str, path: &str) -> Option<String> {
-        self.files(branch)
+        // The branch may move between two looks.
+        let commit = git(&self.remote(), &["rev-parse", branch]);
+        let commit = commit.trim();
+        self.files(commit)
             .contains(&path.to_owned())
-            .then(|| git(&self.remote(), &["show", &format!("{branch}:{path}")]))
+            .then(|| git(&self.remote(), &["show", &format!("{commit}:{path}")]))
     }
 
     /// How a record says that everything stands: `status.yaml`, with those of the units
