@@ -139,9 +139,9 @@ fn blind(subject: &Subject<'_>) -> Option<String> {
     }
 }
 
-/// Of what would be done to what: where somebody may have to be asked, of that alone,
-/// so that what is approved stays the same while the rest is done. Secrets' values are left out, since each process
-/// digests them under its own key; that and which of them differ counts.
+/// Of what would be done to what: where somebody may have to be asked, of that alone, so that
+/// what is approved stays the same while the rest is done. Secrets' values are left out, since
+/// each process digests them under its own key; that and which of them differ counts.
 fn digest(subject: &Subject<'_>, steps: &[Step]) -> Digest {
     let side = |json: Option<&Json>| json.map(Json::value);
     let asks = |step: &Step| {

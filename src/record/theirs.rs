@@ -5,7 +5,10 @@ use tracing::{info, warn};
 
 use super::branch::{Changes, RecordBranch, changed};
 use super::outcome::{PushError, RecordError};
+use super::signature::committer;
 use super::signing::Draft;
+use super::status_files::STATUS;
+use crate::runtime::clock;
 use crate::source::{contains, related};
 
 /// Whether the remote's branch is where we believed.
@@ -48,6 +51,9 @@ impl RecordBranch {
         }
         // With a common past, all that the remote lacks; without, only what it never had.
         let related = related(&self.repository, ours, theirs)?;
+        if !related && before.is_some() && !self.is_record(theirs)? {
+            return self.keep_beside(ours, theirs);
+        }
         let hidden = [Some(theirs), before.filter(|_| !related)];
         let queue = self.commits(ours, hidden.into_iter().flatten())?;
         let mut tip = theirs;
@@ -58,6 +64,36 @@ impl RecordBranch {
             info!(branch = %self.branch, entries = queue.len(), "the record's branch moved; the entries that it lacks go on top");
         }
         self.set_ours(tip)
+    }
+
+    /// Whether an agent has written what there is.
+    fn is_record(&self, tip: Oid) -> Result<bool, git2::Error> {
+        let tree = self.repository.find_commit(tip)?.tree()?;
+        Ok(tree.get_name(STATUS).is_some())
+    }
+
+    /// Goes on with what is here where something else was put in its place, and keeps that
+    /// beside it: nothing of either is lost.
+    fn keep_beside(&self, ours: Oid, theirs: Oid) -> Result<(), git2::Error> {
+        let (kept, other) = (
+            self.repository.find_commit(ours)?,
+            self.repository.find_commit(theirs)?,
+        );
+        warn!(branch = %self.branch, commit = %theirs, "the record was replaced by another history; it is put back, with that beside it");
+        let message = format!(
+            "{}: go on with the record, which was replaced\n\nAnother history, {theirs}, was put in its place. It is the second parent of this.\n",
+            self.environment()
+        );
+        let agent = committer(clock::now())?;
+        let draft = Draft {
+            author: &agent,
+            committer: &agent,
+            message: &message,
+            tree: &kept.tree()?,
+            parents: &[&kept, &other],
+        };
+        let id = draft.write(&self.repository, self.signing_key.as_ref())?;
+        self.set_ours(id)
     }
 
     /// The same entry on another parent: its changes, path by path.

@@ -209,3 +209,53 @@ fn a_branch_that_is_taken_away_is_put_back() {
         });
     }
 }
+
+/// As by a wrong `git push --force`.
+#[test]
+fn a_branch_that_is_replaced_goes_on_as_it_was() {
+    let mut stage = Stage::new("replaced", env!("CARGO_BIN_EXE_agent"));
+    stage.repository.write("shop/settings.yaml", SETTINGS);
+    let revision = stage.configure(&[("shop", "")]);
+    let invocation = stage.invocation();
+    stage.start_as(invocation.args(["--compare-interval", "1s"]));
+    stage.until_synced("shop", &revision);
+    let (remote, branch) = (stage.repository.remote(), stage.branch());
+    let before = git(&remote, &["rev-parse", &branch]);
+    let work = stage.repository.work();
+    git(&work, &["checkout", "--quiet", "--orphan", "stray"]);
+    git(&work, &["commit", "--quiet", "-m", "Stray"]);
+    let stray = git(&work, &["rev-parse", "HEAD"]);
+    git(
+        &work,
+        &[
+            "push",
+            "--quiet",
+            "--force",
+            "origin",
+            &format!("stray:{branch}"),
+        ],
+    );
+    git(&work, &["checkout", "--quiet", "main"]);
+    stage.until("the record to be put back", |stage| {
+        let log = stage.repository.log_as(&branch, "%H");
+        let there = log.contains(&before.trim().to_owned());
+        there.then_some(()).ok_or_else(|| log.join(" "))
+    });
+    assert!(
+        stage
+            .repository
+            .log_as(&branch, "%H")
+            .contains(&stray.trim().to_owned())
+    );
+    stage.kubectl(&["delete", "configmap", "settings"]);
+    stage.until_entry("create ConfigMap");
+    stage.repository.git(&["fetch", "--quiet", "origin"]);
+    let ran = stage
+        .agent(&["status", "--environment", &stage.environment])
+        .run();
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let ran = stage
+        .agent(&["history", "--environment", &stage.environment])
+        .run();
+    assert!(ran.stdout.contains("sync shop"), "{ran:?}");
+}

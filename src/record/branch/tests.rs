@@ -272,18 +272,36 @@ fn a_branch_that_was_set_back_gets_its_entries_again() {
     );
 }
 
-#[test]
-fn a_branch_that_was_replaced_gets_only_what_is_new() {
+/// A record of two entries, of which the second comes once the branch begins with this file.
+fn replaced_by(file: &str) -> Scratch {
     let scratch = Scratch::bare();
     let mut record = open(&scratch);
     record.append(&entry("one", &[("a", Some("1"))])).unwrap();
     record.push().unwrap();
     scratch.git(&["update-ref", "-d", BRANCH]);
-    commit_on(&scratch.repository, "live/staging", "theirs", "x");
+    commit_on(&scratch.repository, "live/staging", file, "x");
     record.append(&entry("two", &[("b", Some("2"))])).unwrap();
     record.push().unwrap();
-    assert_eq!(subjects(&scratch.repository, BRANCH), ["Set theirs", "two"]);
-    assert_eq!(listing(&scratch.repository), ["b", "theirs"]);
+    scratch
+}
+
+#[test]
+fn a_branch_that_another_record_has_replaced_gets_only_what_is_new() {
+    let scratch = replaced_by("status.yaml");
+    let expected = ["Set status.yaml", "two"];
+    assert_eq!(subjects(&scratch.repository, BRANCH), expected);
+    assert_eq!(listing(&scratch.repository), ["b", "status.yaml"]);
+}
+
+#[test]
+fn a_branch_that_something_else_has_replaced_is_put_back_beside_it() {
+    let scratch = replaced_by("theirs");
+    let told = subjects(&scratch.repository, BRANCH);
+    for subject in ["one", "two", "Set theirs"] {
+        assert!(told.iter().any(|it| it == subject), "{told:?}");
+    }
+    assert_eq!(told.len(), 4, "{told:?}");
+    assert_eq!(listing(&scratch.repository), ["a", "b"]);
 }
 
 #[test]
