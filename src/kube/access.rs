@@ -32,6 +32,8 @@ pub(super) struct Configured {
     pub(super) config: Config,
     /// The context that it is of; `None` in a pod.
     pub(super) context: Option<String>,
+    /// What the certificate is called that tells who we are, if there is one.
+    pub(super) certificate: String,
     /// Until when the credentials are good, where that was said.
     pub(super) until: Option<Timestamp>,
     /// The files that it was read from.
@@ -69,7 +71,13 @@ async fn by_kubeconfig(chosen: Chosen) -> Result<Configured, ApiError> {
             ExecAuthCluster::try_from(&cluster).map_err(|error| refused(error.to_string()))?;
         exec.cluster = Some(told);
     }
+    let own = user.client_certificate_data.clone();
     let until = plugin::resolve(&mut user).await?;
+    let certificate = match (&user.client_certificate_data, &user.client_certificate) {
+        (given, _) if *given != own => "the certificate that its program gave".to_owned(),
+        (None, Some(file)) => format!("its client-certificate {file}"),
+        _ => "its client-certificate-data".to_owned(),
+    };
     let mut config = Config::new(server(&cluster).map_err(refused)?);
     config.root_cert = authorities(&cluster).map_err(refused)?;
     config.accept_invalid_certs = cluster.insecure_skip_tls_verify.unwrap_or(false);
@@ -88,6 +96,7 @@ async fn by_kubeconfig(chosen: Chosen) -> Result<Configured, ApiError> {
     Ok(Configured {
         config: tuned(config),
         context: Some(chosen.context),
+        certificate,
         until,
         files,
     })
@@ -105,6 +114,7 @@ fn pod(place: &Place) -> Result<Configured, ApiError> {
     Ok(Configured {
         config: tuned(config),
         context: None,
+        certificate: String::new(),
         until: None,
         files,
     })

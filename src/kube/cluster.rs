@@ -60,9 +60,10 @@ pub struct Cluster {
 /// # Errors
 /// A text that says which configuration was tried and what is wrong with it.
 pub async fn connect(access: &Access) -> Result<Cluster, ApiError> {
-    let wire = Arc::new(Wire::new(&login::client(access).await?));
+    let (client, server) = login::client(access).await?;
+    let wire = Arc::new(Wire::new(&client));
     Ok(Cluster {
-        discovery: Arc::new(Discovery::new(Arc::clone(&wire))),
+        discovery: Arc::new(Discovery::new(Arc::clone(&wire), server)),
         wire,
         withdrawn: None,
         fence: None,

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use http::{StatusCode, Uri};
 use kube::Client;
 use kube::core::ApiResource;
 use kube::discovery::{Discovery as Found, Scope};
@@ -37,9 +38,15 @@ const MISSING: (Duration, Duration) = (Duration::from_millis(500), Duration::fro
 /// How long what the server has named is believed, although it is not there.
 const DOUBTED: Duration = Duration::from_secs(2);
 
+/// The reason that the client gives to an answer that is no Status.
+const NO_STATUS: &str = "Failed to parse error data";
+
 /// The discovery cache: asked anew only when a kind is missing from it.
 pub struct Discovery {
     wire: Arc<Wire>,
+    server: Uri,
+    /// Whether the server has named its kinds, so that it is an API server.
+    met: AtomicBool,
     table: RwLock<Option<Table>>,
     missing: Mutex<Missing>,
     /// Whether the server has turned out not to stream lists.
@@ -85,10 +92,12 @@ impl Missing {
 }
 
 impl Discovery {
-    /// An empty cache.
-    pub(super) fn new(wire: Arc<Wire>) -> Self {
+    /// An empty cache, of the server at this address.
+    pub(super) fn new(wire: Arc<Wire>, server: Uri) -> Self {
         Self {
             wire,
+            server,
+            met: AtomicBool::new(false),
             table: RwLock::new(None),
             missing: Mutex::default(),
             pages: AtomicBool::new(false),
@@ -122,7 +131,7 @@ impl Discovery {
                 return found;
             }
         }
-        let table = self.wire.paced(read_table).await?;
+        let table = self.read().await?;
         let found = pick(&table, kind, version);
         let served = |(kind, version): &Asked| pick(&table, kind, version.as_deref()).is_ok();
         lock(&self.missing).answered(asked, served, Instant::now());
@@ -134,11 +143,20 @@ impl Discovery {
     pub async fn named(&self, name: &str) -> Result<Vec<GroupKind>, ApiError> {
         let mut slot = self.table.write().await;
         if slot.is_none() {
-            *slot = Some(self.wire.paced(read_table).await?);
+            *slot = Some(self.read().await?);
         }
         let kinds = slot.iter().flat_map(BTreeMap::keys);
         let named = kinds.filter(|kind| kind.kind.eq_ignore_ascii_case(name));
         Ok(named.cloned().collect())
+    }
+
+    async fn read(&self) -> Result<Table, ApiError> {
+        let met = self.met.load(Ordering::Relaxed);
+        let stranger = (!met).then_some(&self.server);
+        let table = self.wire.paced(|client| read_table(client, stranger));
+        let table = table.await?;
+        self.met.store(true, Ordering::Relaxed);
+        Ok(table)
     }
 
     /// Takes in the versions in which the server was found to serve a kind, whatever it said
@@ -206,12 +224,17 @@ fn pick(table: &Table, kind: &GroupKind, version: Option<&str>) -> Result<Resour
     }
 }
 
-async fn read_table(client: Client) -> Result<Table, ApiError> {
+/// `stranger` is the address of a server that has not named its kinds before.
+async fn read_table(client: Client, stranger: Option<&Uri>) -> Result<Table, ApiError> {
+    let told = |error: kube::Error| {
+        let foreign = stranger.and_then(|server| foreign(&error, server));
+        foreign.unwrap_or_else(|| error.into())
+    };
     let found = match Found::new(client.clone()).run_aggregated().await {
         Ok(found) => found,
-        Err(error) => match ApiError::from(error) {
+        Err(error) => match told(error) {
             error if error.passes() => return Err(error),
-            _ => Found::new(client).run().await?,
+            _ => Found::new(client).run().await.map_err(told)?,
         },
     };
     let mut table = Table::new();
@@ -235,6 +258,42 @@ async fn read_table(client: Client) -> Result<Table, ApiError> {
         }
     }
     Ok(table)
+}
+
+/// What answers as no API server does: a wrong address or path, or a gateway. What API
+/// servers say in plain text as well (429, 503, or 400 to HTTP for HTTPS) is left as it is.
+fn foreign(error: &kube::Error, server: &Uri) -> Option<ApiError> {
+    const CHECK: &str = "check its address and path in the kubeconfig";
+    const UNLIKE: &str = "not as an API server does";
+    let server = shown(server);
+    let status = match error {
+        kube::Error::Api(status) if status.reason == NO_STATUS => status.code,
+        kube::Error::SerdeError(error) if !error.is_eof() => {
+            let text = format!("{server} answered, but {UNLIKE}; {CHECK}");
+            return Some(ApiError::Unavailable(text));
+        }
+        _ => return None,
+    };
+    let status = StatusCode::from_u16(status).ok()?;
+    let answered = format!("{server} answered {status}, and {UNLIKE}");
+    match status {
+        StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => {
+            Some(ApiError::Unavailable(answered))
+        }
+        StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
+            Some(ApiError::Away(format!("{answered}; {CHECK}")))
+        }
+        _ => None,
+    }
+}
+
+/// An address without a login that may stand in it.
+fn shown(server: &Uri) -> String {
+    let scheme = server.scheme_str().unwrap_or_default();
+    let host = server.host().unwrap_or_default();
+    let port = server.port().map(|port| format!(":{port}"));
+    let path = server.path().trim_end_matches('/');
+    format!("{scheme}://{host}{}{path}", port.unwrap_or_default())
 }
 
 #[cfg(test)]

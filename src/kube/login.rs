@@ -26,7 +26,7 @@ use crate::model::Digest;
 use crate::runtime::backoff::grown;
 use crate::runtime::clock;
 use crate::runtime::lock::lock;
-use crate::runtime::net::certificate_problem;
+use crate::runtime::net::{CertificateProblem, VERSION_1, certificate_problem};
 
 /// The least and the most time between two attempts to have credentials anew, while none
 /// of them is taken.
@@ -35,17 +35,20 @@ const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 /// How often it is looked whether a file has changed; as client-go does it with tokens.
 const LOOKED_AT: Duration = Duration::from_mins(1);
 
-/// A client that has its credentials anew by itself.
+/// A client that has its credentials anew by itself, and the one server that it talks to.
 ///
 /// # Errors
 /// When there are none to begin with.
-pub(super) async fn client(access: &Access) -> Result<Client, ApiError> {
+pub(super) async fn client(access: &Access) -> Result<(Client, Uri), ApiError> {
     client_by(access, Place::here()).await
 }
 
-async fn client_by(access: &Access, place: Place) -> Result<Client, ApiError> {
+async fn client_by(access: &Access, place: Place) -> Result<(Client, Uri), ApiError> {
     let session = Session::of(access.configured(&place).await?)?;
-    let namespace = session.client.default_namespace().to_owned();
+    let (namespace, server) = (
+        session.client.default_namespace().to_owned(),
+        session.server.clone(),
+    );
     let pinned = Access {
         // Somebody may switch to another context meanwhile, for other work.
         context: session.context.clone(),
@@ -53,11 +56,12 @@ async fn client_by(access: &Access, place: Place) -> Result<Client, ApiError> {
     let login = Login {
         access: pinned,
         place,
-        server: session.server.clone(),
+        server: server.clone(),
         session: Mutex::new(Arc::new(session)),
         renewals: tokio::sync::Mutex::default(),
     };
-    Ok(Client::new(Renewing(Arc::new(login)), namespace))
+    let client = Client::new(Renewing(Arc::new(login)), namespace);
+    Ok((client, server))
 }
 
 struct Login {
@@ -125,6 +129,12 @@ impl Session {
             kube::Error::Auth(_) => ApiError::Unauthorized(
                 "the kubeconfig's auth-provider gives no credentials".to_owned(),
             ),
+            error if certificate_problem(&error) == Some(CertificateProblem::Version1) => {
+                ApiError::Rejected(format!(
+                    "the kubeconfig cannot be used: {} is {VERSION_1}",
+                    configured.certificate
+                ))
+            }
             error => ApiError::Rejected(format!("the API server cannot be connected to: {error}")),
         })?;
         Ok(Self {

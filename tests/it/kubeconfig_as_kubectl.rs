@@ -261,10 +261,10 @@ fn the_server_may_be_below_a_path_and_at_an_ipv6_address() {
     }
     .whole();
     let (theirs, ours) = scene.both(Some(&scene.write("above", &above)));
-    assert!(
-        !theirs && ours.stdout.contains("404 page not found"),
-        "{ours:?}"
+    let told = format!(
+        "http://{address} answered 404 Not Found, and not as an API server does; check its address and path in the kubeconfig"
     );
+    assert!(!theirs && ours.stdout.contains(&told), "{ours:?}");
 }
 
 /// The API server below a path, by `kubectl proxy`.

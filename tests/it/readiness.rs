@@ -3,6 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
+use crate::support::control_plane::ControlPlane;
+use crate::support::liar::{Liar, Lie};
 use crate::support::ports::{free_address, readyz};
 use crate::support::stage::Stage;
 use crate::support::wait::wait_seeing;
@@ -45,6 +47,62 @@ fn a_cluster_that_is_away_is_waited_for() {
         }
     });
     assert!(stage.daemon().terminate(PATIENCE).success());
+}
+
+#[test]
+fn what_answers_as_no_api_server_does_is_told_as_such() {
+    let liar = Liar::before(ControlPlane::shared());
+    let mut stage = Stage::new("unlike", env!("CARGO_BIN_EXE_agent"));
+    let shop = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
+    let files = [
+        ("agent.yaml", &*stage.configuration(&[("shop", "")])),
+        ("shop/a.yaml", shop),
+    ];
+    let revision = stage.commit("Start", &files);
+    let page = |status| Lie::Say {
+        status,
+        headers: vec![("content-type", "text/html".to_owned())],
+        body: "<html><body>nobody is here</body></html>".to_owned(),
+    };
+    let address = free_address();
+    let agent = stage.invocation().args(["--admin-addr", &address]);
+    liar.lie(|_| true, page(404));
+    stage.start_as(agent.kubeconfig(liar.kubeconfig()));
+    let server = liar.address();
+    let check = "check its address and path in the kubeconfig";
+    for (status, told) in [
+        (
+            404,
+            format!(
+                "not ready: the cluster cannot be used yet: http://{server} answered 404 Not Found, and not as an API server does; {check}"
+            ),
+        ),
+        (
+            502,
+            format!(
+                "not available: http://{server} answered 502 Bad Gateway, and not as an API server does"
+            ),
+        ),
+        (
+            200,
+            format!(
+                "not available: http://{server} answered, but not as an API server does; {check}"
+            ),
+        ),
+    ] {
+        liar.be_true();
+        liar.lie(|_| true, page(status));
+        wait_seeing("the page to say it", PATIENCE, || {
+            let page = readyz(&address)?;
+            if page.contains(" 503 ") && page.contains(&told) {
+                Ok(())
+            } else {
+                Err(format!("{page}\n{}", stage.log()))
+            }
+        });
+    }
+    liar.be_true();
+    stage.until_synced("shop", &revision);
 }
 
 #[test]

@@ -6,6 +6,8 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -102,7 +104,8 @@ users: [{{name: u, user: {user}}}]
         self.write("config", &text);
         let place = Place::Listed(vec![self.file("config")]);
         let _ = rustls::crypto::ring::default_provider().install_default();
-        client_by(&Access::default(), place).await
+        let client = client_by(&Access::default(), place).await;
+        client.map(|(client, _)| client)
     }
 }
 
@@ -265,6 +268,39 @@ async fn what_is_wrong_with_a_certificate_is_told_apart() {
         let error = ask(&client).await.unwrap_err();
         assert!(error.to_string().contains(said), "{error}");
         assert!(error.passes(), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_certificate_of_version_1_is_named() {
+    let server = Server::start("server", &Wants::Token);
+    let part = |end: &str| fs::read_to_string(pem(&format!("v1.{end}"))).unwrap();
+    let status =
+        serde_json::json!({"clientCertificateData": part("pem"), "clientKeyData": part("key")});
+    server.gives(&status);
+    let file = |end: &str| pem(&format!("v1.{end}")).display().to_string();
+    let (certificate, key) = (file("pem"), file("key"));
+    let inline = STANDARD.encode(part("pem"));
+    for (user, named) in [
+        (
+            format!("{{client-certificate: {certificate}, client-key: {key}}}"),
+            format!("its client-certificate {certificate}"),
+        ),
+        (
+            format!("{{client-certificate-data: {inline}, client-key: {key}}}"),
+            "its client-certificate-data".to_owned(),
+        ),
+        (
+            server.plugin(),
+            "the certificate that its program gave".to_owned(),
+        ),
+    ] {
+        let error = server.client(&user).await.err().unwrap();
+        let said = "an X.509 v1 certificate, which is not taken; issue a version 3 certificate";
+        assert_eq!(
+            error.to_string(),
+            format!("the kubeconfig cannot be used: {named} is {said}")
+        );
     }
 }
 

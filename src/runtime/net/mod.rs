@@ -14,5 +14,5 @@ pub use proxy::{Loopback, Proxies, ProxyError, ProxyUrl, Target};
 pub use retry_after::retry_after;
 #[cfg(test)]
 pub(crate) use tls::tests as tls_server;
-pub use tls::{CertificateProblem, Identity, Tls, TlsError, certificate_problem};
+pub use tls::{CertificateProblem, Identity, Tls, TlsError, VERSION_1, certificate_problem};
 pub use wait::{Waited, wait, within};

@@ -111,6 +111,10 @@ fn unusable(what: &'static str, file: &Path, reason: &dyn fmt::Display) -> TlsEr
     }
 }
 
+/// What a certificate of the first version is, and what to do.
+pub const VERSION_1: &str =
+    "an X.509 v1 certificate, which is not taken; issue a version 3 certificate";
+
 /// Why a server's certificate is not taken, each with what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateProblem {
@@ -131,6 +135,9 @@ pub enum CertificateProblem {
     /// Its authority has taken it back.
     #[error("its certificate was revoked")]
     Revoked,
+    /// It is of a version of X.509 that TLS here does not take.
+    #[error("its certificate is {VERSION_1}")]
+    Version1,
     /// Anything else.
     #[error("its certificate is not valid: {0}")]
     Other(String),
@@ -197,6 +204,10 @@ fn of_certificate(error: &CertificateError) -> CertificateProblem {
             CertificateProblem::WrongName(format!(" ({names})"))
         }
         CertificateError::Revoked => CertificateProblem::Revoked,
+        // Its kind is webpki's own, and is known by its name alone.
+        CertificateError::Other(why) if why.to_string() == "UnsupportedCertVersion" => {
+            CertificateProblem::Version1
+        }
         other => CertificateProblem::Other(other.to_string()),
     }
 }

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use rustls::server::WebPkiClientVerifier;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::*;
@@ -43,7 +44,11 @@ pub(crate) fn serve(name: &str, wants: bool) -> u16 {
     };
     let chain = certificates(&file(&format!("{name}.pem"))).unwrap();
     let key = key(&file(&format!("{name}.key"))).unwrap();
-    let config = Arc::new(builder.with_single_cert(chain, key).unwrap());
+    // Not looked at as rustls would: others serve what it does not take.
+    let provider = rustls::crypto::ring::default_provider();
+    let key = provider.key_provider.load_private_key(key).unwrap();
+    let shown = SingleCertAndKey::from(CertifiedKey::new(chain, key));
+    let config = Arc::new(builder.with_cert_resolver(Arc::new(shown)));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
@@ -80,6 +85,8 @@ fn what_is_wrong_with_a_certificate_is_told_apart() {
     assert_eq!(unknown, Err(Some(CertificateProblem::UnknownAuthority)));
     let expired = ask(&trusted, serve("expired", false));
     assert_eq!(expired, Err(Some(CertificateProblem::Expired)));
+    let old = ask(&trusted, serve("v1", false));
+    assert_eq!(old, Err(Some(CertificateProblem::Version1)));
     let Err(Some(CertificateProblem::WrongName(name))) = ask(&trusted, serve("elsewhere", false))
     else {
         panic!("the name is not compared");
