@@ -339,7 +339,7 @@ impl Cluster {
         let cluster = self.unheld();
         let asked = tokio::time::timeout(limit, cluster.get(id, None));
         let (answer, ()) = tokio::join!(asked, tokio::time::sleep(limit));
-        matches!(answer, Ok(Ok(_) | Err(ApiError::Forbidden(_))))
+        !matches!(answer, Err(_) | Ok(Err(ApiError::Unavailable(_))))
     }
 
     /// The object that was written, and no other.
