@@ -5,6 +5,8 @@
 //! only for the Lease that was seen (its resourceVersion). Who waits watches, and asks for
 //! nothing meanwhile.
 
+mod term;
+
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
@@ -16,10 +18,11 @@ use kube::core::params::WatchParams;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
+pub use self::term::Term;
 use super::barred::barred;
 use super::cluster::Cluster;
 use super::error::{ApiError, Retry, from_status};
@@ -47,16 +50,6 @@ pub struct Lease {
     id: ObjectId,
     holder: String,
     duration: Duration,
-}
-
-/// The time in which the Lease is ours. It is kept up in the background.
-pub struct Term {
-    lease: Lease,
-    lost: CancellationToken,
-    fence: Fence,
-    barred: watch::Receiver<Option<String>>,
-    /// Ends with the term.
-    upkeep: JoinSet<()>,
 }
 
 /// Why a Lease is not ours yet.
@@ -315,38 +308,6 @@ impl Lease {
             }
             news
         });
-    }
-}
-
-impl Term {
-    /// What keeps the Lease from being renewed, where the cluster's admission does.
-    pub fn barred(&self) -> watch::Receiver<Option<String>> {
-        self.barred.clone()
-    }
-
-    /// Over once the Lease can't be believed to be ours.
-    pub fn fence(&self) -> &Fence {
-        &self.fence
-    }
-
-    /// Cancelled once the Lease is not ours any more.
-    pub fn lost(&self) -> &CancellationToken {
-        &self.lost
-    }
-
-    /// Lets others have it at once, unless that takes too long.
-    pub async fn release(mut self, patience: Duration) {
-        self.upkeep.shutdown().await;
-        if self.lost.is_cancelled() {
-            return;
-        }
-        let lease = &self.lease;
-        let why = match timeout(patience, lease.give()).await {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer within {}", humantime::format_duration(patience)),
-        };
-        warn!(lease = %lease.id, why, "the lease could not be let go; others wait until it has expired");
     }
 }
 

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use survey::{Survey, in_force, retired};
 
-use super::budget::{Roster, Spent};
+use super::budget::Roster;
 use super::compared::Compared;
 use super::declare::{self, Labels, RenderCache, Tools};
 use super::declared::UnitDesired;
@@ -22,6 +22,7 @@ use super::others::Others;
 use super::pass::{self, Context, PlanInput};
 use super::places::watches;
 use super::planned::PlannedEnvironment;
+use super::spent::Spent;
 use super::tried;
 use super::witness::Witness;
 use crate::config::{self, Problems};

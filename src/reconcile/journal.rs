@@ -16,8 +16,8 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use read::read_foreign;
 pub(super) use read::read_status;
+use read::{read_foreign, refresh};
 
 use super::noting::Noting;
 use super::recording::{News, Queued, Told, Trouble, push, write};
@@ -41,9 +41,6 @@ const QUEUE: usize = 1024;
 /// long it may take in any case. What was entered before is usually there by then.
 const SENT: Duration = Duration::from_millis(3_800);
 const LEAST: Duration = Duration::from_secs(2);
-
-/// How long the record's repository may take at the start where the record is here as well.
-const FRESH: Duration = Duration::from_secs(3);
 
 /// An environment's record, from the side of its task.
 pub struct Journal {
@@ -441,26 +438,4 @@ impl Journal {
             warn!(%environment, count, branch, "entries could not be pushed; they wait in the data directory, from where the next agent that has it pushes them");
         }
     }
-}
-
-/// Takes in what the remote has; `None` where it does not answer, and the record is here as
-/// well: what comes of that is taken in by the push that comes next.
-fn refresh(branch: &mut RecordBranch) -> anyhow::Result<Option<Result<(), PushError>>> {
-    if branch.tip().is_none() {
-        return Ok(Some(branch.refresh()));
-    }
-    let (told, answer) = sync_channel(1);
-    let mut another = branch.another()?;
-    std::thread::Builder::new()
-        .name(format!("refresh-{}", branch.environment()))
-        .spawn(move || {
-            // Nobody may be waiting for it any more.
-            let _ = told.send(another.refresh());
-        })?;
-    let answer = answer.recv_timeout(FRESH).ok();
-    if answer.is_none() {
-        let environment = branch.environment();
-        warn!(%environment, "the remote's record does not answer, going on with what is here");
-    }
-    Ok(answer)
 }

@@ -10,7 +10,7 @@ use std::time::Instant;
 use git2::Oid;
 use tokio_util::sync::CancellationToken;
 
-use super::budget::{self, Roster, Spent};
+use super::budget::{self, Roster};
 use super::compared::Compared;
 use super::declared::UnitDesired;
 use super::execute::{self, Done};
@@ -21,6 +21,7 @@ use super::membership::Carriers;
 use super::observe;
 use super::others::{self, Others};
 use super::pinned;
+use super::spent::Spent;
 use super::upkeep::upkeep;
 use super::witness::{self, Witness};
 use crate::config::Unit;

@@ -7,7 +7,7 @@ use tracing::warn;
 
 use super::Environment;
 use crate::model::{Digest, SourceCommit, UnitName, cut, shown_line};
-use crate::reconcile::budget::Spent;
+use crate::reconcile::spent::Spent;
 use crate::reconcile::unit::UnitState;
 use crate::record::story::Told;
 use crate::source::Claim;

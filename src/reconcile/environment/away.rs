@@ -44,10 +44,12 @@ impl Environment {
             let begun = unit.begun.is_some();
             let steps = steps.iter().filter(seen_again);
             let maybe = steps.filter(|step| may_be_made(step, begun));
-            // What another unit had is moved, and not made.
-            let maybe = maybe.filter(|step| !self.journal.has_elsewhere(name, &step.object));
             let made = maybe.filter_map(|step| {
                 let recorded = self.journal.recorded(name, &step.object);
+                // What another unit had is moved, and not made.
+                if recorded.is_none() && self.journal.has_elsewhere(name, &step.object) {
+                    return None;
+                }
                 Some((step, made(step, recorded.as_ref(), begun)?))
             });
             made.collect()

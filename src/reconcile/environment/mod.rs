@@ -37,7 +37,7 @@ pub use self::proposals::{Deed, DriftedObject, Drifts, OpenProposals, Proposing,
 pub(super) use self::revision::definitions;
 use self::untold::Sight;
 pub use self::window::{Progress, Window};
-use super::budget::{Roster, Spent};
+use super::budget::Roster;
 use super::compared::Compared;
 use super::declare::{RenderCache, Tools};
 use super::intents::Intents;
@@ -46,6 +46,7 @@ use super::lists::Lists;
 use super::others::Others;
 use super::pass::Context;
 use super::recording::Trouble;
+use super::spent::Spent;
 use super::ties::Met;
 use super::unit::UnitState;
 use super::witness::Witness;

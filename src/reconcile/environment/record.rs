@@ -185,15 +185,9 @@ impl Environment {
             .differing(name, &BTreeMap::new(), &BTreeSet::new(), |_| None);
         let none = ForeignFile::default();
         changes.extend(self.journal.foreign_change(name, &none));
-        let gone = {
-            let claims = &self.neighbours.claims;
-            untold(
-                &self.journal,
-                &changes,
-                |id| claims.contains_key(id),
-                &[&unit.changed],
-            )
-        };
+        // What another unit declares has moved to it.
+        let moved = |id: &ObjectId| self.neighbours.claims.contains_key(id);
+        let gone = untold(&self.journal, &changes, moved, &[&unit.changed]);
         let told = [&*unit.changed, &*gone].concat();
         let scene = Scene {
             approved: self.approvals.of(&unit.changed, &self.context.spent),

@@ -1,6 +1,8 @@
 //! What a record has when an environment's task begins.
 
 use std::collections::BTreeMap;
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
 
 use git2::Oid;
 use tracing::warn;
@@ -9,7 +11,32 @@ use crate::model::{EnvironmentName, Tally, chain};
 use crate::record::foreign::ForeignFile;
 use crate::record::status::{StatusFile, Ties};
 use crate::record::status_files::{self, StatusError};
-use crate::record::{RecordBranch, path};
+use crate::record::{PushError, RecordBranch, path};
+
+/// How long the record's repository may take at the start where the record is here as well.
+const FRESH: Duration = Duration::from_secs(3);
+
+/// Takes in what the remote has; `None` where it does not answer, and the record is here as
+/// well: what comes of that is taken in by the push that comes next.
+pub(super) fn refresh(branch: &mut RecordBranch) -> anyhow::Result<Option<Result<(), PushError>>> {
+    if branch.tip().is_none() {
+        return Ok(Some(branch.refresh()));
+    }
+    let (told, answer) = sync_channel(1);
+    let mut another = branch.another()?;
+    std::thread::Builder::new()
+        .name(format!("refresh-{}", branch.environment()))
+        .spawn(move || {
+            // Nobody may be waiting for it any more.
+            let _ = told.send(another.refresh());
+        })?;
+    let answer = answer.recv_timeout(FRESH).ok();
+    if answer.is_none() {
+        let environment = branch.environment();
+        warn!(%environment, "the remote's record does not answer, going on with what is here");
+    }
+    Ok(answer)
+}
 
 /// What others own of the recorded objects, by file.
 pub(super) fn read_foreign(
