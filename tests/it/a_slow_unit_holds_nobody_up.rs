@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::believed::synced_at;
+use crate::believed::{change, synced_at};
 use crate::support::leash;
 use crate::support::liar::{Asked, Lie};
 use crate::support::stage::Stage;
@@ -134,20 +134,6 @@ fn a_unit_that_leaves_holds_no_other_unit_up_and_may_come_back() {
     let deletes = move |asked: &Asked| asked.method == "DELETE" && asked.path.contains(&place);
     liar.lie_times(1, deletes, Lie::Late(Duration::from_secs(20)));
     let told = liar.told();
-    let change = |stage: &Stage, name: &str| {
-        let patch = r#"{"data":{"a":"two"}}"#;
-        let manager = "--field-manager=mallory";
-        let words = [
-            "patch",
-            "configmap",
-            name,
-            "--type=merge",
-            manager,
-            "-p",
-            patch,
-        ];
-        stage.kubectl(&words);
-    };
     stage.configure(&[("shop", "")]);
     stage.until("its inventory to be about to go", |_| {
         let seen = liar.told() - told;

@@ -123,11 +123,8 @@ fn a_new_namespace_takes_over_what_is_declared_and_deletes_nothing() {
     let uids = ["a", "b", "c"].map(|name| stage.uid("configmap", name));
     stage.start();
     stage.until("the environment to be served again", |stage| {
-        let all = ["-n", &stage.inventories, "leases"];
-        let found = stage.cluster.get(&all).unwrap_or_default();
-        let holder = &found["items"][0]["spec"]["holderIdentity"];
-        let held = holder.as_str().is_some_and(|holder| !holder.is_empty());
-        held.then_some(()).ok_or_else(|| holder.to_string())
+        let holder = stage.holder().filter(|holder| !holder.is_empty());
+        holder.map(drop).ok_or_else(|| "by nobody".to_owned())
     });
     let moved = |stage: &Stage| {
         stage

@@ -103,20 +103,11 @@ fn a_commit_that_cannot_be_read_is_one_refused_revision() {
     stage.start();
     expect_enforced(&mut stage, "two");
 
-    let (work, object) = (
-        stage.repository.work(),
-        format!("ConfigMap/{}/settings", stage.namespace),
-    );
-    git(
-        &work,
-        &[
-            "push",
-            "--quiet",
-            "--force",
-            "origin",
-            &format!("{first}:main"),
-        ],
-    );
+    let object = format!("ConfigMap/{}/settings", stage.namespace);
+    let target = format!("{first}:main");
+    stage
+        .repository
+        .git(&["push", "--quiet", "--force", "origin", &target]);
     until_value(&mut stage, "one");
 
     for command in [

@@ -2,7 +2,7 @@
 //! hour; one approval lets all of it go.
 
 use crate::support::git::git;
-use crate::support::stage::{PATIENCE, Stage};
+use crate::support::stage::{PATIENCE, Stage, asked_for};
 use crate::support::wait::wait_seeing;
 
 const AGENT: &str = env!("CARGO_BIN_EXE_agent");
@@ -70,7 +70,7 @@ fn until_asked(stage: &mut Stage, units: &[String], words: &str) -> String {
             let seen = stage.unit(unit);
             let message = seen["message"].as_str().unwrap_or_default();
             if seen["state"] == "Blocked" && message.contains(words) {
-                digest(message).ok_or(seen.to_string())
+                asked_for(message).ok_or(seen.to_string())
             } else {
                 Err(seen.to_string())
             }
@@ -82,11 +82,6 @@ fn until_asked(stage: &mut Stage, units: &[String], words: &str) -> String {
         panic!("one digest is for all: {digests:?}");
     };
     digest.clone()
-}
-
-fn digest(message: &str) -> Option<String> {
-    let (_, after) = message.split_once("`Approve-Plan: ")?;
-    Some(after.split('`').next()?.to_owned())
 }
 
 fn approve(stage: &Stage, digest: &str) -> String {

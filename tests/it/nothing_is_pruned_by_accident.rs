@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::support::programs::{Program, Programs};
-use crate::support::stage::{PATIENCE, Stage};
+use crate::support::stage::{PATIENCE, Stage, asked_for};
 
 const AGENT: &str = env!("CARGO_BIN_EXE_agent");
 
@@ -64,12 +64,7 @@ fn expect_all_there(stage: &mut Stage, names: &[&str]) {
 }
 
 fn digest(message: &str) -> String {
-    let start = message.find("`Approve-Plan: ").expect(message) + "`Approve-Plan: ".len();
-    message[start..]
-        .split('`')
-        .next()
-        .unwrap_or_default()
-        .to_owned()
+    asked_for(message).expect(message)
 }
 
 fn approve(stage: &Stage, digest: &str) -> String {

@@ -8,7 +8,6 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use serde_json::Value;
 
 use crate::support::agent::Agent;
 use crate::support::control_plane::{ControlPlane, Options};
@@ -51,7 +50,7 @@ fn what_was_done_until_then_is_told_at_whatever_moment_it_comes() {
         println!("ended after {:?}", asked.elapsed());
         drop(idle);
         assert!(status.success(), "{status}: {}", stage.log());
-        assert_eq!(holder(&stage), Value::Null, "the Lease is let go");
+        assert_eq!(stage.holder(), None, "the Lease is let go");
         let applied = live(&stage, round);
         let told = told(&stage, &revision);
         assert_eq!(told, applied, "{}", stage.log());
@@ -98,7 +97,7 @@ fn git_that_hangs_is_not_waited_for_and_what_waits_is_pushed_by_the_next() {
     until_logged(&stage, "again");
     let status = stage.daemon().terminate(SOON);
     assert!(status.success(), "{status}: {}", stage.log());
-    assert_eq!(holder(&stage), Value::Null, "the Lease is let go");
+    assert_eq!(stage.holder(), None, "the Lease is let go");
     until_logged(
         &stage,
         "entries could not be pushed; they wait in the data directory",
@@ -151,16 +150,9 @@ fn what_the_api_server_keeps_objects_in_may_hang() {
         0 => Err("none".to_owned()),
         _ => Ok(()),
     });
-    let etcd = cluster.id(Part::Etcd).to_string();
-    let signal = |name: &str| {
-        let sent = std::process::Command::new("kill")
-            .args([name, &etcd])
-            .status();
-        assert!(sent.unwrap().success());
-    };
-    signal("-STOP");
+    cluster.signal(Part::Etcd, Signal::STOP);
     let status = stage.daemon().terminate(SOON);
-    signal("-CONT");
+    cluster.signal(Part::Etcd, Signal::CONT);
     assert!(status.success(), "{status}: {}", stage.log());
 }
 
@@ -180,7 +172,7 @@ fn a_terminal_that_is_closed_ends_it_in_order() {
     stage.until_synced("u0", &revision);
     let status = stage.daemon().end_by(Signal::HUP, SOON);
     assert!(status.success(), "{status}: {}", stage.log());
-    assert_eq!(holder(&stage), Value::Null, "the Lease is let go");
+    assert_eq!(stage.holder(), None, "the Lease is let go");
 }
 
 #[test]
@@ -288,12 +280,6 @@ fn told(stage: &Stage, revision: &str) -> usize {
     let entries = stage.entries_on("sync u").into_iter();
     let of_it = |subject: &str| subject.contains(&revision[..7]);
     entries.filter(|entry| of_it(&entry.subject)).count()
-}
-
-fn holder(stage: &Stage) -> Value {
-    let lease = format!("gitops-agent-{}", stage.environment);
-    let kubectl = ["-n", &stage.inventories, "lease", &lease];
-    stage.cluster.get(&kubectl).unwrap_or_default()["spec"]["holderIdentity"].clone()
 }
 
 fn until_logged(stage: &Stage, words: &str) {

@@ -153,15 +153,21 @@ fn the_login_is_that_of_the_daemon() {
     );
 }
 
-/// Nothing happens meanwhile that would be an entry.
-#[test]
-fn a_branch_that_is_taken_away_is_put_back() {
-    let mut stage = Stage::new("taken-away", env!("CARGO_BIN_EXE_agent"));
+/// A synced environment whose record is looked at each second.
+fn compared_often(name: &str) -> Stage<'static> {
+    let mut stage = Stage::new(name, env!("CARGO_BIN_EXE_agent"));
     stage.repository.write("shop/settings.yaml", SETTINGS);
     let revision = stage.configure(&[("shop", "")]);
     let invocation = stage.invocation();
     stage.start_as(invocation.args(["--compare-interval", "1s"]));
     stage.until_synced("shop", &revision);
+    stage
+}
+
+/// Nothing happens meanwhile that would be an entry.
+#[test]
+fn a_branch_that_is_taken_away_is_put_back() {
+    let mut stage = compared_often("taken-away");
     let revision = stage.commit(
         "Another",
         &[("shop/settings.yaml", &SETTINGS.replace("one", "two"))],
@@ -176,36 +182,16 @@ fn a_branch_that_is_taken_away_is_put_back() {
         }
     });
     let (remote, branch) = (stage.repository.remote(), stage.branch());
-    let head = || git(&remote, &["rev-parse", &branch]);
-    let all = head();
-    for taken in [
-        vec![
-            "update-ref".to_owned(),
-            "-d".to_owned(),
-            format!("refs/heads/{branch}"),
-        ],
-        vec![
-            "update-ref".to_owned(),
-            format!("refs/heads/{branch}"),
-            format!("{branch}~1"),
-        ],
-    ] {
-        let words: Vec<&str> = taken.iter().map(String::as_str).collect();
-        git(&remote, &words);
+    let all = git(&remote, &["rev-parse", &branch]);
+    let (reference, before) = (format!("refs/heads/{branch}"), format!("{branch}~1"));
+    let (deleted, set_back) = (["-d", &reference], [&*reference, &*before]);
+    for taken in [deleted, set_back] {
+        git(&remote, &["update-ref", taken[0], taken[1]]);
         stage.until("the record to be whole again", |_| {
-            let listed = git(
-                &remote,
-                &[
-                    "for-each-ref",
-                    "--format=%(objectname)",
-                    &format!("refs/heads/{branch}"),
-                ],
-            );
-            if listed.trim() == all.trim() {
-                Ok(())
-            } else {
-                Err(listed)
-            }
+            let format = "--format=%(objectname)";
+            let listed = git(&remote, &["for-each-ref", format, &reference]);
+            let whole = listed.trim() == all.trim();
+            whole.then_some(()).ok_or(listed)
         });
     }
 }
@@ -213,40 +199,23 @@ fn a_branch_that_is_taken_away_is_put_back() {
 /// As by a wrong `git push --force`.
 #[test]
 fn a_branch_that_is_replaced_goes_on_as_it_was() {
-    let mut stage = Stage::new("replaced", env!("CARGO_BIN_EXE_agent"));
-    stage.repository.write("shop/settings.yaml", SETTINGS);
-    let revision = stage.configure(&[("shop", "")]);
-    let invocation = stage.invocation();
-    stage.start_as(invocation.args(["--compare-interval", "1s"]));
-    stage.until_synced("shop", &revision);
+    let mut stage = compared_often("replaced");
     let (remote, branch) = (stage.repository.remote(), stage.branch());
     let before = git(&remote, &["rev-parse", &branch]);
-    let work = stage.repository.work();
-    git(&work, &["checkout", "--quiet", "--orphan", "stray"]);
-    git(&work, &["commit", "--quiet", "-m", "Stray"]);
-    let stray = git(&work, &["rev-parse", "HEAD"]);
-    git(
-        &work,
-        &[
-            "push",
-            "--quiet",
-            "--force",
-            "origin",
-            &format!("stray:{branch}"),
-        ],
-    );
-    git(&work, &["checkout", "--quiet", "main"]);
+    let repository = &stage.repository;
+    repository.git(&["checkout", "--quiet", "--orphan", "stray"]);
+    repository.git(&["commit", "--quiet", "-m", "Stray"]);
+    let stray = repository.revision("HEAD");
+    let target = format!("stray:{branch}");
+    repository.git(&["push", "--quiet", "--force", "origin", &target]);
+    repository.git(&["checkout", "--quiet", "main"]);
     stage.until("the record to be put back", |stage| {
         let log = stage.repository.log_as(&branch, "%H");
         let there = log.contains(&before.trim().to_owned());
         there.then_some(()).ok_or_else(|| log.join(" "))
     });
-    assert!(
-        stage
-            .repository
-            .log_as(&branch, "%H")
-            .contains(&stray.trim().to_owned())
-    );
+    let kept = stage.repository.log_as(&branch, "%H");
+    assert!(kept.contains(&stray), "{kept:?}");
     stage.kubectl(&["delete", "configmap", "settings"]);
     stage.until_entry("create ConfigMap");
     stage.repository.git(&["fetch", "--quiet", "origin"]);

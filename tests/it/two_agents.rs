@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use rustix::process::Signal;
+
 use crate::support::agent::{Agent, Daemon};
+use crate::support::git::git;
 use crate::support::stage::{PATIENCE, Stage};
 use crate::support::wait::wait_seeing;
 
@@ -60,11 +63,16 @@ fn told_subjects(stage: &Stage) -> Vec<String> {
 }
 
 fn holder(stage: &Stage) -> String {
-    let lease = format!("gitops-agent-{}", stage.environment);
-    let kubectl = ["-n", &stage.inventories, "lease", &lease];
-    let lease = stage.cluster.get(&kubectl).unwrap_or_default();
-    let holder = lease["spec"]["holderIdentity"].as_str();
-    holder.unwrap_or_default().to_owned()
+    stage.holder().unwrap_or_default()
+}
+
+/// Whoever serves it.
+fn until_synced(stage: &Stage, revision: &str) {
+    wait_seeing("it to be synced", PATIENCE, || {
+        let unit = stage.unit("shop");
+        let done = unit["revision"] == *revision && unit["state"] == "Synced";
+        if done { Ok(()) } else { Err(unit.to_string()) }
+    });
 }
 
 /// One line of commits from one first one, and no entry twice.
@@ -141,12 +149,6 @@ fn a_name_that_two_have_makes_them_no_one() {
     drop(waiting);
 }
 
-fn signal(daemon: &Daemon, name: &str) {
-    let words = [format!("-{name}"), daemon.id().to_string()];
-    let status = std::process::Command::new("kill").args(words).status();
-    assert!(status.expect("kill runs").success());
-}
-
 /// How many requests may be on their way from a process when it is stopped.
 const SENT: usize = 8;
 
@@ -180,15 +182,11 @@ fn one_that_was_stopped_writes_nothing_once_it_goes_on() {
             Err(String::new())
         }
     });
-    signal(stage.daemon(), "STOP");
+    stage.daemon().signal(Signal::STOP);
     let third = stage.commit("Three", &[("shop/all.yaml", &all("three"))]);
-    wait_seeing("the other one to have done it", PATIENCE, || {
-        let unit = stage.unit("shop");
-        let done = unit["revision"] == *third && unit["state"] == "Synced";
-        if done { Ok(()) } else { Err(unit.to_string()) }
-    });
+    until_synced(&stage, &third);
     let (position, entries) = (stage.cluster.audit_position(), stage.entries().len());
-    signal(stage.daemon(), "CONT");
+    stage.daemon().signal(Signal::CONT);
     until_logged(stage.daemon(), "standing by: second_");
     // What had left it before, the other one puts back as what somebody did.
     let writes = stage.writes_since(position);
@@ -214,21 +212,14 @@ fn one_that_takes_over_again_tells_by_the_newest_commit() {
     until_logged(&mut second, "standing by: first_");
     stage.daemon().terminate(PATIENCE);
     let revision = stage.commit("Two", &[("shop/config.yaml", &config("two"))]);
-    let until = |stage: &Stage, revision: &str| {
-        wait_seeing("it to be synced", PATIENCE, || {
-            let unit = stage.unit("shop");
-            let done = unit["revision"] == *revision && unit["state"] == "Synced";
-            if done { Ok(()) } else { Err(unit.to_string()) }
-        });
-    };
-    until(&stage, &revision);
+    until_synced(&stage, &revision);
     let tip = stage.entries().pop().expect("it is told").hash;
     let third = stage.commit("Three", &[("shop/config.yaml", &config("three"))]);
-    until(&stage, &third);
+    until_synced(&stage, &third);
     second.terminate(PATIENCE);
     // As if it had been killed before it told the last.
     let branch = format!("refs/heads/{}", stage.branch());
-    crate::support::git::git(&stage.repository.remote(), &["update-ref", &branch, &tip]);
+    git(&stage.repository.remote(), &["update-ref", &branch, &tip]);
     stage.daemon().restart();
     let found = stage.until_entry("found shop synced");
     assert_eq!(found.trailer("Revision"), Some(third));

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use crate::support::audit::{AuditEvent, AuditPosition};
 use crate::support::control_plane::{ControlPlane, Options};
@@ -213,16 +213,15 @@ fn a_place_that_the_server_has_forgotten_costs_one_list_for_each_kind() {
     // A server that has just started knows nothing of what was before. What a watch has been
     // told last may be the newest there is (by a bookmark), so that only what is written
     // after it has been cut off is certain to be newer.
-    let agent = Pid::from_raw(stage.daemon().id().cast_signed()).unwrap();
     for number in 0..2 {
         let begin = cluster.audit_position();
-        kill_process(agent, Signal::STOP).unwrap();
+        stage.daemon().signal(Signal::STOP);
         restart(&cluster);
         let meanwhile = format!(r#"{{"data":{{"a":"meanwhile {number}"}}}}"#);
         stage.kubectl(&["patch", "configmap", "config", "-p", &meanwhile]);
         cluster.kubectl(&["create", "namespace", &unique("more")]);
         restart(&cluster);
-        kill_process(agent, Signal::CONT).unwrap();
+        stage.daemon().signal(Signal::CONT);
         stage.until("all kinds to be listed again", |stage| {
             let counts = lists(&asked(stage.cluster, begin), streamed);
             if counts.len() == KINDS.len() {

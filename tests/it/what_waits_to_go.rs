@@ -5,21 +5,12 @@ use std::time::Duration;
 
 use crate::believed::synced_at;
 use crate::support::liar::{Asked, Lie};
-use crate::support::stage::{Entry, Stage};
+use crate::support::stage::{Entry, Stage, asked_for};
 
 const AGENT: &str = env!("CARGO_BIN_EXE_agent");
 
 fn config_map(name: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{a: one}}\n")
-}
-
-/// The approval that a text asks for.
-fn approval(text: &str) -> String {
-    let at = text.find("Approve-Plan: ").expect("it asks for one");
-    let digest = text[at + "Approve-Plan: ".len()..].chars();
-    digest
-        .take_while(|c| *c != '`' && !c.is_whitespace())
-        .collect()
 }
 
 fn found(entries: &[Entry]) -> Vec<&str> {
@@ -64,11 +55,15 @@ fn it_is_recorded_and_asked_about_under_one_digest() {
 
     // That of each plan on the way, in the log and in the diff.
     let message = stage.until_state("shop", "Blocked");
-    let asked = approval(&message);
+    let asked = asked_for(&message).expect("it asks");
     let log = stage.log();
-    let digests = log.match_indices("Approve-Plan: ");
+    let digests = log.match_indices("`Approve-Plan: ");
+    assert_eq!(
+        digests.clone().count(),
+        log.matches("Approve-Plan: ").count()
+    );
     for (at, _) in digests {
-        assert_eq!(approval(&log[at..]), asked, "{log}");
+        assert_eq!(asked_for(&log[at..]).as_ref(), Some(&asked), "{log}");
     }
     let text = format!("Approve\n\nApprove-Plan: {asked}");
     stage.commit(&text, &[("README.md", "approved")]);

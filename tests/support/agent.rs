@@ -228,6 +228,11 @@ impl Daemon {
         self.process.kill();
     }
 
+    /// A signal that does not end it.
+    pub fn signal(&mut self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
     /// SIGTERM, and its exit status.
     ///
     /// # Panics

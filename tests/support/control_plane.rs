@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -136,6 +137,13 @@ impl ControlPlane {
         if let Some(mut process) = self.running().remove(&part) {
             // kube-apiserver waits for its watches to end, and nobody ends them.
             process.terminate(Duration::from_secs(2));
+        }
+    }
+
+    /// A signal that does not end a part.
+    pub fn signal(&self, part: Part, signal: Signal) {
+        if let Some(process) = self.running().get_mut(&part) {
+            process.signal(signal);
         }
     }
 

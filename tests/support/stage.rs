@@ -241,6 +241,15 @@ impl<'c> Stage<'c> {
             .flatten()
     }
 
+    /// Who holds the environment's Lease, if anybody does.
+    pub fn holder(&self) -> Option<String> {
+        let lease = format!("gitops-agent-{}", self.environment);
+        let lease = self
+            .cluster
+            .get(&["-n", &self.inventories, "lease", &lease])?;
+        Some(lease["spec"]["holderIdentity"].as_str()?.to_owned())
+    }
+
     /// The record's files of objects.
     pub fn recorded_files(&self) -> Vec<String> {
         let files = self.repository.files(&self.branch());
@@ -396,4 +405,10 @@ impl Entry {
     pub fn trailers(&self) -> Vec<(String, String)> {
         super::git::trailers(&self.message)
     }
+}
+
+/// The plan that a text asks to be approved, if it asks.
+pub fn asked_for(text: &str) -> Option<String> {
+    let (_, after) = text.split_once("`Approve-Plan: ")?;
+    Some(after.split('`').next()?.to_owned())
 }
