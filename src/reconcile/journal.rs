@@ -1,23 +1,22 @@
 //! What an environment's task tells the record: which files of the recorded tree
 //! differ, and the threads that commit and push, so that no pass waits for a remote.
 
+mod end;
 mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use futures::future;
 use git2::{Oid, Repository};
 use serde_json::Value;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
 pub(super) use read::read_status;
-use read::{read_foreign, refresh};
+use read::{read_drifted, read_foreign, refresh};
 
 use super::noting::Noting;
 use super::recording::{News, Queued, Told, Trouble, push, write};
@@ -27,20 +26,14 @@ use crate::record::status::{StatusChange, StatusFile};
 use crate::record::status_files::{self, STATUS};
 use crate::record::story::{Changes, Told as Deed};
 use crate::record::{
-    BranchPattern, Entry, PushError, RecordBranch, SigningKey, content_id, path, text,
+    BranchPattern, Drifted, Entry, PushError, RecordBranch, SigningKey, content_id, path, text,
 };
 use crate::runtime::metrics::{EnvironmentLabels, Metrics};
-use crate::runtime::shutdown::Stop;
 use crate::source::Remote;
 
 /// Entries that wait for the thread. It takes about a millisecond for each, so this is
 /// a storm of seconds; past it, passes wait.
 const QUEUE: usize = 1024;
-
-/// How long after the process was asked to end the record's repository may take, and how
-/// long it may take in any case. What was entered before is usually there by then.
-const SENT: Duration = Duration::from_millis(3_800);
-const LEAST: Duration = Duration::from_secs(2);
 
 /// An environment's record, from the side of its task.
 pub struct Journal {
@@ -50,6 +43,9 @@ pub struct Journal {
     unread: bool,
     /// The repository that its entries are in.
     repository: PathBuf,
+    /// Files that were left as drift by the entry that changed them last, as of when that was
+    /// first asked for.
+    drifted: OnceLock<Drifted>,
     /// Content of the recorded tree, by path.
     files: BTreeMap<String, Oid>,
     /// How everything stands, as recorded.
@@ -62,6 +58,8 @@ pub struct Journal {
     unpushed: watch::Receiver<usize>,
     /// How many entries were entered in this process.
     entered: u64,
+    /// How many of them are on the disk.
+    on_disk: watch::Receiver<u64>,
     pushed: watch::Receiver<InRemote>,
     trouble: watch::Receiver<Trouble>,
     /// What each unit declared when it was last synced.
@@ -136,6 +134,7 @@ impl Journal {
         let metrics = &options.metrics;
         let gauge = metrics.record_queue.get_or_create(&labels).clone();
         let in_memory = metrics.record_unwritten.get_or_create(&labels).clone();
+        let (written, on_disk) = watch::channel(0);
         let (reached, pushed) = watch::channel(InRemote::default());
         let (troubled, trouble) = watch::channel(Trouble::default());
         let desired = watch::Sender::new(Arc::new(status.desired()));
@@ -148,6 +147,7 @@ impl Journal {
         };
         let told = Arc::new(Told {
             queued: told,
+            written,
             reached,
             trouble: troubled,
             counted: Mutex::default(),
@@ -174,6 +174,7 @@ impl Journal {
             branch: branch_name,
             unread,
             repository,
+            drifted: OnceLock::new(),
             files,
             status,
             foreign,
@@ -181,6 +182,7 @@ impl Journal {
             news: Some(waker),
             unpushed,
             entered: 0,
+            on_disk,
             pushed,
             trouble,
             desired,
@@ -254,6 +256,18 @@ impl Journal {
     pub(super) fn has_elsewhere(&self, unit: &UnitName, id: &ObjectId) -> bool {
         let mut others = self.status.units.keys().filter(|other| *other != unit);
         others.any(|other| self.has(&path::of_object(other, id)))
+    }
+
+    /// Whether an object's recorded form was drift before this process changed it; where
+    /// `content` is given, and it was that before.
+    pub(super) fn was_drift(&self, path: &str, content: Option<&Option<Vec<u8>>>) -> bool {
+        let drifted = self
+            .drifted
+            .get_or_init(|| read_drifted(&self.repository, &self.environment, &self.branch));
+        let before = drifted.get(path);
+        before.is_some_and(|before| {
+            content.is_none_or(|content| content.as_deref().map(content_id) == *before)
+        })
     }
 
     /// An object as it is recorded; `None` where it isn't, or not on disk yet.
@@ -398,44 +412,5 @@ impl Journal {
             }
             moved
         });
-    }
-
-    /// Waits until the remote has every entry.
-    ///
-    /// # Errors
-    /// The number of entries that wait still when the time is over.
-    pub async fn pushed(&self, limit: Duration) -> Result<(), usize> {
-        let mut unpushed = self.unpushed.clone();
-        let wait = unpushed.wait_for(|count| *count == 0);
-        match tokio::time::timeout(limit, wait).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(*self.unpushed.borrow()),
-        }
-    }
-
-    /// Ends the thread after what was entered is on disk and was sent, with its notes. At
-    /// the end of the process a repository that does not answer is not waited for: the
-    /// entries wait in the data directory for the next process.
-    pub async fn close(mut self, stop: &Stop) {
-        drop((self.entries.take(), self.news.take()));
-        let Some(writer) = self.writer.take() else {
-            return;
-        };
-        let environment = &self.environment;
-        tokio::select! {
-            ended = tokio::task::spawn_blocking(|| writer.join()) => {
-                if !matches!(ended, Ok(Ok(()))) {
-                    warn!(%environment, "the record's thread panicked");
-                }
-            }
-            _ = future::join(stop.asked_for(SENT), tokio::time::sleep(LEAST)) => {}
-        }
-        let (all, branch) = (*self.unpushed.borrow(), &self.branch);
-        let in_memory = self.trouble.borrow().unwritten.as_ref().map(|it| it.0);
-        let in_memory = in_memory.and_then(|count| usize::try_from(count).ok());
-        let count = all.saturating_sub(in_memory.unwrap_or_default());
-        if count > 0 {
-            warn!(%environment, count, branch, "entries could not be pushed; they wait in the data directory, from where the next agent that has it pushes them");
-        }
     }
 }

@@ -37,6 +37,7 @@ mod ties;
 mod tried;
 mod unit;
 mod unread;
+mod unsure;
 mod unwritten;
 mod upkeep;
 mod witness;

@@ -244,10 +244,32 @@ async fn check(
     (plan, asked)
 }
 
-/// One pass over a unit. The inventory is widened before the first write and narrowed
-/// when nothing is left to do, so that a crash in between loses sight of no object.
-pub async fn pass(context: &Context, input: &PlanInput, cancel: &CancellationToken) -> Outcome {
+/// How far a pass came.
+pub enum Passed {
+    /// It is over.
+    Ended(Box<Outcome>),
+    /// It has found drift that it would put back. That is told first: afterwards nothing live
+    /// says that it was there.
+    Found(Box<Planned>),
+}
+
+/// One pass over a unit, as far as it goes by itself.
+pub async fn pass(context: &Context, input: &PlanInput, cancel: &CancellationToken) -> Passed {
     let planned = plan_unit(context, input).await;
+    if planned.plan.ready().any(|step| step.cause == Cause::Drift) {
+        return Passed::Found(Box::new(planned));
+    }
+    Passed::Ended(Box::new(follow(context, input, planned, cancel).await))
+}
+
+/// Does what a plan says can be done now. The inventory is widened before the first write and
+/// narrowed when nothing is left to do, so that a crash in between loses sight of no object.
+pub async fn follow(
+    context: &Context,
+    input: &PlanInput,
+    planned: Planned,
+    cancel: &CancellationToken,
+) -> Outcome {
     let mut outcome = Outcome {
         problem: planned.problem.clone(),
         planned,

@@ -35,6 +35,8 @@ const NAMED: usize = 50;
 pub(super) struct Told<F> {
     /// Takes the number of entries that are here alone.
     pub(super) queued: F,
+    /// How many entries are on the disk.
+    pub(super) written: watch::Sender<u64>,
     /// How much the record's repository has.
     pub(super) reached: watch::Sender<InRemote>,
     /// What keeps entries from where they belong.
@@ -269,6 +271,7 @@ impl<F: Fn(Queued)> Writing<'_, F> {
             written: self.unwritten.written(),
             unwritten: count,
         };
+        self.told.written.send_replace(self.unwritten.written());
         self.told.tell(&self.branch);
         // Full: it is awake already. Ended: it has panicked, and said so.
         let _ = self.news.try_send(News::Entries);

@@ -14,6 +14,7 @@ use super::overruled::Overrulings;
 use super::pass::Planned;
 use super::patience::Patience;
 use super::standing::Stand;
+use super::unsure::Unsure;
 use crate::config::{MaxPrune, Unit};
 use crate::kube::Inventory;
 use crate::model::{Desired, Digest, ObjectId, SourceCommit};
@@ -55,6 +56,8 @@ pub(super) struct UnitState {
     pub(super) begun: Option<SourceCommit>,
     /// Whether this process has told how it stands, with what was seen of its objects.
     pub(super) told: bool,
+    /// What was asked for and may be done, by no answer that said so.
+    pub(super) unsure: Unsure,
     /// What was done since the last entry.
     pub(super) changed: Vec<Told>,
     pub(super) reverted: Vec<Told>,
@@ -185,6 +188,7 @@ impl UnitState {
             refusals: BTreeMap::new(),
             begun: None,
             told: false,
+            unsure: Unsure::default(),
             changed: Vec::new(),
             reverted: Vec::new(),
             fights: Fights::default(),

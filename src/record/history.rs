@@ -119,14 +119,14 @@ impl History<'_> {
 }
 
 /// The entry before an entry.
-enum Parent {
+pub(super) enum Parent {
     Here(Oid),
     /// There is one, and a shallow clone ends before it.
     Cut,
     None,
 }
 
-fn parent(repository: &Repository, id: Oid) -> Result<Parent, git2::Error> {
+pub(super) fn parent(repository: &Repository, id: Oid) -> Result<Parent, git2::Error> {
     let parent = read_commit(repository, id, |commit| commit.parents.first().copied())?;
     let objects = repository.odb()?;
     Ok(match parent {

@@ -3,6 +3,7 @@
 
 pub mod branch;
 mod compact;
+mod drifted;
 pub mod entry;
 pub mod event;
 pub mod foreign;
@@ -29,6 +30,7 @@ mod theirs;
 pub mod view;
 
 pub use branch::{RecordBranch, content_id};
+pub use drifted::Drifted;
 pub use entry::{Entry, bounded};
 pub use event::Event;
 pub use history::{Departed, FileChange, History, ObjectFiles};

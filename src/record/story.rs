@@ -180,6 +180,17 @@ pub fn others(scene: &Scene<'_>, found: &[&ForeignField], changes: Changes) -> E
     entry(scene, &subject, body, event, Some(author), changes)
 }
 
+/// Drift was put back before this agent began, and no entry tells of it.
+pub fn found_reverted(scene: &Scene<'_>, told: &[Told], changes: Changes) -> Entry {
+    let entry = reverted(scene, told, changes);
+    let body = format!(
+        "{}{}",
+        by_another("ended before it wrote that down"),
+        entry.body
+    );
+    Entry { body, ..entry }
+}
+
 /// Drift was put back.
 pub fn reverted(scene: &Scene<'_>, told: &[Told], changes: Changes) -> Entry {
     let subject = match told {
@@ -215,10 +226,8 @@ pub fn found_synced(
 ) -> Entry {
     let (unit, counts) = (scene.unit, counts(told));
     let subject = format!("found {unit} synced{}: {counts}", at(scene));
-    let text = format!(
-        "Done by an agent before this one, which ended before it wrote that down, or whose record is lost.\n\n{}",
-        body(told)
-    );
+    let how = "ended before it wrote that down, or whose record is lost";
+    let text = format!("{}{}", by_another(how), body(told));
     let (subject, text) = standing(subject, text, stands);
     let scene = Scene {
         took: None,
@@ -226,6 +235,11 @@ pub fn found_synced(
     };
     let author = deployer(scene.source, scene.now);
     entry(&scene, &subject, text, deployment(told), author, changes)
+}
+
+/// The first paragraph of what tells of another agent's deeds.
+fn by_another(how: &str) -> String {
+    format!("Done by an agent before this one, which {how}.\n\n")
 }
 
 /// The unit stands otherwise than it did, which was `before`.

@@ -66,13 +66,21 @@ impl RecordView {
         environment: &EnvironmentName,
         names: &BranchPattern,
     ) -> Result<Option<Self>, ViewError> {
+        Self::of_branch(path, environment, names.of(environment))
+    }
+
+    /// The same of a branch by its name.
+    pub fn of_branch(
+        path: &Path,
+        environment: &EnvironmentName,
+        branch: String,
+    ) -> Result<Option<Self>, ViewError> {
         let failed = |source| ViewError::Read {
             environment: environment.clone(),
             path: path.display().to_string(),
             source,
         };
         let repository = Repository::open(path).map_err(failed)?;
-        let branch = names.of(environment);
         let Some(tip) = furthest(&repository, &branch) else {
             return Ok(None);
         };

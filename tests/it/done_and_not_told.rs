@@ -4,11 +4,17 @@
 use std::fs;
 use std::time::Duration;
 
+use crate::believed::synced_at;
 use crate::support::git::git;
+use crate::support::liar::{Asked, Lie};
 use crate::support::stage::{Entry, Stage};
 
 const AGENT: &str = env!("CARGO_BIN_EXE_agent");
 const GRACE: &str = "Grace Hopper <grace@example.com>";
+
+fn path(name: &str) -> String {
+    format!("shop/{name}.yaml")
+}
 
 fn config_map(name: &str, value: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{a: {value}}}\n")
@@ -20,6 +26,17 @@ fn forget_since(stage: &mut Stage<'_>, tip: &str) {
     stage.daemon().terminate(Duration::from_secs(20));
     let branch = format!("refs/heads/{}", stage.branch());
     git(&stage.repository.remote(), &["update-ref", &branch, tip]);
+}
+
+fn is_write(asked: &Asked) -> bool {
+    let writes = ["PATCH", "DELETE"].contains(&&*asked.method);
+    writes && asked.path.contains("/configmaps/")
+}
+
+fn patch_as(stage: &Stage<'_>, who: &str, value: &str) {
+    let patch = format!(r#"{{"data":{{"a":"{value}"}}}}"#);
+    let by = format!("--field-manager={who}");
+    stage.kubectl(&["patch", "configmap", "a", "--type=merge", &by, "-p", &patch]);
 }
 
 fn objects_of(entry: &Entry) -> Vec<&str> {
@@ -147,7 +164,7 @@ fn what_no_revision_did_is_told_as_found_and_by_its_name() {
     forget_since(&mut stage, &drift.hash);
     stage.start();
 
-    let found = stage.until_entry("record shop as it is live");
+    let found = stage.until_entry("revert drift");
     let name = &stage.environment;
     assert_eq!(
         objects_of(&found),
@@ -160,6 +177,116 @@ fn what_no_revision_did_is_told_as_found_and_by_its_name() {
         "{}",
         found.message
     );
+    assert!(
+        found.message.contains("Done by an agent before this one"),
+        "{}",
+        found.message
+    );
+    assert_eq!(found.trailer("Event").as_deref(), Some("revert"));
+    assert!(found.author.starts_with("gitops-agent"), "{}", found.author);
+    stage.assert_consistent();
+}
+
+/// Drift is on the disk before it is put back: whenever the agent is killed, neither is lost,
+/// and neither is told twice.
+#[test]
+fn drift_is_written_down_before_it_is_put_back() {
+    for (name, reaches) in [("revert-sent", true), ("revert-unsent", false)] {
+        let files = [("shop/a.yaml", config_map("a", "one"))];
+        let (mut stage, liar) = synced_at(name, &files, &["shop"]);
+        let since = stage.entries().len();
+        let before = liar.told();
+        liar.lie(is_write, Lie::Silence);
+        patch_as(&stage, "alice", "three");
+        stage.until("it to be on its way back", |_| {
+            let told = liar.told() - before;
+            (told > 0).then_some(()).ok_or_else(|| told.to_string())
+        });
+        stage.daemon().kill();
+        liar.be_true();
+        if reaches {
+            // The agent's own request, which it did not live to see answered.
+            let labels = stage.get("configmap", "a")["metadata"]["labels"].clone();
+            let labelled = format!("name: a, labels: {labels}");
+            let text = config_map("a", "one").replace("name: a", &labelled);
+            stage.kubectl_apply(&text, "gitops-agent");
+        }
+        stage.daemon().restart();
+        stage.until_entry("revert drift on ConfigMap");
+        stage.until_state("shop", "Synced");
+        assert_eq!(stage.get("configmap", "a")["data"]["a"], "one");
+        let told = stage.entries().split_off(since);
+        let [drift, revert] = &told[..] else {
+            panic!("{told:#?}");
+        };
+        assert_eq!(drift.trailer("Actor").as_deref(), Some("alice"));
+        assert_eq!(revert.trailer("Event").as_deref(), Some("revert"));
+        let by_another = revert.message.contains("Done by an agent before this one");
+        assert_eq!(by_another, reaches, "{}", revert.message);
+        for entry in [drift, revert] {
+            assert_eq!(objects_of(entry).len(), 1, "{told:#?}");
+        }
+        stage.assert_consistent();
+    }
+}
+
+/// Where somebody takes back what was told of them while no agent ran, no agent did it.
+#[test]
+fn what_somebody_took_back_is_not_told_as_the_agents_revert() {
+    let files = [("shop/a.yaml", config_map("a", "one"))];
+    let (mut stage, liar) = synced_at("taken-back", &files, &["shop"]);
+    liar.lie(is_write, Lie::Silence);
+    patch_as(&stage, "alice", "three");
+    stage.until_entry("alice changed ConfigMap");
+    stage.daemon().kill();
+    patch_as(&stage, "alice", "one");
+    liar.be_true();
+    stage.daemon().restart();
+    let found = stage.until_entry("record shop as it is live");
+    assert_eq!(objects_of(&found).len(), 1);
+    let reverts = stage.entries_on("revert drift");
+    assert!(reverts.is_empty(), "{reverts:#?}");
+    stage.assert_consistent();
+}
+
+/// A write that was done, and whose answer was lost, is told as what it was: by the author of
+/// the commit, or as the revert that it is.
+#[test]
+fn what_was_done_and_answered_as_failed_is_told_as_done() {
+    let files = ["a", "b"].map(|name| (path(name), config_map(name, "one")));
+    let files = files.each_ref().map(|(path, text)| (&**path, text.clone()));
+    let (mut stage, liar) = synced_at("answer-lost", &files, &["shop"]);
+    let since = stage.entries().len();
+    liar.lie_times(3, is_write, Lie::Cut(10));
+    stage.repository.remove("shop/b.yaml");
+    let revision = stage.repository.commit_as(
+        GRACE,
+        "Change one, add one and take one away",
+        &[
+            ("shop/a.yaml", &config_map("a", "two")),
+            ("shop/c.yaml", &config_map("c", "one")),
+        ],
+    );
+    stage.until_synced("shop", &revision);
+    let mut told = stage.entries().split_off(since);
+    // It may have taken so long that it is told to wait.
+    told.retain(|entry| entry.trailer("Event").as_deref() != Some("waits"));
+    let subject = format!(
+        "{}: sync shop to {}: 1 created, 1 changed, 1 pruned",
+        stage.environment,
+        &revision[..8]
+    );
+    assert_eq!(told[0].subject, subject, "{told:#?}");
+    assert_eq!((told.len(), &*told[0].author), (1, GRACE), "{told:#?}");
+
+    liar.lie_times(1, is_write, Lie::Cut(10));
+    patch_as(&stage, "alice", "three");
+    stage.until_entry("alice changed");
+    let revert = stage.until_entry("revert drift on ConfigMap");
+    assert_eq!(objects_of(&revert).len(), 1);
+    assert_eq!(revert.trailer("Actor").as_deref(), Some("alice"));
+    let found = stage.entries_on("record shop as it is live");
+    assert!(found.is_empty(), "{found:#?}");
     stage.assert_consistent();
 }
 

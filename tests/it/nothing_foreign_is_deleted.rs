@@ -535,11 +535,12 @@ fn a_label_that_was_overwritten_is_put_back() {
         });
         stage.until_state("shop", "Synced");
     }
-    let reverts = stage.entries_on("revert drift on ConfigMap");
-    assert!(
-        reverts.iter().any(|it| it.message.contains(PART_OF)),
-        "{reverts:#?}"
-    );
+    stage.until("what was done to the label to be told", |stage| {
+        let reverts = stage.entries_on("revert drift on ConfigMap");
+        let told = reverts.iter().any(|it| it.message.contains(PART_OF));
+        told.then_some(())
+            .ok_or_else(|| format!("{:#?}", stage.entries()))
+    });
     assert_eq!(stage.uid("configmap", "a"), uid);
     assert_eq!(stage.deletes(), [] as [&str; 0]);
 }

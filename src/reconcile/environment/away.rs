@@ -15,18 +15,18 @@ use crate::config::FieldPath;
 use crate::model::{ObjectId, UnitName, yaml};
 use crate::plan::{Action, Blocked, Cause, FieldChange, Observation, Standing, Step, short};
 use crate::reconcile::journal::Journal;
-use crate::reconcile::pass::Outcome;
+use crate::reconcile::pass::Planned;
 use crate::reconcile::unit::Unseen;
+use crate::record::path;
 use crate::record::story::{self, Changes, Scene, Told};
 
 impl Environment {
     /// Writes down what somebody did to objects before the first pass that could read them,
     /// by whom and when, before what the pass itself did is written down.
-    pub(super) fn tell_away(&mut self, name: &UnitName, outcome: &Outcome, now: Timestamp) {
+    pub(super) fn tell_away(&mut self, name: &UnitName, planned: &Planned, now: Timestamp) {
         let Some(unit) = self.units.get_mut(name) else {
             return;
         };
-        let planned = &outcome.planned;
         let steps = &planned.plan.steps;
         let unread = steps.iter().filter(|step| is_unread(step));
         let unread: BTreeSet<ObjectId> = unread.map(|step| step.object.clone()).collect();
@@ -40,7 +40,8 @@ impl Environment {
                 unit.drift_told.insert(step.object.clone(), seen(step));
             }
         }
-        let made: Vec<(&Step, Told)> = if unseen == Unseen::All && !unit.told {
+        let first = unseen == Unseen::All && !unit.told;
+        let made: Vec<(&Step, Told)> = if first {
             let begun = unit.begun.is_some();
             let steps = steps.iter().filter(seen_again);
             let maybe = steps.filter(|step| may_be_made(step, begun));
@@ -74,6 +75,25 @@ impl Environment {
                 let actor = actor.map(|manager| manager.name.clone());
                 by_actor.entry(actor).or_default().push((step, told));
             }
+        }
+        let regained: Vec<(&Step, Told)> = steps
+            .iter()
+            .filter(|step| first && step.cause == Cause::Ownership && seen_again(step))
+            .filter(|step| {
+                let live = step.live.as_ref().map(|live| yaml(&live.value()));
+                let file = path::of_object(name, &step.object);
+                self.journal.has(&file) && !self.journal.holds(name, &step.object, live.as_deref())
+            })
+            .map(|step| (step, Told::from(step)))
+            .collect();
+        // Somebody has undone what was told before: it is theirs.
+        if !regained.is_empty() {
+            let unit = &self.units[name];
+            let scene = scene(&self.context.environment, name, unit, now);
+            let (told, changes) = as_live(name, regained);
+            let entry = story::found(&scene, &told, changes);
+            let status = self.journal.status().unchanged();
+            self.journal.enter(entry, status);
         }
         if !made.is_empty() {
             let unit = &self.units[name];

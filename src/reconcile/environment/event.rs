@@ -6,8 +6,9 @@ use super::reading::{Reading, Unread};
 use crate::kube::{ApiError, Removal};
 use crate::model::{SourceCommit, UnitName};
 use crate::reconcile::declare::RenderCache;
-use crate::reconcile::pass::Outcome;
+use crate::reconcile::pass::{Outcome, PlanInput, Planned};
 use crate::source::Roots;
+use tokio_util::sync::CancellationToken;
 
 /// What a task of the environment came to.
 pub(super) enum Event {
@@ -23,6 +24,13 @@ pub(super) enum Event {
         read: Box<Descent>,
         depth: Depth,
         roots: Result<Roots, String>,
+    },
+    /// A pass over a unit has found drift that is to be put back.
+    Found {
+        unit: UnitName,
+        input: Box<PlanInput>,
+        planned: Box<Planned>,
+        cancel: CancellationToken,
     },
     /// A pass over a unit has ended.
     Passed {

@@ -353,6 +353,12 @@ impl Environment {
                 self.declared(*source, purpose, result);
             }
             Event::Descended { read, depth, roots } => self.descended(read, depth, roots),
+            Event::Found {
+                unit,
+                input,
+                planned,
+                cancel,
+            } => self.found(unit, input, planned, cancel),
             Event::Passed { unit, outcome } => self.passed(&unit, *outcome),
             Event::Inventories(read) => self.take_inventories(read),
             Event::Removed { unit, result } => self.removed(&unit, result),

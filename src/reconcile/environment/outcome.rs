@@ -37,8 +37,7 @@ impl Environment {
     pub(super) fn passed(&mut self, name: &UnitName, outcome: Outcome) {
         let now = clock::now();
         self.context.begun.store(true, Ordering::Relaxed);
-        self.tell_away(name, &outcome, now);
-        self.tell_drift(name, &outcome, now);
+        self.tell_found(name, &outcome.planned, now);
         self.offer_drift(name, &outcome);
         self.tell_left_alone(name, &outcome.planned.carriers);
         let Some(unit) = self.units.get_mut(name) else {
@@ -67,7 +66,8 @@ impl Environment {
         unit.dirty |= moved;
         let admits = outcome.done.iter().any(admits);
         let mut problem = outcome.problem;
-        for done in outcome.done {
+        let late = unit.unsure.done(&outcome.planned).into_iter();
+        for done in late.chain(outcome.done) {
             if let Some(error) = take_in(unit, &done, &outcome.planned.desired, now) {
                 let environment = &self.context.environment;
                 if matches!(error, ApiError::Misanswered { .. } | ApiError::TooLarge(_)) {
@@ -219,12 +219,18 @@ impl Environment {
         }
     }
 
-    /// Drift is written down as found before it is written down as reverted.
-    fn tell_drift(&mut self, name: &UnitName, outcome: &Outcome, now: Timestamp) {
+    /// Writes down what others have done, as a pass found it.
+    pub(super) fn tell_found(&mut self, name: &UnitName, planned: &Planned, now: Timestamp) {
+        self.tell_away(name, planned, now);
+        self.tell_drift(name, planned, now);
+    }
+
+    /// Drift is written down as found before it is put back.
+    fn tell_drift(&mut self, name: &UnitName, planned: &Planned, now: Timestamp) {
         let Some(unit) = self.units.get_mut(name) else {
             return;
         };
-        let plan = &outcome.planned.plan;
+        let plan = &planned.plan;
         unit.drift_told
             .retain(|id, _| plan.steps.iter().any(|step| step.object == *id));
         let drifted = plan.steps.iter().filter(|step| {
@@ -374,7 +380,10 @@ fn take_in(
                 unit.dirty = true;
                 None
             }
-            Retry::After(_) => Some(error.clone()),
+            Retry::After(_) => {
+                unit.unsure.note(step, error);
+                Some(error.clone())
+            }
         },
     }
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::Environment;
 use super::scene::{scene, unit_status};
 use super::tale::Tale;
-use super::untold::{Sight, are_deployed, untold};
+use super::untold::{Sight, are_deployed, is_put_back, untold};
 use crate::model::{ObjectId, SourceCommit, UnitName, yaml};
 use crate::plan::recorded_side;
 use crate::reconcile::journal::Journal;
@@ -139,13 +139,19 @@ impl Environment {
             let known = |id: &ObjectId| sight.open.contains(id) || moved(id);
             untold(&self.journal, &differing, known, &told)
         });
+        let deployed = are_deployed(unit, before.as_deref());
+        let untold = untold.unwrap_or_default();
+        let (put_back, untold) = untold.into_iter().partition(|one| {
+            !unit.told && is_put_back(&self.journal, name, one, &differing, deployed)
+        });
         let tale = Tale {
             scene,
             unit,
             before: before.as_ref().map(|before| before.state),
             news,
-            untold: untold.unwrap_or_default(),
-            deployed: are_deployed(unit, before.as_deref()),
+            put_back,
+            untold,
+            deployed,
             changed,
             reverted,
             fights,

@@ -13,7 +13,7 @@ use super::{Environment, Event, Purpose};
 use crate::model::UnitName;
 use crate::plan::{Neighbours, is_admission};
 use crate::reconcile::budget;
-use crate::reconcile::pass::{self, PlanInput};
+use crate::reconcile::pass::{self, Passed, PlanInput, Planned};
 use crate::reconcile::unit::UnitState;
 use crate::record::status::State;
 use crate::runtime::clock;
@@ -44,13 +44,42 @@ impl Environment {
                 .get_or_create(&self.labels(&name))
                 .inc();
             self.tasks.spawn(async move {
-                let outcome = Box::new(pass::pass(&context, &input, &cancel).await);
-                Event::Passed {
-                    unit: name,
-                    outcome,
+                match pass::pass(&context, &input, &cancel).await {
+                    Passed::Ended(outcome) => Event::Passed {
+                        unit: name,
+                        outcome,
+                    },
+                    Passed::Found(planned) => Event::Found {
+                        unit: name,
+                        input: Box::new(input),
+                        planned,
+                        cancel,
+                    },
                 }
             });
         }
+    }
+
+    /// Takes in that a pass has found drift, and has it go on once that is written down: an
+    /// agent that is killed in between leaves the next one to see what became of it.
+    pub(super) fn found(
+        &mut self,
+        name: UnitName,
+        input: Box<PlanInput>,
+        planned: Box<Planned>,
+        cancel: CancellationToken,
+    ) {
+        self.tell_found(&name, &planned, clock::now());
+        let written = self.journal.written();
+        let context = Arc::clone(&self.context);
+        self.tasks.spawn(async move {
+            written.await;
+            let outcome = pass::follow(&context, &input, *planned, &cancel).await;
+            Event::Passed {
+                unit: name,
+                outcome: Box::new(outcome),
+            }
+        });
     }
 
     fn prepare(&mut self, name: &UnitName) -> Option<(UnitName, PlanInput, CancellationToken)> {

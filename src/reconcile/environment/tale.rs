@@ -23,6 +23,8 @@ pub(super) struct Tale<'a> {
     pub(super) fights: Vec<Contention>,
     /// What the API server gives values of its own.
     pub(super) overruled: Vec<Overruling>,
+    /// What an agent before this one put back, and did not tell.
+    pub(super) put_back: Vec<Told>,
     /// What is recorded otherwise, by no deed of this agent's.
     pub(super) untold: Vec<Told>,
     /// Whether that is by a revision.
@@ -33,6 +35,10 @@ impl Tale<'_> {
     /// The entries, with the files that they change. The last one says how the unit stands.
     pub(super) fn entries(&self, mut differing: Changes) -> Vec<Entry> {
         let mut entries = Vec::new();
+        if !self.put_back.is_empty() {
+            let files = self.files_of(&self.put_back, &mut differing);
+            entries.push(story::found_reverted(&self.scene, &self.put_back, files));
+        }
         if !self.untold.is_empty() {
             let last = self.is_quiet() && (self.deployed || !self.news);
             let files = if last {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use git2::Oid;
 
-use crate::model::ObjectId;
+use crate::model::{ObjectId, UnitName};
 use crate::plan::Action;
 use crate::reconcile::journal::Journal;
 use crate::reconcile::pass::Planned;
@@ -66,6 +66,21 @@ pub(super) fn untold(
         })
     });
     objects.collect()
+}
+
+/// Whether an agent before this one has put back drift that it had told, and ended before it
+/// told that as well. Where a revision has moved as well, it is that one's unless the object is
+/// just what it was before the drift.
+pub(super) fn is_put_back(
+    journal: &Journal,
+    unit: &UnitName,
+    one: &Told,
+    differing: &Changes,
+    deployed: bool,
+) -> bool {
+    let path = path::of_object(unit, &one.object);
+    let now = differing.get(&path).filter(|_| deployed);
+    journal.was_drift(&path, now)
 }
 
 /// Whether it is by a revision that they are so: the unit was recorded as it declared

@@ -1,6 +1,7 @@
 //! What a record has when an environment's task begins.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::model::{EnvironmentName, Tally, chain};
 use crate::record::foreign::ForeignFile;
 use crate::record::status::{StatusFile, Ties};
 use crate::record::status_files::{self, StatusError};
-use crate::record::{PushError, RecordBranch, path};
+use crate::record::{Drifted, PushError, RecordBranch, RecordView, path};
 
 /// How long the record's repository may take at the start where the record is here as well.
 const FRESH: Duration = Duration::from_secs(3);
@@ -50,6 +51,20 @@ pub(super) fn read_foreign(
         }
     }
     Ok(found)
+}
+
+/// What was left as drift. Where that can't be read, less can be said of what became of it.
+pub(super) fn read_drifted(
+    repository: &Path,
+    environment: &EnvironmentName,
+    branch: &str,
+) -> Drifted {
+    let view = RecordView::of_branch(repository, environment, branch.to_owned());
+    let found = view.and_then(|view| view.map_or(Ok(Drifted::new()), |view| view.drifted()));
+    found.unwrap_or_else(|error| {
+        warn!(%environment, error = %chain(&error), "the record's entries cannot be read");
+        Drifted::new()
+    })
 }
 
 /// How everything stood when the last entry was written.
