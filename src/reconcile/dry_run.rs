@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use survey::{Survey, in_force, retired};
 
+use super::acting::Acting;
 use super::budget::Roster;
 use super::compared::Compared;
 use super::declare::{self, Labels, RenderCache, Tools};
@@ -259,6 +260,7 @@ fn context(
         spent: Spent::after(recorded.tally.clone()),
         witness: Witness::default(),
         intents: Intents::default(),
+        acting: Acting::default(),
         metrics: Metrics::default(),
         given_up: CancellationToken::new(),
     }

@@ -1,5 +1,6 @@
 //! The pass and its schedule: one task for each environment.
 
+mod acting;
 mod along;
 mod asked;
 mod budget;

@@ -10,6 +10,7 @@ use std::time::Instant;
 use git2::Oid;
 use tokio_util::sync::CancellationToken;
 
+use super::acting::Acting;
 use super::budget::{self, Roster};
 use super::compared::Compared;
 use super::declared::UnitDesired;
@@ -64,6 +65,8 @@ pub struct Context {
     pub witness: Witness,
     /// As which revision units are about to be made.
     pub intents: Intents,
+    /// Whether something is being done.
+    pub acting: Acting,
     /// Counted here.
     pub metrics: Metrics,
     /// Cancelled when the process ends and the API server does not answer: the requests
@@ -264,6 +267,7 @@ pub async fn pass(context: &Context, input: &PlanInput, cancel: &CancellationTok
 
 /// Does what a plan says can be done now. The inventory is widened before the first write and
 /// narrowed when nothing is left to do, so that a crash in between loses sight of no object.
+/// Nothing is begun once it is cancelled.
 pub async fn follow(
     context: &Context,
     input: &PlanInput,
@@ -276,6 +280,10 @@ pub async fn follow(
         done: Vec::new(),
         inventory: None,
     };
+    if cancel.is_cancelled() {
+        return outcome;
+    }
+    let _act = context.acting.begin();
     if let Err(error) = witness::notice(context, input, &outcome.planned.carriers).await {
         outcome.problem = Some(error);
         return outcome;

@@ -161,6 +161,8 @@ fn a_commit_that_says_so_has_it_go_on_from_another_repository() {
         .map(|(path, text)| (path.as_str(), text.as_str()))
         .collect();
     all.push(("agent.yaml", &text));
+    // What is committed alike in the same second is the same commit.
+    all.push(("README.md", "Another repository\n"));
     let second = Repository::with(&all);
     let changed = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a0}\ndata: {a: second}\n";
     second.commit("Change", &[("a/a0.yaml", changed)]);

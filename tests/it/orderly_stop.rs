@@ -13,6 +13,7 @@ use crate::support::agent::Agent;
 use crate::support::control_plane::{ControlPlane, Options};
 use crate::support::git_http::GitHttp;
 use crate::support::leash::scratch;
+use crate::support::liar::{Asked, Liar, Lie};
 use crate::support::parts::Part;
 use crate::support::ports::free_address;
 use crate::support::stage::{PATIENCE, Stage};
@@ -136,6 +137,26 @@ fn an_api_server_that_hangs_is_not_waited_for() {
     until_logged(&stage, "admin endpoints");
     stage.daemon().terminate(SOON);
     valve.open();
+}
+
+/// A pass that has only asked so far has nothing to end.
+#[test]
+fn watches_that_never_speak_are_not_waited_for() {
+    let liar = Liar::before(ControlPlane::shared());
+    let mut stage = Stage::new("speechless", AGENT);
+    commit(&stage, 0);
+    liar.lie(Asked::is_watch, Lie::Silence);
+    let lists = |asked: &Asked| asked.method == "GET" && asked.path == "/api/v1/configmaps";
+    liar.lie(lists, Lie::Silence);
+    let (agent, _) = listening(stage.invocation());
+    stage.start_as(agent.kubeconfig(liar.kubeconfig()));
+    stage.until("it to ask", |_| {
+        let told = liar.told();
+        (told > 1).then_some(()).ok_or_else(|| told.to_string())
+    });
+    let status = stage.daemon().terminate(SOON);
+    assert!(status.success(), "{status}: {}", stage.log());
+    assert_eq!(stage.holder(), None, "the Lease is let go");
 }
 
 /// The API server answers what it knows by itself.

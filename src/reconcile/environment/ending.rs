@@ -86,20 +86,25 @@ impl Environment {
         wrong
     }
 
-    /// Waits until the passes under way have ended, which take no further step. A revision
-    /// that is being read is not waited for.
+    /// Waits until the passes under way have ended, which take no further step, or only look
+    /// at what there is. A revision that is being read is not waited for.
     async fn end_passes(&mut self) -> anyhow::Result<()> {
         for unit in self.units.values() {
             if let Some(running) = &unit.running {
                 running.cancel();
             }
         }
-        let (stop, cluster) = (self.stop.clone(), Arc::clone(&self.context.cluster));
-        let lease = kube::lease_id(&self.context.namespace, &self.context.environment);
+        let (stop, context) = (self.stop.clone(), Arc::clone(&self.context));
+        let lease = kube::lease_id(&context.namespace, &context.environment);
+        let idle = async {
+            stop.asked_for(UNDOUBTED).await;
+            context.acting.none().await;
+        };
         tokio::select! {
             ended = self.passes() => return ended,
-            // What has ended stays in the set.
-            () = hangs(&stop, &cluster, &lease) => {}
+            // What has ended stays in the set. What only looks leaves nothing behind.
+            () = idle => return Ok(()),
+            () = hangs(&stop, &context.cluster, &lease) => {}
         }
         self.context.given_up.cancel();
         let given_up = tokio::time::timeout(GIVEN_UP, self.passes()).await;

@@ -37,6 +37,7 @@ pub use self::proposals::{Deed, DriftedObject, Drifts, OpenProposals, Proposing,
 pub(super) use self::revision::definitions;
 use self::untold::Sight;
 pub use self::window::{Progress, Window};
+use super::acting::Acting;
 use super::budget::Roster;
 use super::compared::Compared;
 use super::declare::{RenderCache, Tools};
@@ -224,6 +225,7 @@ impl Environment {
             spent: Spent::after(journal.status().tally.clone()),
             witness: Witness::default(),
             intents: Intents::kept_in(journal.begun()),
+            acting: Acting::default(),
             metrics: options.metrics,
             given_up: CancellationToken::new(),
         };
