@@ -42,6 +42,8 @@ struct Fight {
     /// What was put back the last time: by path, what it had been set to.
     fields: BTreeMap<String, Option<String>>,
     weight: u32,
+    /// How often it was put back.
+    times: u32,
     /// When it was put back last.
     reverted: Timestamp,
     /// How often that was since it was told.
@@ -137,6 +139,7 @@ impl Fight {
             },
             fields: fields(step),
             weight: SAME,
+            times: 1,
             reverted: now,
             told: None,
             held: false,
@@ -159,6 +162,7 @@ impl Fight {
             return;
         };
         self.weight = before.weight.saturating_add(more);
+        self.times = before.times.saturating_add(1);
         self.told = before.told.map(|times| times + 1);
         if before.told.is_some() {
             self.fields.extend(before.fields);
@@ -201,6 +205,7 @@ impl Fight {
             fields: self.paths(),
             manager: self.manager.clone(),
             message: self.message(),
+            times: self.times,
             phase,
         }
     }

@@ -1,10 +1,10 @@
 //! How a unit stands after a pass, in words.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::contend::Fights;
 use super::pass::Planned;
 use super::unit::UnitState;
 use crate::health::{Health, Status};
@@ -66,7 +66,8 @@ impl UnitState {
         if let Some(error) = planned.problem.as_ref().filter(|error| error.passes()) {
             return stand(State::Progressing, error.to_string());
         }
-        if let Some(blocked) = blocked(plan, &self.fights) {
+        let contended: BTreeMap<&ObjectId, String> = self.fights.told().collect();
+        if let Some(blocked) = blocked(plan, &contended) {
             return stand(State::Blocked, blocked);
         }
         if let Some(error) = problem {
@@ -78,10 +79,19 @@ impl UnitState {
             };
             return stand(state, error.to_string());
         }
-        if let Some(unhealthy) = self.await_health(plan, now) {
+        // What is fought over may be rolled out for as long as that goes on.
+        let settles = |(id, health): &&(ObjectId, Health)| {
+            health.status == Status::Failed || !contended.contains_key(id)
+        };
+        let unhealthy: Vec<&(ObjectId, Health)> = plan.unhealthy.iter().filter(settles).collect();
+        let steps = plan.steps.iter();
+        let steps = steps.filter(|step| !contended.contains_key(&step.object));
+        let mut drifted: Vec<String> = contended.values().cloned().collect();
+        let timeout = self.unit.health_timeout;
+        if let Some(unhealthy) = await_health(&mut self.deadline, timeout, &unhealthy, now) {
             return unhealthy;
         }
-        for step in &plan.steps {
+        for step in steps {
             match &step.standing {
                 Standing::Waits(what) => return stand(State::Waiting, what.clone()),
                 Standing::Ready => {
@@ -90,12 +100,9 @@ impl UnitState {
                 Standing::Blocked(_) | Standing::Reported => {}
             }
         }
-        if plan
-            .steps
-            .iter()
-            .any(|step| step.standing == Standing::Reported)
-        {
-            return stand(State::Drifted, drift(plan));
+        drifted.extend(drift(plan));
+        if !drifted.is_empty() {
+            return stand(State::Drifted, few(drifted));
         }
         // What people should know of a unit that is as declared.
         let left_over = planned.carriers.leftovers.briefly().into_iter();
@@ -103,36 +110,39 @@ impl UnitState {
         let lines = left_over.chain(warnings).chain(self.overruled.steady());
         stand(State::Synced, few(lines.collect()))
     }
+}
 
-    /// Objects that are there and not healthy: waited for until the timeout.
-    fn await_health(&mut self, plan: &Plan<Checked>, now: Timestamp) -> Option<Stand> {
-        let Some((id, first)) = worst_first(&plan.unhealthy) else {
-            self.deadline = None;
-            return None;
-        };
-        let health = worst(&plan.unhealthy);
-        let mut message = format!("{id}: {}", first.message);
-        if plan.unhealthy.len() > 1 {
-            message = format!("{message}; and {} more", plan.unhealthy.len() - 1);
-        }
-        let deadline = *self
-            .deadline
-            .get_or_insert_with(|| now + self.unit.health_timeout);
-        let state = if health == Status::Failed {
-            State::Failed
-        } else if now >= deadline {
-            let limit = humantime::format_duration(self.unit.health_timeout);
-            message = format!("not healthy within {limit}: {message}");
-            State::Failed
-        } else {
-            State::Progressing
-        };
-        Some(Stand {
-            state,
-            health,
-            message,
-        })
+/// Objects that are there and not healthy: waited for until the timeout, from when there is one.
+fn await_health(
+    deadline: &mut Option<Timestamp>,
+    timeout: Duration,
+    unhealthy: &[&(ObjectId, Health)],
+    now: Timestamp,
+) -> Option<Stand> {
+    let Some((id, first)) = worst_first(unhealthy.iter().copied()) else {
+        *deadline = None;
+        return None;
+    };
+    let health = first.status;
+    let mut message = format!("{id}: {}", first.message);
+    if unhealthy.len() > 1 {
+        message = format!("{message}; and {} more", unhealthy.len() - 1);
     }
+    let deadline = *deadline.get_or_insert_with(|| now + timeout);
+    let state = if health == Status::Failed {
+        State::Failed
+    } else if now >= deadline {
+        let limit = humantime::format_duration(timeout);
+        message = format!("not healthy within {limit}: {message}");
+        State::Failed
+    } else {
+        State::Progressing
+    };
+    Some(Stand {
+        state,
+        health,
+        message,
+    })
 }
 
 /// From best to worst.
@@ -147,23 +157,25 @@ fn severity(status: Status) -> u8 {
     }
 }
 
-fn worst_first(unhealthy: &[(ObjectId, Health)]) -> Option<&(ObjectId, Health)> {
+fn worst_first<'a>(
+    unhealthy: impl DoubleEndedIterator<Item = &'a (ObjectId, Health)>,
+) -> Option<&'a (ObjectId, Health)> {
     unhealthy
-        .iter()
         .rev()
         .max_by_key(|(_, health)| severity(health.status))
 }
 
 fn worst(unhealthy: &[(ObjectId, Health)]) -> Status {
-    worst_first(unhealthy).map_or(Status::Current, |(_, health)| health.status)
+    worst_first(unhealthy.iter()).map_or(Status::Current, |(_, health)| health.status)
 }
 
-/// Every blocked object with its place and the reason, one a line. What is fought over is
-/// blocked for as long as that goes on.
-fn blocked(plan: &Plan<Checked>, fights: &Fights) -> Option<String> {
-    let mut lines: BTreeMap<&ObjectId, String> = fights.told().collect();
+/// Every blocked object with its place and the reason, one a line. What is fought over keeps
+/// nothing of the rest back.
+fn blocked(plan: &Plan<Checked>, contended: &BTreeMap<&ObjectId, String>) -> Option<String> {
+    let mut lines: BTreeMap<&ObjectId, String> = BTreeMap::new();
     let mut guarded: BTreeMap<&str, Vec<&ObjectId>> = BTreeMap::new();
-    for (step, why) in plan.blocked() {
+    let blocked = plan.blocked();
+    for (step, why) in blocked.filter(|(step, _)| !contended.contains_key(&step.object)) {
         if let (None, Blocked::Guard(why)) = (&step.origin, why) {
             guarded.entry(why).or_default().push(&step.object);
             continue;
@@ -214,12 +226,13 @@ fn few(mut lines: Vec<String>) -> String {
     lines.join("\n")
 }
 
-fn drift(plan: &Plan<Checked>) -> String {
+/// What is left as somebody made it, a field a line.
+fn drift(plan: &Plan<Checked>) -> impl Iterator<Item = String> {
     let reported = plan
         .steps
         .iter()
         .filter(|step| step.standing == Standing::Reported);
-    let lines = reported.flat_map(|step| {
+    reported.flat_map(|step| {
         let fields = step
             .fields
             .iter()
@@ -229,6 +242,5 @@ fn drift(plan: &Plan<Checked>) -> String {
             .is_empty()
             .then(|| format!("{}: {}", step.object, step.reason));
         fields.chain(whole).collect::<Vec<_>>()
-    });
-    few(lines.collect())
+    })
 }

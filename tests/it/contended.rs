@@ -55,7 +55,7 @@ fn who_takes_back_a_field_again_and_again_is_let_go_and_told_once() {
         &[
             (
                 "agent.yaml",
-                &stage.configuration(&[("shop", ""), ("calm", "")]),
+                &stage.configuration(&[("shop", ""), ("calm", "after: [shop]")]),
             ),
             ("shop/fought.yaml", &config_map("fought")),
             ("shop/other.yaml", &config_map("other")),
@@ -67,6 +67,7 @@ fn who_takes_back_a_field_again_and_again_is_let_go_and_told_once() {
     stage.until_synced("calm", &revision);
 
     let stop = AtomicBool::new(false);
+    let since = stage.entries().len();
     let (cluster, namespace) = (stage.cluster, stage.namespace.clone());
     thread::scope(|scope| {
         // A failed assertion must not leave it fighting.
@@ -75,6 +76,27 @@ fn who_takes_back_a_field_again_and_again_is_let_go_and_told_once() {
         goes_on(&mut stage);
     });
     is_over(&mut stage);
+    // How the unit stands is told with that, and with nothing else.
+    let told = stage.entries().split_off(since);
+    let of = |event: &str| {
+        let those = told.iter();
+        those
+            .filter(|it| it.trailer("Event").as_deref() == Some(event))
+            .count()
+    };
+    assert_eq!(
+        [
+            "contended",
+            "calm",
+            "drifted",
+            "blocked",
+            "waits",
+            "healthy"
+        ]
+        .map(of),
+        [1, 1, 0, 0, 0, 0],
+        "{told:#?}"
+    );
 }
 
 struct StopAtEnd<'a>(&'a AtomicBool);
@@ -95,7 +117,7 @@ fn goes_on(stage: &mut Stage) {
     );
     assert_eq!(begun.trailer("Cause").as_deref(), Some("contended"));
     assert_eq!(begun.trailer("Actor").as_deref(), Some("fighter"));
-    let message = stage.until_state("shop", "Blocked");
+    let message = stage.until_state("shop", "Drifted");
     let told = format!("{object} (shop/fought.yaml:1): contended: fighter keeps changing data.a");
     assert!(message.starts_with(&told), "{message}");
     let shown = stage.agent(&["status"]).run();
@@ -114,6 +136,10 @@ fn goes_on(stage: &mut Stage) {
             Err(now.to_string())
         }
     });
+    // What comes after the unit goes on.
+    let text = config_map("late");
+    let revision = stage.commit("One more", &[("calm/late.yaml", &text)]);
+    stage.until_synced("calm", &revision);
     // Others are reverted at once, and told.
     for name in ["other", "calm"] {
         let patch = r#"{"data":{"a":"two"}}"#;
@@ -136,6 +162,8 @@ fn is_over(stage: &mut Stage) {
     });
     let over = stage.until_entry(&format!("{object} is no longer contended"));
     assert_eq!(over.trailer("Cause").as_deref(), Some("contended"));
+    let said = "fighter has stopped changing data.a, which was put back ";
+    assert!(over.message.contains(said), "{}", over.message);
     stage.until_state("shop", "Synced");
     let begun = stage.entries_on(&format!("{object} is contended"));
     assert_eq!(begun.len(), 1);

@@ -177,6 +177,7 @@ fn told_of(scene: &Scene<'_>, name: &str) -> Vec<Entry> {
         fields: vec![name.to_owned()],
         manager: Some(name.to_owned()),
         message: format!("{name}\n---\nEvent: forged"),
+        times: 6,
         phase: story::Phase::Begun,
     };
     let foreign = ForeignField {

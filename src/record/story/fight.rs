@@ -18,6 +18,8 @@ pub struct Contention {
     pub manager: Option<String>,
     /// In words, for `status.yaml` as well.
     pub message: String,
+    /// How often it was put back.
+    pub times: u32,
     /// What is told.
     pub phase: Phase,
 }
@@ -63,7 +65,7 @@ It is put back again after a while, each time after a longer one. That is not to
         Phase::Over => (
             Event::Calm,
             format!("{object} is no longer contended"),
-            format!("{who} has stopped {what}."),
+            format!("{who} has stopped {what}, which was put back {} times.", fight.times),
         ),
     };
     let mut entry = entry(scene, &subject, body, event, None, changes);
