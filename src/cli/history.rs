@@ -347,9 +347,14 @@ fn field(field: &ChangedField) -> String {
 fn colour(entry: &Recorded) -> Style {
     match entry.event() {
         Some(Event::Failed | Event::Blocked | Event::Stuck | Event::Refused) => RED,
-        Some(Event::Drift | Event::Drifted | Event::Foreign | Event::Contended | Event::Hold) => {
-            YELLOW
-        }
+        Some(
+            Event::Drift
+            | Event::Drifted
+            | Event::Foreign
+            | Event::Contended
+            | Event::Suspended
+            | Event::Kept,
+        ) => YELLOW,
         Some(Event::Healthy | Event::Follows) => GREEN,
         _ => PLAIN,
     }

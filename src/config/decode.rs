@@ -44,6 +44,12 @@ impl<'a> Decoder<'a> {
         self.problems.push(problem);
     }
 
+    /// That a field has another name by now, which is no mistake.
+    pub fn outdated(&self, key: &At<String>, now: &str) -> Problem {
+        let message = format!("`{}` is called `{now}` now", key.value);
+        key.problem(self.path, message)
+    }
+
     fn wrong_type(&mut self, node: &Node, wanted: &str, hint: Option<String>) {
         let found = match &node.value {
             Value::Text(text) => format!("`{text}`"),
@@ -198,6 +204,12 @@ impl<'n> Fields<'n> {
     /// The same with the place of the name itself.
     pub fn take_with_key(&mut self, name: &'static str) -> Option<(&'n At<String>, &'n Node)> {
         self.known.push(name);
+        let index = self.left.iter().position(|(key, _)| key.value == name)?;
+        Some(self.left.remove(index))
+    }
+
+    /// The same of a field that was called otherwise once.
+    pub fn take_former(&mut self, name: &str) -> Option<(&'n At<String>, &'n Node)> {
         let index = self.left.iter().position(|(key, _)| key.value == name)?;
         Some(self.left.remove(index))
     }

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use super::decode::{Decoder, Fields};
 use super::ignore::{self, IgnoreEntry};
 use super::node::{At, Node, Value};
+use super::problem::Problem;
 use super::unit::{ConflictPolicy, DriftPolicy, ForeignPolicy, IgnoreRule, MaxPrune, UnitType};
 use crate::model::{NameError, Namespace};
 
@@ -34,7 +35,7 @@ pub struct Settings {
     /// How long `drift: propose` keeps what was changed in the cluster while nobody
     /// merges or closes the proposal, as a number and a unit; for ever if it is left out.
     #[schemars(with = "Option<String>", extend("examples" = ["24h", "3d"]))]
-    pub hold: Option<Duration>,
+    pub keep_for: Option<Duration>,
     /// What is done about a field that is declared here and owned by somebody else.
     #[schemars(extend("default" = "take"))]
     pub conflicts: Option<ConflictPolicy>,
@@ -58,6 +59,9 @@ pub struct Settings {
     /// Whether the unit is left alone: neither applied nor pruned.
     #[schemars(extend("default" = false))]
     pub suspend: Option<bool>,
+    /// Fields that have another name by now.
+    #[schemars(skip)]
+    pub outdated: Vec<Problem>,
 }
 
 /// Limits on what is deleted at once. One that is left out does not count.
@@ -111,6 +115,8 @@ impl Settings {
     /// Takes its fields from among others.
     pub fn decode(fields: &mut Fields<'_>, decoder: &mut Decoder<'_>) -> Self {
         let d = decoder;
+        let former = fields.take_former("hold");
+        let keep_for = fields.take("keepFor").or(former.map(|(_, node)| node));
         let settings = Self {
             r#type: fields.take("type").and_then(|node| unit_type(node, d)),
             namespace: fields.take("namespace").and_then(|node| namespace(node, d)),
@@ -119,7 +125,7 @@ impl Settings {
             drift: fields
                 .take("drift")
                 .and_then(|node| d.word(node, &DRIFT, &[])),
-            hold: fields.take("hold").and_then(|node| d.duration(node)),
+            keep_for: keep_for.and_then(|node| d.duration(node)),
             conflicts: fields
                 .take("conflicts")
                 .and_then(|node| d.word(node, &CONFLICTS, &[])),
@@ -133,6 +139,10 @@ impl Settings {
                 .and_then(|node| d.boolean(node)),
             health: fields.take("health").map(|node| health(node, d)),
             suspend: fields.take("suspend").and_then(|node| d.boolean(node)),
+            outdated: former
+                .iter()
+                .map(|(key, _)| d.outdated(key, "keepFor"))
+                .collect(),
         };
         fields.refuse(&LATER_IN_UNIT, d);
         settings
@@ -146,7 +156,7 @@ impl Settings {
             prune: self.prune.or(base.prune),
             max_prune: self.max_prune.or(base.max_prune),
             drift: self.drift.or(base.drift),
-            hold: self.hold.or(base.hold),
+            keep_for: self.keep_for.or(base.keep_for),
             conflicts: self.conflicts.or(base.conflicts),
             foreign_fields: self.foreign_fields.or(base.foreign_fields),
             ignore: both(self.ignore, base.ignore.as_ref()),
@@ -154,6 +164,7 @@ impl Settings {
             allow_plain_secrets: self.allow_plain_secrets.or(base.allow_plain_secrets),
             health: self.health.or(base.health),
             suspend: self.suspend.or(base.suspend),
+            outdated: [self.outdated, base.outdated.clone()].concat(),
         }
     }
 }

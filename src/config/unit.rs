@@ -54,7 +54,7 @@ pub struct Unit {
     /// What is done about drift.
     pub drift: DriftPolicy,
     /// How long a proposal keeps what was changed; for ever if `None`.
-    pub hold: Option<Duration>,
+    pub keep_for: Option<Duration>,
     /// What is done about fields that somebody else owns.
     pub conflicts: ConflictPolicy,
     /// What is done about fields that others add to objects.
@@ -69,6 +69,8 @@ pub struct Unit {
     pub health_timeout: Duration,
     /// Whether the unit is left alone: neither applied nor pruned.
     pub suspend: bool,
+    /// Settings that have another name by now.
+    pub outdated: Vec<Problem>,
     /// Files and directories inside `path` that are not the unit's, as paths from
     /// the repository's root: other units' directories, `agent.yaml`, `unit.yaml`.
     pub exclude: Vec<String>,
@@ -248,7 +250,8 @@ impl Unit {
             prune: true,
             max_prune: MaxPrune::default(),
             drift: DriftPolicy::default(),
-            hold: None,
+            keep_for: None,
+            outdated: Vec::new(),
             conflicts: ConflictPolicy::default(),
             foreign_fields: ForeignPolicy::default(),
             ignore: Vec::new(),

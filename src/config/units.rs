@@ -292,7 +292,8 @@ fn settle(mut unit: Unit, settings: Settings) -> Unit {
     unit.prune = settings.prune.unwrap_or(unit.prune);
     unit.max_prune = settings.max_prune.map_or(unit.max_prune, MaxPrune::from);
     unit.drift = settings.drift.unwrap_or(unit.drift);
-    unit.hold = settings.hold;
+    unit.keep_for = settings.keep_for;
+    unit.outdated = settings.outdated;
     unit.conflicts = settings.conflicts.unwrap_or(unit.conflicts);
     unit.foreign_fields = settings.foreign_fields.unwrap_or(unit.foreign_fields);
     unit.ignore = settings.ignore.into_iter().flatten().collect();

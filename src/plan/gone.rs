@@ -155,8 +155,8 @@ fn put_back(subject: &Subject<'_>, all: &BTreeSet<ObjectId>, step: &Step) -> Opt
     if subject.proposals.refused.contains(&drift_digest(step)) {
         return Some("the proposal to leave it so was closed".to_owned());
     }
-    let over = kept_until(step, subject.unit.hold).is_some_and(|until| until <= subject.now);
-    over.then(|| "it was proposed, and `hold` is over".to_owned())
+    let over = kept_until(step, subject.unit.keep_for).is_some_and(|until| until <= subject.now);
+    over.then(|| "it was proposed, and `keepFor` is over".to_owned())
 }
 
 fn second(now: Timestamp) -> Timestamp {

@@ -37,8 +37,8 @@ fn drifted_at(step: &Step) -> Option<Timestamp> {
 }
 
 /// Until when a proposal keeps a drift.
-pub fn kept_until(step: &Step, hold: Option<Duration>) -> Option<Timestamp> {
-    Some(drifted_at(step)? + hold?)
+pub fn kept_until(step: &Step, keep_for: Option<Duration>) -> Option<Timestamp> {
+    Some(drifted_at(step)? + keep_for?)
 }
 
 /// Why drift is put back although the unit says `drift: propose`; `None` where it is kept.
@@ -49,8 +49,8 @@ pub(super) fn put_back(subject: &Subject<'_>, step: &Step) -> Option<&'static st
         Some("it has to be deleted and created again for that")
     } else if subject.proposals.refused.contains(&drift_digest(step)) {
         Some("the proposal to keep it was closed")
-    } else if kept_until(step, subject.unit.hold).is_some_and(|until| until <= subject.now) {
-        Some("it was proposed, and `hold` is over")
+    } else if kept_until(step, subject.unit.keep_for).is_some_and(|until| until <= subject.now) {
+        Some("it was proposed, and `keepFor` is over")
     } else {
         None
     }

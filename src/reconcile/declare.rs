@@ -326,6 +326,7 @@ fn resolve(
     }
     let mut warnings = rendered.warnings().clone();
     warnings.append(plan::ignored_in_vain(unit, &objects));
+    warnings.extend(unit.outdated.iter().cloned());
     let mut kinds: BTreeMap<GroupKind, BTreeMap<String, usize>> = BTreeMap::new();
     for desired in objects.values() {
         let version = version_of(&desired.api_version).to_owned();

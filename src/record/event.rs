@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
+use super::status::State;
+
 /// What happened, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -47,17 +49,20 @@ pub enum Event {
     Healthy,
     /// The unit waits for something.
     Waits,
-    /// Something is left as it is on purpose: the whole unit, while the repository says
-    /// so, or what was changed in the cluster, while people decide about it.
-    Hold,
+    /// The unit is left alone, as the repository says.
+    Suspended,
     /// It no longer is.
-    Resume,
+    Resumed,
+    /// What was changed in the cluster is left as it is while people decide about it.
+    Kept,
+    /// It no longer is.
+    Released,
     /// The record was not as live is, and no event is known that made it so.
     Recorded,
 }
 
 /// Each with the word in the trailer and the cause.
-const ALL: [(Event, &str, &str); 21] = [
+const ALL: [(Event, &str, &str); 23] = [
     (Event::Sync, "sync", "revision"),
     (Event::Adopt, "adopt", "revision"),
     (Event::Prune, "prune", "revision"),
@@ -76,18 +81,29 @@ const ALL: [(Event, &str, &str); 21] = [
     (Event::Failed, "failed", "failed"),
     (Event::Healthy, "healthy", "health"),
     (Event::Waits, "waits", "health"),
-    (Event::Hold, "hold", "hold"),
-    (Event::Resume, "resume", "resume"),
+    (Event::Suspended, "suspended", "revision"),
+    (Event::Resumed, "resumed", "revision"),
+    (Event::Kept, "kept", "proposal"),
+    (Event::Released, "released", "proposal"),
     (Event::Recorded, "recorded", "found"),
 ];
-
-/// Words that older agents wrote, and what they are called now.
-const FORMERLY: [(&str, Event); 1] = [("suspended", Event::Hold)];
 
 impl Event {
     /// All there are.
     pub fn all() -> impl Iterator<Item = Self> {
         ALL.iter().map(|(event, ..)| *event)
+    }
+
+    /// What an entry tells of, by its word and by how the unit stands with it. Older agents had
+    /// two words that meant the suspension of a unit and the keeping of its drift.
+    pub fn read(word: &str, state: Option<State>) -> Option<Self> {
+        match (word, state) {
+            ("hold", Some(State::Suspended)) => Some(Self::Suspended),
+            ("hold", _) => Some(Self::Kept),
+            ("resume", Some(State::Progressing)) => Some(Self::Resumed),
+            ("resume", _) => Some(Self::Released),
+            (word, _) => word.parse().ok(),
+        }
     }
 
     /// Why it happened, for the trailer `Cause`.
@@ -127,10 +143,8 @@ impl FromStr for Event {
     type Err = EventError;
     fn from_str(text: &str) -> Result<Self, EventError> {
         let found = ALL.iter().find(|(_, word, _)| *word == text);
-        let formerly = FORMERLY.iter().find(|(word, _)| *word == text);
         found
             .map(|(event, ..)| *event)
-            .or(formerly.map(|(_, event)| *event))
             .ok_or_else(|| EventError(text.to_owned()))
     }
 }

@@ -38,7 +38,7 @@ struct Note {
     /// When and by which entry it was found to change nothing.
     nothing: Option<(Timestamp, Revision)>,
     /// The units that it suspends or lets go on: when and by which entry.
-    holds: BTreeMap<UnitName, (Event, Timestamp, Revision)>,
+    suspensions: BTreeMap<UnitName, (Event, Timestamp, Revision)>,
 }
 
 /// A revision as one unit came to it.
@@ -56,7 +56,7 @@ enum How {
     Drifted(Option<f64>),
     Failed(Option<f64>),
     Blocked,
-    Held,
+    Suspended,
     Superseded(Revision),
     Left,
 }
@@ -102,8 +102,8 @@ impl Notes {
         if event.deploys() || event == Event::Left {
             return self.deployed(entry, facts, event, unit, revision);
         }
-        if suspends(event, facts) {
-            return self.held(entry, event, unit, revision);
+        if matches!(event, Event::Suspended | Event::Resumed) {
+            return self.suspended(entry, event, unit, revision);
         }
         if self.under_way.get(unit) != Some(revision) {
             return Vec::new();
@@ -136,7 +136,7 @@ impl Notes {
     }
 
     /// A commit suspends a unit, or lets it go on. What the unit was on its way to waits.
-    fn held(
+    fn suspended(
         &mut self,
         entry: &Recorded,
         event: Event,
@@ -144,14 +144,14 @@ impl Notes {
         revision: &Revision,
     ) -> Vec<Revision> {
         let note = self.note(revision);
-        let held = (event, entry.time, entry.entry.clone());
-        note.holds.insert(unit.clone(), held);
+        let told = (event, entry.time, entry.entry.clone());
+        note.suspensions.insert(unit.clone(), told);
         let mut changed = vec![revision.clone()];
         let way = self.under_way.get(unit).cloned();
         let note = way.as_ref().and_then(|way| self.revisions.get_mut(way));
         if let Some(deployed) = note.and_then(|note| note.units.get_mut(unit)) {
             deployed.how = match event {
-                Event::Hold => How::Held,
+                Event::Suspended => How::Suspended,
                 _ => How::UnderWay,
             };
             changed.extend(way.filter(|way| way != revision));
@@ -229,7 +229,7 @@ impl Notes {
         let Some(deployed) = note.and_then(|note| note.units.get_mut(unit)) else {
             return false;
         };
-        if !matches!(deployed.how, How::UnderWay | How::Held) {
+        if !matches!(deployed.how, How::UnderWay | How::Suspended) {
             return false;
         }
         deployed.how = How::Superseded(by.clone());
@@ -249,16 +249,16 @@ impl Notes {
         for (unit, deployed) in note.units.iter().take(NAMED) {
             text.push_str(&line(&self.branch, unit, deployed));
         }
-        for (unit, (event, at, entry)) in note.holds.iter().take(NAMED) {
+        for (unit, (event, at, entry)) in note.suspensions.iter().take(NAMED) {
             let what = match event {
-                Event::Hold => "suspended",
+                Event::Suspended => "suspended",
                 _ => "resumed",
             };
             let (name, entry) = (&self.branch, entry.short());
             let _ = writeln!(text, "{unit}: {what} {at} ({name} {entry})");
         }
         let named = |count: usize| count.saturating_sub(NAMED);
-        let more = named(note.units.len()) + named(note.holds.len());
+        let more = named(note.units.len()) + named(note.suspensions.len());
         if more > 0 {
             let _ = writeln!(text, "and {more} more units");
         }
@@ -271,23 +271,15 @@ impl How {
     fn is_settled(&self) -> bool {
         !matches!(
             self,
-            Self::UnderWay | Self::Failed(_) | Self::Blocked | Self::Held
+            Self::UnderWay | Self::Failed(_) | Self::Blocked | Self::Suspended
         )
     }
-}
-
-/// Whether it is the repository that holds the unit, or lets it go on; else it is what
-/// people have to decide about drift.
-fn suspends(event: Event, facts: &Facts) -> bool {
-    let state = facts.state;
-    event == Event::Hold && state == Some(State::Suspended)
-        || event == Event::Resume && state == Some(State::Progressing)
 }
 
 fn how(state: State, took: Option<f64>) -> How {
     match state {
         State::Synced => How::Healthy(took),
-        State::Suspended => How::Held,
+        State::Suspended => How::Suspended,
         State::Drifted => How::Drifted(took),
         State::Failed => How::Failed(took),
         State::Blocked => How::Blocked,
@@ -308,7 +300,7 @@ fn line(branch: &str, unit: &UnitName, deployed: &Deployed) -> String {
         How::Drifted(took) => format!("healthy{}, with drift left", after(took)),
         How::Failed(took) => format!("failed{}", after(took)),
         How::Blocked => "blocked".to_owned(),
-        How::Held => "suspended on its way".to_owned(),
+        How::Suspended => "suspended on its way".to_owned(),
         How::Superseded(by) => format!("superseded by {}", by.short()),
         How::Left => "left the environment".to_owned(),
     };

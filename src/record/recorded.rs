@@ -132,11 +132,12 @@ fn facts(environment: &EnvironmentName, rest: &str) -> Option<Facts> {
     if text("Environment")? != environment.as_str() {
         return None;
     }
+    let state = text("State").and_then(state);
     Some(Facts {
-        event: text("Event").and_then(|word| word.parse().ok()),
+        event: text("Event").and_then(|word| Event::read(word, state)),
         cause,
         unit: text("Unit").and_then(|name| name.parse().ok()),
-        state: text("State").and_then(state),
+        state,
         actor: text("Actor").map(str::to_owned),
         revision: text("Revision").and_then(|hash| hash.parse().ok()),
         committed: text("Committed").and_then(|time| time.parse().ok()),

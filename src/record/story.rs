@@ -4,7 +4,7 @@
 mod approval;
 mod environment;
 mod fight;
-mod hold;
+mod left;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 pub use self::environment::{Hindrance, follows, nothing, refused, stuck};
 pub use self::fight::{Contention, Overruling, Phase, contended, overruled};
-pub use self::hold::{Kept, Release, held, kept, released, resumed};
+pub use self::left::{Kept, Release, kept, released, resumed, suspended};
 use super::entry::Entry;
 use super::event::Event;
 use super::lines::{body, counts, drift_body, more};
@@ -269,7 +269,7 @@ pub fn stands(
         State::Drifted => (format!("{unit} has drifted"), Event::Drifted),
         State::Blocked => (format!("{unit} is blocked: {first}"), Event::Blocked),
         State::Failed => (format!("{unit} failed: {first}"), Event::Failed),
-        State::Suspended => (format!("hold {unit}: suspended {first}"), Event::Hold),
+        State::Suspended => (format!("{unit} is suspended {first}"), Event::Suspended),
     };
     let author = match scene.fault {
         Fault::OfCommit => deployer(scene.source, scene.now),

@@ -84,6 +84,20 @@ fn a_valid_repository_is_counted() {
 }
 
 #[test]
+fn a_setting_that_was_called_otherwise_is_read_and_told() {
+    let repository = sample();
+    let former = "after: [base]\n        drift: propose\n        hold: 24h";
+    let former = AGENT_YAML.replace("after: [base]", former);
+    repository.write("agent.yaml", &former);
+    let ran = validate(&repository.work(), &[]);
+    insta::assert_snapshot!(ran.stdout, @r"
+    agent.yaml:10:9: `hold` is called `keepFor` now (warning)
+    2 environments, 4 units, 4 objects: valid
+    ");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+}
+
+#[test]
 fn it_is_found_from_a_directory_inside() {
     let repository = sample();
     let ran = validate(&repository.work().join("apps/web"), &[]);

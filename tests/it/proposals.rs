@@ -124,8 +124,7 @@ fn what_is_merged_is_declared_and_what_is_closed_is_put_back() {
     team.stage
         .kubectl(&["set", "image", "deployment/web", "main=web:1.2"]);
     let second = team.until_proposal(2, "keep what kubectl-set changed", "open");
-    team.stage
-        .until_entry(&format!("hold shop: {}", kept(&second)));
+    team.stage.until_entry(&kept(&second));
     team.close(&second);
     until_image(&mut team, "web:1.1");
     team.stage.until_state("shop", "Synced");
@@ -134,8 +133,7 @@ fn what_is_merged_is_declared_and_what_is_closed_is_put_back() {
     team.stage
         .kubectl(&["set", "image", "deployment/web", "main=web:1.2"]);
     let third = team.until_proposal(3, "keep what kubectl-set changed", "open");
-    team.stage
-        .until_entry(&format!("hold shop: {}", kept(&third)));
+    team.stage.until_entry(&kept(&third));
     assert_eq!(image(&team.stage), "web:1.2");
     // And what is put back by hand needs nobody's decision any more.
     team.stage
@@ -154,39 +152,39 @@ fn what_is_merged_is_declared_and_what_is_closed_is_put_back() {
     let number = |pull: &Value| pull["number"].to_string();
     let (first, second, third) = (number(&pull), number(&second), number(&third));
     let expected = [
-        format!("hold shop: drift is kept while pull request {first} is open"),
-        format!("resume shop: pull request {first} has nothing left to decide"),
-        format!("hold shop: drift is kept while pull request {second} is open"),
-        format!("resume shop: pull request {second} was closed"),
+        format!("keep drift of shop while pull request {first} is open"),
+        format!("keep drift of shop no longer: pull request {first} has nothing left to decide"),
+        format!("keep drift of shop while pull request {second} is open"),
+        format!("keep drift of shop no longer: pull request {second} was closed"),
         "revert drift".to_owned(),
-        format!("hold shop: drift is kept while pull request {third} is open"),
-        format!("resume shop: pull request {third} has nothing left to decide"),
+        format!("keep drift of shop while pull request {third} is open"),
+        format!("keep drift of shop no longer: pull request {third} has nothing left to decide"),
     ];
     team.stage.until_entry(expected.last().unwrap());
     assert_eq!(team.holds(), expected);
-    let entry = team.stage.until_entry("hold shop");
+    let entry = team.stage.until_entry("keep drift of shop");
     assert!(
         entry.message.contains("image: \"web:1.1\" -> \"web:1.2\""),
         "{entry:?}"
     );
-    assert_eq!(entry.trailer("Cause").as_deref(), Some("hold"));
+    assert_eq!(entry.trailer("Cause").as_deref(), Some("proposal"));
     assert!(team.stage.unit("shop")["proposal"].is_null());
 }
 
 /// What the record says that a proposal does.
 fn kept(pull: &Value) -> String {
     format!(
-        "drift is kept while pull request {} is open",
+        "keep drift of shop while pull request {} is open",
         pull["number"]
     )
 }
 
 #[test]
-fn a_proposal_is_held_no_longer_than_it_may_be() {
+fn a_proposal_is_kept_no_longer_than_it_may_be() {
     let mut team = Team::new(
         AGENT,
         "propose-hold",
-        "drift: propose, hold: 30s",
+        "drift: propose, keepFor: 30s",
         &[("shop/web.yaml", WEB)],
     );
     team.stage
@@ -202,7 +200,9 @@ fn a_proposal_is_held_no_longer_than_it_may_be() {
     };
     let until = format!("pull request {number} is open, at most until 20");
     assert!(held.contains(&until), "{held}");
-    let over = format!("resume shop: pull request {number} is still open, and `hold` is over");
+    let over = format!(
+        "keep drift of shop no longer: pull request {number} is still open, and `keepFor` is over"
+    );
     assert_eq!((released, reverted.as_str()), (&over, "revert drift"));
 }
 

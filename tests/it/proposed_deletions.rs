@@ -172,7 +172,7 @@ fn what_is_closed_or_held_too_long_is_created_again_and_what_is_made_anew_is_pro
 
     let held = team
         .stage
-        .configuration(&[("shop", "drift: propose, hold: 15s")]);
+        .configuration(&[("shop", "drift: propose, keepFor: 15s")]);
     let revision = team.stage.commit("Hold", &[("agent.yaml", &held)]);
     team.stage.until_looked_at(&revision);
     delete(&team, "looks");

@@ -99,7 +99,7 @@ impl Team {
         });
         told.filter(|subject| {
             let starts = |word: &&str| subject.starts_with(word);
-            ["hold ", "resume ", "revert "].iter().any(starts)
+            ["keep drift ", "resume ", "revert "].iter().any(starts)
         })
         .collect()
     }

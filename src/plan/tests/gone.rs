@@ -66,20 +66,20 @@ const CASES: &[Case] = &[
         &[KEPT],
     ),
     (
-        "held still",
+        "kept still",
         |w| {
             let since = gone(w, now() - 59.minutes());
             w.deletions.gone.insert(id("ConfigMap", "a"), since);
-            w.unit.hold = Some(std::time::Duration::from_hours(1));
+            w.unit.keep_for = Some(std::time::Duration::from_hours(1));
         },
         &[KEPT],
     ),
     (
-        "the hold is over",
+        "kept for long enough",
         |w| {
             let since = gone(w, now() - 1.hour());
             w.deletions.gone.insert(id("ConfigMap", "a"), since);
-            w.unit.hold = Some(std::time::Duration::from_hours(1));
+            w.unit.keep_for = Some(std::time::Duration::from_hours(1));
         },
         &[BACK],
     ),
@@ -90,7 +90,7 @@ const CASES: &[Case] = &[
             since.declared = Digest::of_bytes(b"before");
             since.put_back = Some("of old".to_owned());
             w.deletions.gone.insert(id("ConfigMap", "a"), since);
-            w.unit.hold = Some(std::time::Duration::from_hours(1));
+            w.unit.keep_for = Some(std::time::Duration::from_hours(1));
         },
         &[KEPT],
     ),

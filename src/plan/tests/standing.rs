@@ -62,24 +62,24 @@ const CASES: &[Case] = &[
         &["change ConfigMap n/a, Drift: ready"],
     ),
     (
-        "a proposal whose hold is over",
+        "a proposal that was kept for long enough",
         |w, a| {
             let mut then = changed();
             then[0].owner.as_mut().unwrap().time = "2026-11-21T09:00:00Z".to_owned();
             w.see(a, |s| s.verdict = Verdict::Drifted(then));
             w.unit.drift = DriftPolicy::Propose;
-            w.unit.hold = Some(std::time::Duration::from_hours(1));
+            w.unit.keep_for = Some(std::time::Duration::from_hours(1));
         },
         &["change ConfigMap n/a, Drift: ready"],
     ),
     (
-        "a proposal that is held still",
+        "a proposal that is kept still",
         |w, a| {
             let mut then = changed();
             then[0].owner.as_mut().unwrap().time = "2026-11-21T09:00:01Z".to_owned();
             w.see(a, |s| s.verdict = Verdict::Drifted(then));
             w.unit.drift = DriftPolicy::Propose;
-            w.unit.hold = Some(std::time::Duration::from_hours(1));
+            w.unit.keep_for = Some(std::time::Duration::from_hours(1));
         },
         &["change ConfigMap n/a, Drift: reported"],
     ),

@@ -112,9 +112,11 @@ impl Environment {
         if steps.iter().any(unseen) {
             return;
         }
-        let hold = unit.unit.hold;
+        let keep_for = unit.unit.keep_for;
         let until = steps.iter().filter(kept);
-        unit.kept_until = until.filter_map(|step| plan::kept_until(step, hold)).min();
+        unit.kept_until = until
+            .filter_map(|step| plan::kept_until(step, keep_for))
+            .min();
         let gone = steps.iter().filter(kept).any(|step| step.gone.is_some());
         unit.look_again = gone.then(|| clock::now() + LOOK_AGAIN);
         let objects = steps.iter().filter(kept);

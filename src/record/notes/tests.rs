@@ -61,13 +61,13 @@ fn a_note_tells_which_units_a_commit_suspends() {
     let (web, db) = (Some("web"), Some("db"));
     let told = told(&[
         entry(0, Event::Sync, web, Some(Progressing), 'a', None),
-        entry(1, Event::Hold, web, Some(Suspended), 'b', None),
-        entry(2, Event::Hold, db, Some(Suspended), 'b', None),
-        entry(3, Event::Resume, web, Some(Progressing), 'c', None),
+        entry(1, Event::Suspended, web, Some(Suspended), 'b', None),
+        entry(2, Event::Suspended, db, Some(Suspended), 'b', None),
+        entry(3, Event::Resumed, web, Some(Progressing), 'c', None),
         entry(4, Event::Healthy, web, Some(Synced), 'a', Some(1.0)),
         // What a proposal keeps is no matter of the commit.
-        entry(5, Event::Hold, web, None, 'a', None),
-        entry(6, Event::Resume, web, None, 'a', None),
+        entry(5, Event::Kept, web, None, 'a', None),
+        entry(6, Event::Released, web, None, 'a', None),
         entry(7, Event::Drifted, web, Some(Drifted), 'a', None),
     ]);
     insta::assert_snapshot!(told.join("--\n"), @r"

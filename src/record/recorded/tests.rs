@@ -212,7 +212,7 @@ fn told_of(scene: &Scene<'_>, name: &str) -> Vec<Entry> {
         story::stuck(scene.environment, hindrance(None), scene.now),
         story::refused(scene.environment, hindrance(revision), scene.now),
         story::follows(scene.environment, revision, name, scene.now),
-        story::held(scene).0,
+        story::suspended(scene).0,
         story::resumed(scene),
         story::others(scene, &[&foreign], none()),
     ];
@@ -354,12 +354,22 @@ fn ten_thousand_objects_make_an_entry_that_a_person_can_read() {
 
 #[test]
 fn words_of_older_agents_are_understood() {
-    let message = "production: shop is suspended\n\nEnvironment: production\nUnit: shop\nEvent: suspended\nCause: revision\nState: Suspended\n";
     let author = source("Ada").author;
     let environment = "production".parse().unwrap();
     let time = Timestamp::UNIX_EPOCH;
-    let found = Recorded::read(&environment, revision('e'), &author, time, message);
-    assert_eq!(found.event(), Some(Event::Hold));
+    for (word, state, event) in [
+        ("suspended", "Suspended", Event::Suspended),
+        ("hold", "Suspended", Event::Suspended),
+        ("resume", "Progressing", Event::Resumed),
+        ("hold", "Drifted", Event::Kept),
+        ("resume", "Synced", Event::Released),
+    ] {
+        let message = format!(
+            "production: shop\n\nEnvironment: production\nUnit: shop\nEvent: {word}\nCause: hold\nState: {state}\n"
+        );
+        let found = Recorded::read(&environment, revision('e'), &author, time, &message);
+        assert_eq!(found.event(), Some(event), "{word} {state}");
+    }
     for event in Event::all() {
         assert_eq!(event.to_string().parse(), Ok(event));
     }

@@ -22,7 +22,7 @@ const TITLE: usize = 250;
 pub(super) struct Proposal<'a> {
     pub(super) environment: &'a EnvironmentName,
     pub(super) unit: &'a UnitName,
-    pub(super) hold: Option<Duration>,
+    pub(super) keep_for: Option<Duration>,
     /// What was changed.
     pub(super) objects: &'a [DriftedObject],
     /// Of these, what no edit of the files keeps; each with the file that tells of it.
@@ -141,11 +141,11 @@ impl Proposal<'_> {
             text.push_str(", and creates again what was deleted");
         }
         text.push('.');
-        if let Some(hold) = self.hold {
+        if let Some(time) = self.keep_for {
             let _ = write!(
                 text,
                 " If neither happens, it is put back {} after it was changed.",
-                humantime::format_duration(hold)
+                humantime::format_duration(time)
             );
         }
         text.push('\n');

@@ -60,7 +60,7 @@ impl Proposer {
         let proposal = Proposal {
             environment: &environment,
             unit: &drift.unit.name,
-            hold: drift.unit.hold,
+            keep_for: drift.unit.keep_for,
             objects,
             left: &left,
             also: &adoption.also,

@@ -54,7 +54,7 @@ impl Environment {
         let (entry, message) = if was {
             (story::resumed(&scene), String::new())
         } else {
-            story::held(&scene)
+            story::suspended(&scene)
         };
         // It is as it was left, and so are the revision and what it declares.
         let before = match recorded {

@@ -13,7 +13,7 @@ use crate::model::SourceCommit;
 
 /// The unit is left alone since a commit, which is the scene's. Gives what is said of it
 /// in `status.yaml` as well.
-pub fn held(scene: &Scene<'_>) -> (Entry, String) {
+pub fn suspended(scene: &Scene<'_>) -> (Entry, String) {
     let unit = scene.unit;
     let by = scene.source.map_or("suspended".to_owned(), |source| {
         let (author, revision) = (&source.author.name, source.revision.short());
@@ -24,9 +24,9 @@ pub fn held(scene: &Scene<'_>) -> (Entry, String) {
         "Nothing of it is applied, put back or deleted until `suspend` is taken away.",
     );
     let author = deployer(scene.source, scene.now);
-    let subject = format!("hold {unit}: {by}");
+    let subject = format!("{unit} is {by}");
     let none = Changes::new();
-    let entry = entry(scene, &subject, body, Event::Hold, author, none);
+    let entry = entry(scene, &subject, body, Event::Suspended, author, none);
     (entry, by)
 }
 
@@ -39,7 +39,7 @@ pub fn resumed(scene: &Scene<'_>) -> Entry {
     );
     let author = deployer(scene.source, scene.now);
     let none = Changes::new();
-    entry(scene, &subject, body, Event::Resume, author, none)
+    entry(scene, &subject, body, Event::Resumed, author, none)
 }
 
 /// What is kept while a proposal is open.
@@ -59,9 +59,9 @@ pub fn kept(scene: &Scene<'_>, kept: &Kept) -> Entry {
         Some(until) => format!(", at most until {until}"),
         None => String::new(),
     };
-    let subject = format!("hold {unit}: drift is kept while pull request {number} is open{until}");
+    let subject = format!("keep drift of {unit} while pull request {number} is open{until}");
     let body = drift_body(&kept.told);
-    entry(scene, &subject, body, Event::Hold, None, Changes::new())
+    entry(scene, &subject, body, Event::Kept, None, Changes::new())
 }
 
 /// Why what was changed in the cluster is no longer kept.
@@ -69,7 +69,7 @@ pub fn kept(scene: &Scene<'_>, kept: &Kept) -> Entry {
 pub enum Release {
     /// The proposal was closed.
     Closed,
-    /// The time that the unit's `hold` gives is over.
+    /// The time that the unit's `keepFor` gives is over.
     Over,
     /// It is declared by now, was put back, or was changed again.
     Moot,
@@ -81,7 +81,7 @@ impl fmt::Display for Release {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Closed => "was closed",
-            Self::Over => "is still open, and `hold` is over",
+            Self::Over => "is still open, and `keepFor` is over",
             Self::Moot => "has nothing left to decide",
             Self::Policy => "counts no more, since the unit does not say `drift: propose`",
         })
@@ -91,7 +91,7 @@ impl fmt::Display for Release {
 /// It is not kept any longer. What comes of that is told by itself.
 pub fn released(scene: &Scene<'_>, proposal: &Proposal, why: Release) -> Entry {
     let (unit, number) = (scene.unit, proposal.pull_request);
-    let subject = format!("resume {unit}: pull request {number} {why}");
+    let subject = format!("keep drift of {unit} no longer: pull request {number} {why}");
     let body = match why {
         Release::Closed | Release::Over | Release::Policy => {
             "What was changed is no longer kept, and told next if it is put back."
@@ -99,7 +99,14 @@ pub fn released(scene: &Scene<'_>, proposal: &Proposal, why: Release) -> Entry {
         Release::Moot => "What it is about is declared by now, was put back, or changed again.",
     };
     let none = Changes::new();
-    entry(scene, &subject, body.to_owned(), Event::Resume, None, none)
+    entry(
+        scene,
+        &subject,
+        body.to_owned(),
+        Event::Released,
+        None,
+        none,
+    )
 }
 
 /// What the commit says, and what that means.

@@ -86,21 +86,21 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
 
 #[test]
 fn what_was_done_while_a_unit_was_suspended_is_told_after_its_end() {
-    let mut stage = start("hold");
+    let mut stage = start("suspended");
     let before = stage.entries().len();
     let frozen = suspend(&stage);
-    let entry = stage.until_entry("hold shop");
+    let entry = stage.until_entry("shop is suspended");
     let said = format!("suspended by Grace Hopper in {}", &frozen[..8]);
     assert!(
-        entry.subject.ends_with(&format!(": hold shop: {said}")),
+        entry.subject.ends_with(&format!(": shop is {said}")),
         "{entry:?}"
     );
     assert_eq!(entry.author, GRACE);
     assert!(entry.message.contains("Freeze for the audit"), "{entry:?}");
     let expected = [
         ("Unit", "shop"),
-        ("Event", "hold"),
-        ("Cause", "hold"),
+        ("Event", "suspended"),
+        ("Cause", "revision"),
         ("State", "Suspended"),
         ("Revision", frozen.as_str()),
     ];
@@ -139,8 +139,8 @@ fn what_was_done_while_a_unit_was_suspended_is_told_after_its_end() {
     let entry = &stage.entries_on("resume shop")[0];
     let expected = [
         ("Unit", "shop"),
-        ("Event", "resume"),
-        ("Cause", "resume"),
+        ("Event", "resumed"),
+        ("Cause", "revision"),
         ("State", "Progressing"),
         ("Revision", thawed.as_str()),
     ];
@@ -154,7 +154,7 @@ fn what_was_done_while_a_unit_was_suspended_is_told_after_its_end() {
     assert!(!of("sync shop to ").contains(&path("a")));
     assert!(of("sync shop to ").contains(&path("b")));
     let shown = stage.agent(&["history", "shop"]).run();
-    for words in ["resume shop", &format!("hold shop: {said}")] {
+    for words in ["resume shop", &format!("shop is {said}")] {
         assert!(shown.stdout.contains(words), "{words}: {shown:?}");
     }
 }
@@ -217,7 +217,7 @@ fn a_unit_that_is_suspended_on_its_way_or_from_the_start_is_left_so() {
     );
     stage.start();
     stage.until_state("idle", "Suspended");
-    stage.until_entry("hold idle: suspended by Ada Lovelace");
+    stage.until_entry("idle is suspended by Ada Lovelace");
     assert!(stage.unit("idle")["revision"].is_null());
     stage.until_entry("sync shop to ");
     let configuration = stage.configuration(&[idle, ("shop", "suspend: true")]);
