@@ -11,6 +11,9 @@ use crate::model::EnvironmentName;
 use crate::reconcile::{Context, RunMode, Trouble, ready};
 use crate::runtime::admin::Readiness;
 
+/// How long what the API server does not let us do is left alone: rights may be given meanwhile.
+const REFUSED: Duration = Duration::from_secs(5);
+
 /// How far the serving of an environment is.
 #[derive(Clone)]
 pub enum Serving {
@@ -70,7 +73,7 @@ pub async fn term(
     mut told: impl FnMut(Heard<'_>),
 ) -> anyhow::Result<Term> {
     let mut other = String::new();
-    let acquired = lease.acquire(|heard| {
+    let mut hear = |heard: Heard<'_>| {
         let why = match heard {
             Heard::Holder(holder) => {
                 format!("{holder} serves the environment; stop it, or leave the round to it")
@@ -82,11 +85,17 @@ pub async fn term(
             other = why;
             told(heard);
         }
-    });
+    };
     let what = "the lease that lets one agent of several serve an environment cannot be had; grant get, create, patch and watch on leases in the agent's namespace";
     match mode {
-        RunMode::Forever => acquired.await.context(what),
-        RunMode::Once => match tokio::time::timeout(duration * 2, acquired).await {
+        RunMode::Forever => loop {
+            match lease.acquire(&mut hear).await {
+                Ok(term) => return Ok(term),
+                Err(error) => hear(Heard::Away(&format!("{error}; {what}"))),
+            }
+            tokio::time::sleep(REFUSED).await;
+        },
+        RunMode::Once => match tokio::time::timeout(duration * 2, lease.acquire(&mut hear)).await {
             Ok(term) => term.context(what),
             Err(_) if other.is_empty() => bail!(
                 "the environment's Lease could not be read within {}: is the API server reachable?",

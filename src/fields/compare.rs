@@ -8,7 +8,7 @@ use super::path::{Step, print};
 use super::scalar::{same, spelled_alike, zero};
 use super::set::{Element, FieldSet};
 use super::verdict::{Difference, Doubt, Kind, Verdict};
-use crate::model::{Desired, GroupKind, Live, holds_secret, is_secret};
+use crate::model::{Desired, GroupKind, Live, has_values, holds_secret, is_secret};
 
 /// Compares what an object is to be with what it is. The verdict is never `Clean`
 /// where a server-side apply would change a value, nor `Drifted` where it would
@@ -267,16 +267,14 @@ impl<'a> Walk<'a> {
     /// A value as it may be shown.
     pub(super) fn shown(&self, value: &Value) -> Value {
         let secret = self.secret || is_secret(&self.live.body);
-        let hidden = secret
-            && self.path.iter().any(|step| {
-                matches!(
-                    step,
-                    Step::Field(
-                        "data" | "stringData" | "kubectl.kubernetes.io/last-applied-configuration"
-                    )
-                )
-            });
-        if hidden {
+        let valued = matches!(self.path.first(), Some(Step::Field(field)) if has_values(field));
+        let copied = self.path.iter().any(|step| {
+            matches!(
+                step,
+                Step::Field("kubectl.kubernetes.io/last-applied-configuration")
+            )
+        });
+        if secret && (valued || copied) {
             Value::from("[redacted]")
         } else {
             value.clone()

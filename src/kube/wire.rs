@@ -22,6 +22,7 @@ use super::fence::Fence;
 use super::heed::{heeded, is_long};
 use super::lines::Lines;
 use super::turns::{Queue, Turns};
+use crate::model::cut_lines;
 use crate::runtime::clock;
 use crate::runtime::lock::lock;
 use crate::runtime::random;
@@ -281,11 +282,19 @@ fn refusal(code: StatusCode, headers: &HeaderMap, body: &[u8], fault: Fault) -> 
         .get(header::RETRY_AFTER)
         .and_then(|value| value.to_str().ok()?.trim().parse().ok())
         .map(Duration::from_secs);
+    // Any JSON object reads as a Status, in which nothing is said.
     let status = serde_json::from_slice::<Status>(body).ok();
+    let status = status.filter(|status| status.code == code.as_u16());
     let told = status.is_some();
     let status = status.unwrap_or_else(|| {
         let text = String::from_utf8_lossy(body);
-        Status::failure(text.trim(), "").with_code(code.as_u16())
+        let text = cut_lines(text.trim());
+        let text = if text.is_empty() || text == "{}" {
+            format!("the API server answered {code} and no more")
+        } else {
+            text
+        };
+        Status::failure(&text, "").with_code(code.as_u16())
     });
     let mut error = from_status(&status);
     if let ApiError::Throttled { after: named, .. } = &mut error {

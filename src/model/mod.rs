@@ -36,7 +36,8 @@ pub use number::{named, number_of};
 pub use owned::{Controller, Owned};
 pub use revision::{Revision, RevisionError, Signature, SourceCommit};
 pub use secret::{
-    DigestKey, Redacted, holds_secret, is_secret, mask_secret, secret_values, shows_secret,
+    DigestKey, Redacted, has_values, holds_secret, is_secret, mask_secret, secret_values,
+    shows_secret,
 };
 pub use shown::{
     LINE, cut, cut_inside, cut_lines, is_seen, json_as_yaml, json_text, shell_quoted, shown,

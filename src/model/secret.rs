@@ -98,10 +98,10 @@ pub fn is_secret(object: &Value) -> bool {
 
 /// The values of a Secret, as they stand in it and decoded, longest first.
 pub fn secret_values(object: &Value) -> Vec<String> {
-    let maps = ["data", "stringData"].map(|field| object.get(field).and_then(Value::as_object));
+    let fields = object.as_object().into_iter().flatten();
+    let fields = fields.filter(|(field, _)| has_values(field));
     let mut values = Vec::new();
-    for value in maps.into_iter().flatten().flat_map(Map::values) {
-        let text = text_of(value);
+    for text in fields.flat_map(|(_, value)| texts(value)) {
         let decoded = STANDARD
             .decode(&text)
             .ok()
@@ -113,16 +113,24 @@ pub fn secret_values(object: &Value) -> Vec<String> {
     values
 }
 
-/// A Secret (or a part of one) with each value of `data` and `stringData`, and
-/// kubectl's copy of the whole in an annotation, replaced by its keyed digest.
+/// What a Secret has beside its values.
+const PLAIN: [&str; 5] = ["apiVersion", "kind", "metadata", "type", "immutable"];
+
+/// Whether a field at the top of a Secret has values, be it as misspelt as it may.
+pub fn has_values(field: &str) -> bool {
+    !PLAIN.contains(&field)
+}
+
+/// A Secret (or a part of one) with each value of `data` and `stringData`, of whatever else it
+/// has, as where those are misspelt, and kubectl's copy of the whole in an annotation, replaced
+/// by its keyed digest.
 pub fn mask_secret(object: &Value, key: &DigestKey) -> Value {
     let mut masked = object.clone();
-    for field in ["data", "stringData"] {
-        if let Some(values) = masked.get_mut(field) {
-            match values {
-                Value::Object(values) => mask_values(values, key),
-                other => *other = Value::String(key.digest(&other.to_string())),
-            }
+    let fields = masked.as_object_mut().into_iter().flatten();
+    for (_, values) in fields.filter(|(field, _)| has_values(field)) {
+        match values {
+            Value::Object(values) => mask_values(values, key),
+            other => *other = Value::String(key.digest(&other.to_string())),
         }
     }
     let copy = masked
@@ -131,6 +139,16 @@ pub fn mask_secret(object: &Value, key: &DigestKey) -> Value {
         *copy = Value::String(key.digest(&copy.to_string()));
     }
     masked
+}
+
+/// The texts of a map or a list, or of a value alone.
+fn texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::Object(values) => values.values().map(text_of).collect(),
+        Value::Array(values) => values.iter().map(text_of).collect(),
+        Value::Null => Vec::new(),
+        other => vec![text_of(other)],
+    }
 }
 
 fn mask_values(values: &mut Map<String, Value>, key: &DigestKey) {
@@ -146,6 +164,28 @@ mod tests {
 
     use super::*;
     use crate::model::GroupKind;
+
+    #[test]
+    fn nothing_of_a_secret_is_shown_but_what_it_is_called() {
+        let key = DigestKey::new([7; 32]);
+        for field in ["data", "stringData", "stringdata", "Data", "spec"] {
+            for values in [
+                json!({"a": "hunter2"}),
+                json!(["hunter2"]),
+                json!("hunter2"),
+            ] {
+                let mut secret = json!({"apiVersion": "v1", "kind": "Secret", "type": "Opaque",
+                    "metadata": {"name": "a"}, "immutable": true});
+                let plain = secret.clone();
+                secret[field] = values;
+                let mut masked = mask_secret(&secret, &key);
+                assert!(!masked.to_string().contains("hunter2"), "{masked}");
+                assert_eq!(secret_values(&secret), ["hunter2"]);
+                masked.as_object_mut().expect("an object").remove(field);
+                assert_eq!(masked, plain);
+            }
+        }
+    }
 
     #[test]
     fn what_is_a_secret_is_told_by_what_was_asked_for_and_by_what_is_there() {

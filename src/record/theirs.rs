@@ -1,9 +1,14 @@
 //! What the remote has of the record, and how our entries go on top of it.
 
+use std::collections::BTreeMap;
+
 use git2::{Commit, Oid};
 use tracing::{info, warn};
 
 use super::branch::{Changes, RecordBranch, changed};
+use super::entry;
+use super::event::Event;
+use super::lines::{self, Changed};
 use super::outcome::{PushError, RecordError};
 use super::signature::committer;
 use super::signing::Draft;
@@ -16,6 +21,44 @@ use crate::source::{contains, related};
 pub(super) enum Theirs {
     Moved,
     Unmoved,
+}
+
+/// How many entries of another agent are looked at.
+const LOOKED_AT: usize = 1_000;
+
+/// What another agent has written that is not here.
+#[derive(Default)]
+struct Newer {
+    /// By path, when it last did; in seconds.
+    changed: BTreeMap<String, i64>,
+    drifts: Vec<Changed>,
+}
+
+impl Newer {
+    fn of(branch: &RecordBranch, entries: Vec<Oid>) -> Result<Self, git2::Error> {
+        let mut newer = Self::default();
+        let before = entries.len().saturating_sub(LOOKED_AT);
+        for id in entries.into_iter().skip(before) {
+            let entry = branch.repository.find_commit(id)?;
+            let time = entry.time().seconds();
+            for path in branch.changes_of(&entry)?.into_keys() {
+                let last = newer.changed.entry(path).or_insert(time);
+                *last = time.max(*last);
+            }
+            newer.drifts.extend(branch.drifts_of(&entry));
+        }
+        Ok(newer)
+    }
+
+    /// Whether a file was written after that.
+    fn has(&self, path: &str, seconds: i64) -> bool {
+        self.changed.get(path).is_some_and(|last| *last > seconds)
+    }
+
+    /// Whether all of this is told.
+    fn tells(&self, drifts: &[Changed]) -> bool {
+        !drifts.is_empty() && drifts.iter().all(|drift| self.drifts.contains(drift))
+    }
 }
 
 impl RecordBranch {
@@ -56,9 +99,14 @@ impl RecordBranch {
         }
         let hidden = [Some(theirs), before.filter(|_| !related)];
         let queue = self.commits(ours, hidden.into_iter().flatten())?;
+        let newer = if related && !queue.is_empty() {
+            Newer::of(self, self.commits(theirs, std::iter::once(ours))?)?
+        } else {
+            Newer::default()
+        };
         let mut tip = theirs;
         for id in &queue {
-            tip = self.replay(*id, tip)?;
+            tip = self.replay(*id, tip, &newer)?;
         }
         if !queue.is_empty() {
             info!(branch = %self.branch, entries = queue.len(), "the record's branch moved; the entries that it lacks go on top");
@@ -96,10 +144,15 @@ impl RecordBranch {
         self.set_ours(id)
     }
 
-    /// The same entry on another parent: its changes, path by path.
-    fn replay(&self, id: Oid, onto: Oid) -> Result<Oid, git2::Error> {
+    /// The same entry on another parent: its changes, path by path, but for what another
+    /// agent has written since. Drift that this one has told as well is left out.
+    fn replay(&self, id: Oid, onto: Oid, newer: &Newer) -> Result<Oid, git2::Error> {
         let entry = self.repository.find_commit(id)?;
-        let changes = self.changes_of(&entry)?;
+        if newer.tells(&self.drifts_of(&entry)) {
+            return Ok(onto);
+        }
+        let mut changes = self.changes_of(&entry)?;
+        changes.retain(|path, _| !newer.has(path, entry.time().seconds()));
         let parent = self.repository.find_commit(onto)?;
         let tree = changed(&self.repository, Some(&parent.tree()?), &changes)?;
         let message = String::from_utf8_lossy(entry.message_bytes());
@@ -111,6 +164,22 @@ impl RecordBranch {
             parents: &[&parent],
         };
         draft.write(&self.repository, self.signing_key.as_ref())
+    }
+
+    /// The objects that an entry tells to have drifted, and how; none where it tells
+    /// something else.
+    fn drifts_of(&self, entry: &Commit<'_>) -> Vec<Changed> {
+        let message = String::from_utf8_lossy(entry.message_bytes());
+        let told = entry::trailers(&message).into_iter();
+        let mut told = told.filter(|(key, _)| key == "Event");
+        if told
+            .next()
+            .is_some_and(|(_, event)| event == Event::Drift.to_string())
+        {
+            lines::changed(&message)
+        } else {
+            Vec::new()
+        }
     }
 
     fn changes_of(&self, entry: &Commit<'_>) -> Result<Changes, git2::Error> {

@@ -153,16 +153,16 @@ fn what_is_merged_is_declared_and_what_is_closed_is_put_back() {
     let (first, second, third) = (number(&pull), number(&second), number(&third));
     let expected = [
         format!("keep drift of shop while pull request {first} is open"),
-        format!("keep drift of shop no longer: pull request {first} has nothing left to decide"),
+        format!("release drift of shop: pull request {first} has nothing left to decide"),
         format!("keep drift of shop while pull request {second} is open"),
-        format!("keep drift of shop no longer: pull request {second} was closed"),
+        format!("release drift of shop: pull request {second} was closed"),
         "revert drift".to_owned(),
         format!("keep drift of shop while pull request {third} is open"),
-        format!("keep drift of shop no longer: pull request {third} has nothing left to decide"),
+        format!("release drift of shop: pull request {third} has nothing left to decide"),
     ];
     team.stage.until_entry(expected.last().unwrap());
     assert_eq!(team.holds(), expected);
-    let entry = team.stage.until_entry("keep drift of shop");
+    let entry = team.stage.until_entry("keep drift of shop while");
     assert!(
         entry.message.contains("image: \"web:1.1\" -> \"web:1.2\""),
         "{entry:?}"
@@ -201,7 +201,7 @@ fn a_proposal_is_kept_no_longer_than_it_may_be() {
     let until = format!("pull request {number} is open, at most until 20");
     assert!(held.contains(&until), "{held}");
     let over = format!(
-        "keep drift of shop no longer: pull request {number} is still open, and `keepFor` is over"
+        "release drift of shop: pull request {number} is still open, and `keepFor` is over"
     );
     assert_eq!((released, reverted.as_str()), (&over, "revert drift"));
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
+use crate::believed::synced_as;
 use crate::support::control_plane::ControlPlane;
 use crate::support::liar::{Liar, Lie};
 use crate::support::ports::{free_address, readyz};
@@ -131,4 +132,45 @@ fn an_environment_that_the_repository_lacks_is_not_ready_and_told() {
         let page = readyz(&address)?;
         if ready(&page) { Ok(()) } else { Err(page) }
     });
+}
+
+/// Whatever is answered for the Lease, the agent goes on once that is over.
+#[test]
+fn a_lease_that_is_answered_oddly_ends_no_agent() {
+    let (mut stage, liar) = synced_as("odd-lease", 1, &["--lease-duration", "6s"]);
+    let say = |status, body: &str| Lie::Say {
+        status,
+        headers: vec![("content-type", "application/json".to_owned())],
+        body: body.to_owned(),
+    };
+    let lies = [
+        say(503, "{}"),
+        say(429, "{}"),
+        say(404, r#"{"message": "not here"}"#),
+        Lie::status(403, "Forbidden", "not yet"),
+    ];
+    for (number, lie) in lies.into_iter().enumerate() {
+        let (told, lost) = (liar.told(), times_lost(&stage));
+        liar.lie(|asked| asked.path.contains("/leases"), lie);
+        wait_seeing("the Lease to be lost, and asked for", PATIENCE, || {
+            let asked = liar.told() - told;
+            let seen = (times_lost(&stage), asked);
+            if seen.0 > lost && asked > 8 {
+                Ok(())
+            } else {
+                Err(format!("{seen:?}"))
+            }
+        });
+        liar.be_true();
+        let object = format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: next}}\ndata: {{a: v{number}}}\n"
+        );
+        let revision = stage.commit("Next", &[("shop/next.yaml", &object)]);
+        stage.until_synced("shop", &revision);
+    }
+}
+
+/// How often the log says that the Lease was lost.
+fn times_lost(stage: &Stage<'_>) -> usize {
+    stage.log().matches("is given up").count() + stage.log().matches("the lease is lost").count()
 }

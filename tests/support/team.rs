@@ -99,7 +99,9 @@ impl Team {
         });
         told.filter(|subject| {
             let starts = |word: &&str| subject.starts_with(word);
-            ["keep drift ", "resume ", "revert "].iter().any(starts)
+            ["keep drift ", "release drift ", "revert "]
+                .iter()
+                .any(starts)
         })
         .collect()
     }

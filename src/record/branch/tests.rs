@@ -272,6 +272,53 @@ fn a_branch_that_was_set_back_gets_its_entries_again() {
     );
 }
 
+/// An entry at a second, of what somebody changed.
+fn drift(second: i64, object: &str, content: &str) -> Entry {
+    let mut drift = entry("bob changed it", &[(object, Some(content))]);
+    drift.body = format!("changed ConfigMap shop/{object}\n  data.a: 1 -> 2, set by bob");
+    drift
+        .trailers
+        .push(("Event".to_owned(), "drift".to_owned()));
+    drift.time = Timestamp::from_second(1_790_000_005 + second).unwrap();
+    drift
+}
+
+#[test]
+fn what_another_agent_has_written_since_stays_and_drift_is_told_by_one() {
+    let scratch = Scratch::bare();
+    let mut first = open(&scratch);
+    let there = [("a", Some("1")), ("b", Some("1")), ("c", Some("1"))];
+    first.append(&entry("one", &there)).unwrap();
+    first.push().unwrap();
+    let elsewhere = scratch.directory.path().join("elsewhere");
+    let mut second = open_in(&elsewhere, scratch.remote());
+    // It ends, or is stopped, before these are sent.
+    first.append(&drift(1, "a", "2")).unwrap();
+    first.append(&drift(2, "b", "2")).unwrap();
+    first.append(&drift(3, "c", "2")).unwrap();
+    second.append(&drift(10, "a", "2")).unwrap();
+    let mut later = entry("put back", &[("a", Some("1")), ("b", None)]);
+    later.time = Timestamp::from_second(1_790_000_020).unwrap();
+    second.append(&later).unwrap();
+    second.push().unwrap();
+
+    first.push().unwrap();
+    let told = [
+        "one",
+        "bob changed it",
+        "put back",
+        "bob changed it",
+        "bob changed it",
+    ];
+    assert_eq!(subjects(&scratch.repository, BRANCH), told);
+    assert_eq!(listing(&scratch.repository), ["a", "c"]);
+    let content = |path: &str| scratch.git(&["show", &format!("{BRANCH}:{path}")]);
+    assert_eq!(
+        [content("a"), content("c")].map(|it| it.trim().to_owned()),
+        ["1", "2"]
+    );
+}
+
 /// A record of two entries, of which the second comes once the branch begins with this file.
 fn replaced_by(file: &str) -> Scratch {
     let scratch = Scratch::bare();

@@ -91,7 +91,7 @@ impl fmt::Display for Release {
 /// It is not kept any longer. What comes of that is told by itself.
 pub fn released(scene: &Scene<'_>, proposal: &Proposal, why: Release) -> Entry {
     let (unit, number) = (scene.unit, proposal.pull_request);
-    let subject = format!("keep drift of {unit} no longer: pull request {number} {why}");
+    let subject = format!("release drift of {unit}: pull request {number} {why}");
     let body = match why {
         Release::Closed | Release::Over | Release::Policy => {
             "What was changed is no longer kept, and told next if it is put back."

@@ -33,10 +33,18 @@ impl Source<'_> {
                 .iter()
                 .skip(1)
                 .fold(object.get(path[0]), |value, key| value?.get(key));
-            let Some(Value::Object(map)) = map else {
-                continue;
-            };
             let field = path.join(".");
+            let map = match map {
+                Some(Value::Object(map)) => map,
+                None | Some(Value::Null) => continue,
+                Some(other) => {
+                    let pointer = format!("{pointer}/{}", path.join("/"));
+                    let found = name_of_type(other);
+                    let message = format!("{field} takes names and their texts, and is {found}");
+                    problems.push(self.problem(&pointer, message));
+                    continue;
+                }
+            };
             for (key, value) in map.iter().filter(|(_, value)| !value.is_string()) {
                 problems.push_with(|| {
                     let pointer = format!("{pointer}/{}/{}", path.join("/"), escape(key));
@@ -138,6 +146,32 @@ mod tests {
         let (problems, slips) = told(kind, data);
         assert_eq!(problems, "");
         slips
+    }
+
+    /// The API server would take it for none, and take the values away that are there.
+    #[test]
+    fn values_without_names_are_told_without_them() {
+        for (kind, data, found) in [
+            (
+                "Secret",
+                "stringData: [hunter2]",
+                "stringData takes names and their texts, and is a list",
+            ),
+            (
+                "Secret",
+                "data: hunter2",
+                "data takes names and their texts, and is text",
+            ),
+            (
+                "ConfigMap",
+                "binaryData: 1",
+                "binaryData takes names and their texts, and is a number",
+            ),
+        ] {
+            let told = problems(kind, data);
+            assert!(told.ends_with(found), "{told}");
+        }
+        assert_eq!(problems("Secret", "data:"), "");
     }
 
     /// No fault of the unit: the API server refuses that object alone.
