@@ -50,6 +50,8 @@ pub struct Journal {
     files: BTreeMap<String, Oid>,
     /// How everything stands, as recorded.
     status: StatusFile,
+    /// The revision that it stood at when this process opened it.
+    opened_at: Option<Revision>,
     /// The lists of foreign fields, by path.
     foreign: BTreeMap<String, ForeignFile>,
     entries: Option<SyncSender<Entry>>,
@@ -176,6 +178,7 @@ impl Journal {
             repository,
             drifted: OnceLock::new(),
             files,
+            opened_at: status.revision.clone(),
             status,
             foreign,
             entries: Some(entries),
@@ -209,6 +212,11 @@ impl Journal {
     /// What the record says now.
     pub fn status(&self) -> &StatusFile {
         &self.status
+    }
+
+    /// The revision that the record told last before this process.
+    pub(super) fn opened_at(&self) -> Option<&Revision> {
+        self.opened_at.as_ref()
     }
 
     /// How many entries were entered in this process.

@@ -57,6 +57,12 @@ impl Spent {
         lock(&self.state).doomed.extend(doomed);
     }
 
+    /// Whether an agent before this one has counted an object, and so most likely deleted it
+    /// if it is gone.
+    pub(super) fn is_doomed(&self, uid: &str) -> bool {
+        lock(&self.state).doomed.contains(uid)
+    }
+
     /// The uids of those that were counted, as many as are kept.
     pub(super) fn doomed(&self) -> BTreeSet<String> {
         let state = lock(&self.state);

@@ -60,6 +60,15 @@ pub enum Fault {
     OfNobody,
 }
 
+/// Whose commit has made live as it was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// That of the scene's author.
+    Author,
+    /// One of several.
+    Unknown,
+}
+
 /// A step that was taken, or a difference that was found, as far as it is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
@@ -216,10 +225,24 @@ pub fn found(scene: &Scene<'_>, told: &[Told], changes: Changes) -> Entry {
     entry(scene, &subject, body(told), event, None, changes)
 }
 
+/// Recorded objects are gone that are declared no more, and we know of nobody who deleted them.
+pub fn gone(scene: &Scene<'_>, told: &[Told], changes: Changes) -> Entry {
+    let subject = match told {
+        [one] => format!("{} is gone", one.object),
+        many => format!("{} objects of {} are gone", many.len(), scene.unit),
+    };
+    let body = format!(
+        "Somebody deleted what no commit declares any more, or an agent did for it that could not tell.\n\n{}",
+        drift_body(told)
+    );
+    entry(scene, &subject, body, Event::Recorded, None, changes)
+}
+
 /// Live has followed desired before this agent began, and no entry tells of it. `stands` is
 /// how the unit stands, where that is not told by itself.
 pub fn found_synced(
     scene: &Scene<'_>,
+    by: By,
     told: &[Told],
     stands: Option<(State, &str)>,
     changes: Changes,
@@ -233,7 +256,10 @@ pub fn found_synced(
         took: None,
         ..scene.clone()
     };
-    let author = deployer(scene.source, scene.now);
+    let author = match by {
+        By::Author => deployer(scene.source, scene.now),
+        By::Unknown => None,
+    };
     entry(&scene, &subject, text, deployment(told), author, changes)
 }
 

@@ -45,7 +45,7 @@ impl Newer {
                 let last = newer.changed.entry(path).or_insert(time);
                 *last = time.max(*last);
             }
-            newer.drifts.extend(branch.drifts_of(&entry));
+            newer.drifts.extend(drifts_of(&entry));
         }
         Ok(newer)
     }
@@ -148,7 +148,7 @@ impl RecordBranch {
     /// agent has written since. Drift that this one has told as well is left out.
     fn replay(&self, id: Oid, onto: Oid, newer: &Newer) -> Result<Oid, git2::Error> {
         let entry = self.repository.find_commit(id)?;
-        if newer.tells(&self.drifts_of(&entry)) {
+        if newer.tells(&drifts_of(&entry)) {
             return Ok(onto);
         }
         let mut changes = self.changes_of(&entry)?;
@@ -164,22 +164,6 @@ impl RecordBranch {
             parents: &[&parent],
         };
         draft.write(&self.repository, self.signing_key.as_ref())
-    }
-
-    /// The objects that an entry tells to have drifted, and how; none where it tells
-    /// something else.
-    fn drifts_of(&self, entry: &Commit<'_>) -> Vec<Changed> {
-        let message = String::from_utf8_lossy(entry.message_bytes());
-        let told = entry::trailers(&message).into_iter();
-        let mut told = told.filter(|(key, _)| key == "Event");
-        if told
-            .next()
-            .is_some_and(|(_, event)| event == Event::Drift.to_string())
-        {
-            lines::changed(&message)
-        } else {
-            Vec::new()
-        }
     }
 
     fn changes_of(&self, entry: &Commit<'_>) -> Result<Changes, git2::Error> {
@@ -216,5 +200,21 @@ impl RecordBranch {
                 .and_then(|mut reference| reference.delete()),
         };
         done.map_err(|error| self.failed("note what the remote has", error))
+    }
+}
+
+/// The objects that an entry tells to have drifted, and how; none where it tells
+/// something else.
+fn drifts_of(entry: &Commit<'_>) -> Vec<Changed> {
+    let message = String::from_utf8_lossy(entry.message_bytes());
+    let told = entry::trailers(&message).into_iter();
+    let mut told = told.filter(|(key, _)| key == "Event");
+    if told
+        .next()
+        .is_some_and(|(_, event)| event == Event::Drift.to_string())
+    {
+        lines::changed(&message)
+    } else {
+        Vec::new()
     }
 }

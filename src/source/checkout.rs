@@ -187,6 +187,22 @@ pub fn descends(repository: &Path, tip: &Revision, base: &Revision) -> bool {
     commits::contains(&opened, tip, base).unwrap_or(false)
 }
 
+/// Whether a commit is another one, or the next after it.
+pub fn is_next(repository: &Path, commit: &Revision, after: &Revision) -> bool {
+    let next = || {
+        let id = git2::Oid::from_str(commit.as_str()).ok()?;
+        let parents = super::read_commit(&open(repository).ok()?, id, |it| it.parents.clone());
+        Some(
+            parents
+                .ok()?
+                .into_iter()
+                .map(revision)
+                .any(|parent| parent == *after),
+        )
+    };
+    commit == after || next().unwrap_or(false)
+}
+
 /// A commit's author and subject, as far as they can be read.
 pub(super) fn source_commit(id: git2::Oid, raw: &RawCommit<'_>) -> SourceCommit {
     SourceCommit {

@@ -40,7 +40,7 @@ pub(crate) use remote::Sent;
 pub use approvals::{Approved, Claim, approvals};
 pub use auth::{Credentials, CredentialsError, HttpLogin, PASSPHRASE, SshLogin};
 pub use blame::{BlameError, Blamed, blame};
-pub use checkout::{Checkout, CheckoutError, commit, descends, resolve};
+pub use checkout::{Checkout, CheckoutError, commit, descends, is_next, resolve};
 pub(crate) use checkout::{oddity, revision};
 pub(crate) use commits::{contains, first_parents, read as read_commit, related, tree_of};
 pub use follow::{Follow, Follower, Waker};

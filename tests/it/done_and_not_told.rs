@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::believed::synced_at;
 use crate::support::git::git;
 use crate::support::liar::{Asked, Lie};
-use crate::support::stage::{Entry, Stage};
+use crate::support::stage::{Entry, PATIENCE, Stage};
 
 const AGENT: &str = env!("CARGO_BIN_EXE_agent");
 const GRACE: &str = "Grace Hopper <grace@example.com>";
@@ -371,4 +371,110 @@ fn what_a_newer_commit_changes_again_is_told_as_well() {
         }
         stage.assert_consistent();
     }
+}
+
+/// What somebody deleted while no agent ran, and no commit declares any more, no agent has
+/// pruned.
+#[test]
+fn what_somebody_deleted_is_not_told_as_pruned() {
+    let mut stage = Stage::new("deleted-away", AGENT);
+    for name in ["a", "b"] {
+        stage
+            .repository
+            .write(&path(name), &config_map(name, "one"));
+    }
+    let first = stage.configure(&[("shop", "")]);
+    stage.start();
+    stage.until_synced("shop", &first);
+    let told = stage.entries().len();
+    assert!(stage.daemon().terminate(PATIENCE).success());
+    stage.kubectl(&["delete", "configmap", "b"]);
+    stage.repository.remove(&path("b"));
+    let second = stage.repository.commit_as(
+        GRACE,
+        "Take it away",
+        &[(&path("a"), &config_map("a", "two"))],
+    );
+    stage.daemon().restart();
+    stage.until_synced("shop", &second);
+    let told = stage.entries().split_off(told);
+    let deleted: Vec<&Entry> = told
+        .iter()
+        .filter(|it| it.subject.ends_with("/b is gone"))
+        .collect();
+    assert_eq!(deleted.len(), 1, "{told:#?}");
+    assert!(
+        !told.iter().any(|it| it.message.contains("prune")),
+        "{told:#?}"
+    );
+    stage.assert_consistent();
+}
+
+/// What an agent has deleted, and a newer commit declares again, nobody else has.
+#[test]
+fn what_the_agent_pruned_and_did_not_tell_is_nobodys_deed() {
+    let mut stage = Stage::new("pruned-again", AGENT);
+    for name in ["a", "b"] {
+        stage
+            .repository
+            .write(&path(name), &config_map(name, "one"));
+    }
+    let first = stage.configure(&[("shop", "")]);
+    stage.start();
+    stage.until_synced("shop", &first);
+    let tip = stage.until_entry("sync shop").hash;
+    let second = stage.remove(&[&path("b")]);
+    stage.until_synced("shop", &second);
+    untell_since(&mut stage, &tip);
+    let third = stage.commit("Have it again", &[(&path("b"), &config_map("b", "one"))]);
+    stage.daemon().restart();
+    stage.until_looked_at(&third);
+    stage.until_state("shop", "Synced");
+    assert_eq!(stage.get("configmap", "b")["data"]["a"], "one");
+    let told = stage.entries().split_off(1);
+    assert!(
+        !told.iter().any(|it| it.subject.contains("somebody")),
+        "{told:#?}"
+    );
+    let pruned = format!("prune ConfigMap {}/b", stage.environment);
+    let pruned = told
+        .iter()
+        .filter(|it| it.message.contains(&pruned))
+        .count();
+    assert_eq!(pruned, 1, "{told:#?}");
+    stage.assert_consistent();
+}
+
+/// Where nobody knows for which of several commits an agent did something, it is told as no
+/// author's; what moved from unit to unit was not made.
+#[test]
+fn what_was_done_for_one_of_several_commits_is_nobodys_by_name() {
+    let mut stage = Stage::new("one-of-several", AGENT);
+    for name in ["a", "b"] {
+        stage
+            .repository
+            .write(&path(name), &config_map(name, "one"));
+    }
+    let first = stage.configure(&[("shop", "")]);
+    stage.start();
+    stage.until_synced("shop", &first);
+    let tip = stage.until_entry("sync shop").hash;
+    let files = [(&*path("a"), &*config_map("a", "two"))];
+    let second = stage.repository.commit_as(GRACE, "Change one", &files);
+    stage.until_synced("shop", &second);
+    untell_since(&mut stage, &tip);
+    fs::remove_dir_all(stage.daemon().home().join("data")).unwrap();
+    let third = stage.commit("Change another", &[(&path("b"), &config_map("b", "two"))]);
+    stage.daemon().restart();
+    stage.until_synced("shop", &third);
+    let told = stage.entries().split_off(1);
+    let of = |name: &str| {
+        let file = format!("shop/{}/ConfigMap/{name}.yaml", stage.environment);
+        told.iter()
+            .find(|it| it.paths.contains(&file))
+            .expect("it is told")
+    };
+    assert!(of("a").author.starts_with("gitops-agent"), "{told:#?}");
+    assert!(of("b").author.starts_with("Ada"), "{told:#?}");
+    stage.assert_consistent();
 }

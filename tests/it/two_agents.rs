@@ -150,7 +150,7 @@ fn a_name_that_two_have_makes_them_no_one() {
 }
 
 /// How many requests may be on their way from a process when it is stopped.
-const SENT: usize = 8;
+const SENT: usize = 16;
 
 /// As a virtual machine that is paused, or a node that swaps: what it was about to write is
 /// not written once another agent serves, and what that one did is not told again.

@@ -12,13 +12,15 @@ use super::Environment;
 use super::outcome::seen;
 use super::scene::scene;
 use crate::config::FieldPath;
-use crate::model::{ObjectId, UnitName, yaml};
-use crate::plan::{Action, Blocked, Cause, FieldChange, Observation, Standing, Step, short};
+use crate::model::{Applied, ObjectId, UnitName, yaml};
+use crate::plan::{
+    Action, Blocked, Cause, FieldChange, Members, Observation, Standing, Step, short,
+};
 use crate::reconcile::journal::Journal;
 use crate::reconcile::pass::Planned;
 use crate::reconcile::unit::Unseen;
-use crate::record::path;
-use crate::record::story::{self, Changes, Scene, Told};
+use crate::record::story::{self, By, Changes, Scene, Told};
+use crate::record::{Entry, path};
 
 impl Environment {
     /// Writes down what somebody did to objects before the first pass that could read them,
@@ -57,8 +59,14 @@ impl Environment {
         } else {
             Vec::new()
         };
+        let (pruned, deleted) = self.vanished(name, planned, first);
+        let Some(unit) = self.units.get_mut(name) else {
+            return;
+        };
         // What an agent did is nobody's drift.
-        for (step, _) in made.iter().filter(|(step, _)| is_drift(step)) {
+        let again = steps.iter().filter(|step| pruned.contains(&step.object));
+        let again = again.chain(made.iter().map(|(step, _)| *step));
+        for step in again.filter(|step| is_drift(step)) {
             unit.drift_told.insert(step.object.clone(), seen(step));
         }
         let done: BTreeSet<&ObjectId> = made.iter().map(|(step, _)| &step.object).collect();
@@ -76,40 +84,26 @@ impl Environment {
                 by_actor.entry(actor).or_default().push((step, told));
             }
         }
-        let regained: Vec<(&Step, Told)> = steps
-            .iter()
-            .filter(|step| first && step.cause == Cause::Ownership && seen_again(step))
-            .filter(|step| {
-                let live = step.live.as_ref().map(|live| yaml(&live.value()));
-                let file = path::of_object(name, &step.object);
-                self.journal.has(&file) && !self.journal.holds(name, &step.object, live.as_deref())
-            })
-            .map(|step| (step, Told::from(step)))
-            .collect();
+        let (mut told, mut changes) = as_live(name, made);
+        let (also_told, also_gone) = as_gone(name, Action::Prune, &pruned);
+        told.extend(also_told);
+        changes.extend(also_gone);
+        self.enter_found(
+            name,
+            now,
+            (told, changes),
+            |scene, told, changes| match scene.source {
+                Some(_) => story::found_synced(scene, By::Author, told, None, changes),
+                None => story::found(scene, told, changes),
+            },
+        );
         // Somebody has undone what was told before: it is theirs.
-        if !regained.is_empty() {
-            let unit = &self.units[name];
-            let scene = scene(&self.context.environment, name, unit, now);
-            let (told, changes) = as_live(name, regained);
-            let entry = story::found(&scene, &told, changes);
-            let status = self.journal.status().unchanged();
-            self.journal.enter(entry, status);
+        if first {
+            let regained = self.regained(name, steps.iter().filter(seen_again));
+            self.enter_found(name, now, as_live(name, regained), story::found);
         }
-        if !made.is_empty() {
-            let unit = &self.units[name];
-            let scene = Scene {
-                source: unit.begun.as_ref(),
-                state: None,
-                ..scene(&self.context.environment, name, unit, now)
-            };
-            let (told, changes) = as_live(name, made);
-            let entry = match scene.source {
-                Some(_) => story::found_synced(&scene, &told, None, changes),
-                None => story::found(&scene, &told, changes),
-            };
-            let status = self.journal.status().unchanged();
-            self.journal.enter(entry, status);
-        }
+        let deleted = as_gone(name, Action::Create, &deleted);
+        self.enter_found(name, now, deleted, story::gone);
         for steps in by_actor.into_values() {
             let scene = Scene {
                 plan: Some(planned.plan.digest),
@@ -122,6 +116,95 @@ impl Environment {
             self.journal.enter(entry, status);
         }
     }
+
+    /// Writes down what was found to have been done before this process, if anything was, at
+    /// the commit that an agent before it had begun to apply.
+    fn enter_found(
+        &mut self,
+        name: &UnitName,
+        now: Timestamp,
+        (told, changes): (Vec<Told>, Changes),
+        entry: impl FnOnce(&Scene<'_>, &[Told], Changes) -> Entry,
+    ) {
+        if told.is_empty() {
+            return;
+        }
+        let unit = &self.units[name];
+        let scene = Scene {
+            source: unit.begun.as_ref(),
+            state: None,
+            ..scene(&self.context.environment, name, unit, now)
+        };
+        let entry = entry(&scene, &told, changes);
+        let status = self.journal.status().unchanged();
+        self.journal.enter(entry, status);
+    }
+
+    /// Of these steps those on objects that are as declared again, by somebody else, and
+    /// recorded otherwise.
+    fn regained<'a>(
+        &self,
+        name: &UnitName,
+        steps: impl Iterator<Item = &'a Step>,
+    ) -> Vec<(&'a Step, Told)> {
+        let owned = steps.filter(|step| step.cause == Cause::Ownership);
+        let otherwise = owned.filter(|step| {
+            let live = step.live.as_ref().map(|live| yaml(&live.value()));
+            let file = path::of_object(name, &step.object);
+            self.journal.has(&file) && !self.journal.holds(name, &step.object, live.as_deref())
+        });
+        otherwise.map(|step| (step, Told::from(step))).collect()
+    }
+
+    /// Recorded objects that are gone at the first look: those that an agent has deleted, and
+    /// that are declared again, and those that are declared no more, and that none is known to
+    /// have deleted. What an agent has deleted for good is told with the revision.
+    fn vanished(
+        &self,
+        name: &UnitName,
+        planned: &Planned,
+        first: bool,
+    ) -> (BTreeSet<ObjectId>, BTreeSet<ObjectId>) {
+        let none = (BTreeSet::new(), BTreeSet::new());
+        let known = matches!(planned.members, Members::Known(_));
+        let (Some(unit), true, true) = (self.units.get(name), first, known) else {
+            return none;
+        };
+        let (context, inventory) = (&self.context, &unit.inventory);
+        let recorded = self.journal.objects(name).into_iter();
+        let gone = recorded.filter(|id| {
+            let unread = planned.carriers.unread.contains_key(id);
+            !unread && context.view.version(id).is_none()
+        });
+        let (mut pruned, mut deleted) = none;
+        for id in gone {
+            let by_agent = match inventory.applied.get(&id) {
+                Some(Applied::Is(uid)) => context.spent.is_doomed(&uid.to_string()),
+                Some(Applied::Intended) => continue,
+                // What an agent has seen to be gone for good is off its list.
+                None => inventory.lost.is_none() && !inventory.applied.is_empty(),
+            };
+            let declared = planned.desired.objects.contains_key(&id);
+            let elsewhere = self.neighbours.claims.contains_key(&id);
+            match (by_agent, declared) {
+                (true, true) => drop(pruned.insert(id)),
+                (false, false) if !elsewhere && unit.begun.is_none() => drop(deleted.insert(id)),
+                (true, false) | (false, _) => {}
+            }
+        }
+        (pruned, deleted)
+    }
+}
+
+/// What is told of objects that are gone, and the change of their files.
+fn as_gone(unit: &UnitName, action: Action, gone: &BTreeSet<ObjectId>) -> (Vec<Told>, Changes) {
+    let told = gone.iter().map(|id| Told {
+        object: id.clone(),
+        action,
+        fields: Vec::new(),
+    });
+    let changes = gone.iter().flat_map(|id| Journal::change(unit, id, None));
+    (told.collect(), changes.collect())
 }
 
 /// What is told, and the files of these objects as they were found.

@@ -17,8 +17,9 @@ use crate::reconcile::unit::{UnitState, Unseen};
 use crate::record::Entry;
 use crate::record::foreign::ForeignFile;
 use crate::record::status::{RefusedRevision, State, StatusChange, Ties, UnitStatus};
-use crate::record::story::{self, Scene};
+use crate::record::story::{self, Scene, Told};
 use crate::runtime::clock;
+use crate::source;
 
 /// How long a unit may be on its way to health before the record says that it waits.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
@@ -141,9 +142,11 @@ impl Environment {
         });
         let deployed = are_deployed(unit, before.as_deref());
         let untold = untold.unwrap_or_default();
-        let (put_back, untold) = untold.into_iter().partition(|one| {
+        let (put_back, untold): (Vec<Told>, Vec<Told>) = untold.into_iter().partition(|one| {
             !unit.told && is_put_back(&self.journal, name, one, &differing, deployed)
         });
+        let sure = untold.is_empty() || !deployed || self.is_sure(name);
+        let unit = &self.units[name];
         let tale = Tale {
             scene,
             unit,
@@ -152,6 +155,7 @@ impl Environment {
             put_back,
             untold,
             deployed,
+            sure,
             changed,
             reverted,
             fights,
@@ -163,6 +167,19 @@ impl Environment {
         if let (Some(_), Some(unit)) = (sight, self.units.get_mut(name)) {
             unit.told = true;
             unit.begun = None;
+        }
+    }
+
+    /// Whether what an agent before this one did to a unit was for the commit that is
+    /// enforced: it has noted so, or none came between that and what it told last.
+    fn is_sure(&self, name: &UnitName) -> bool {
+        let unit = &self.units[name];
+        let told = self.journal.opened_at();
+        match (&unit.begun, &unit.source, told) {
+            (None, Some(source), Some(told)) => {
+                source::is_next(&self.repository, &source.revision, told)
+            }
+            (Some(_) | None, ..) => true,
         }
     }
 

@@ -4,7 +4,7 @@ use super::scene::at_fault;
 use crate::model::UnitName;
 use crate::reconcile::unit::UnitState;
 use crate::record::status::State;
-use crate::record::story::{self, Changes, Contention, Overruling, Scene, Told};
+use crate::record::story::{self, By, Changes, Contention, Overruling, Scene, Told};
 use crate::record::{Entry, path};
 
 /// What there is to tell.
@@ -29,6 +29,8 @@ pub(super) struct Tale<'a> {
     pub(super) untold: Vec<Told>,
     /// Whether that is by a revision.
     pub(super) deployed: bool,
+    /// Whether it is known by which.
+    pub(super) sure: bool,
 }
 
 impl Tale<'_> {
@@ -74,8 +76,9 @@ impl Tale<'_> {
             ..self.scene.clone()
         };
         let standing = &self.unit.standing;
+        let by = if self.sure { By::Author } else { By::Unknown };
         let stands = last.then_some((standing.state, &*standing.message));
-        story::found_synced(&scene, &self.untold, stands, files)
+        story::found_synced(&scene, by, &self.untold, stands, files)
     }
 
     /// What was done, or how the unit stands where nothing was.

@@ -50,13 +50,14 @@ pub(super) fn untold(
     let told = told.iter().flat_map(|told| told.iter());
     let told: BTreeSet<&ObjectId> = told.map(|one| &one.object).collect();
     let objects = differing.iter().filter_map(|(path, content)| {
-        let (_, object) = path::to_object(path)?;
+        let (unit, object) = path::to_object(path)?;
         if known(&object) || told.contains(&object) {
             return None;
         }
         let action = match content {
             None => Action::Prune,
             Some(_) if journal.has(path) => Action::Change,
+            Some(_) if journal.has_elsewhere(&unit, &object) => Action::Adopt,
             Some(_) => Action::Create,
         };
         Some(Told {
