@@ -2,6 +2,7 @@
 //! whom it was.
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::believed::synced_at;
@@ -442,6 +443,43 @@ fn what_the_agent_pruned_and_did_not_tell_is_nobodys_deed() {
         .filter(|it| it.message.contains(&pruned))
         .count();
     assert_eq!(pruned, 1, "{told:#?}");
+    stage.assert_consistent();
+}
+
+/// What is deleted to be made again, nobody else has deleted.
+#[test]
+fn a_replacement_that_was_killed_halfway_is_nobodys_deed() {
+    let fixed = |value: &str| format!("{}immutable: true\n", config_map("a", value));
+    let files = [(&*path("a"), fixed("one"))].map(|(path, text)| (path.to_owned(), text));
+    let files = files.each_ref().map(|(path, text)| (&**path, text.clone()));
+    let (mut stage, liar) = synced_at("half-replaced", &files, &["shop"]);
+    let since = stage.entries().len();
+    let deleted = AtomicBool::new(false);
+    liar.lie(
+        move |asked| {
+            let first = asked.method == "DELETE" && is_write(asked);
+            if first {
+                deleted.store(true, Ordering::Relaxed);
+            }
+            !first && is_write(asked) && deleted.load(Ordering::Relaxed)
+        },
+        Lie::Silence,
+    );
+    let replace = stage.configuration(&[("shop", "replace: true")]);
+    let files = [("agent.yaml", &*replace), (&*path("a"), &*fixed("two"))];
+    let revision = stage.repository.commit_as(GRACE, "Replace it", &files);
+    stage.until_gone("configmap", "a");
+    stage.daemon().kill();
+    liar.be_true();
+    stage.daemon().restart();
+    stage.until_synced("shop", &revision);
+    assert_eq!(stage.get("configmap", "a")["data"]["a"], "two");
+    let told = stage.entries().split_off(since);
+    assert!(
+        !told.iter().any(|it| it.message.contains("somebody")),
+        "{told:#?}"
+    );
+    assert!(told.iter().all(|it| it.author == GRACE), "{told:#?}");
     stage.assert_consistent();
 }
 

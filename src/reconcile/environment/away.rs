@@ -72,7 +72,8 @@ impl Environment {
         let done: BTreeSet<&ObjectId> = made.iter().map(|(step, _)| &step.object).collect();
         let mut by_actor: BTreeMap<Option<String>, Vec<(&Step, Told)>> = BTreeMap::new();
         let moving = steps.iter().filter(|step| step.cause == Cause::Change);
-        let moving = moving.filter(|step| !done.contains(&step.object));
+        let by_agent = |id: &ObjectId| done.contains(id) || pruned.contains(id);
+        let moving = moving.filter(|step| !by_agent(&step.object));
         for step in moving.filter(seen_again) {
             let told = self
                 .journal
@@ -172,15 +173,22 @@ impl Environment {
         };
         let (context, inventory) = (&self.context, &unit.inventory);
         let recorded = self.journal.objects(name).into_iter();
-        let gone = recorded.filter(|id| {
-            let unread = planned.carriers.unread.contains_key(id);
-            !unread && context.view.version(id).is_none()
+        // By now the pass may have made or deleted it.
+        let doomed = planned.plan.steps.iter().map(|step| &step.object);
+        let doomed: BTreeSet<&ObjectId> = doomed.collect();
+        let gone = recorded.filter(|id| match planned.observed.get(id) {
+            Some(observed) => matches!(observed, Observation::Absent),
+            None => {
+                let unread = planned.carriers.unread.contains_key(id);
+                !unread && !doomed.contains(id) && context.view.version(id).is_none()
+            }
         });
         let (mut pruned, mut deleted) = none;
         for id in gone {
             let by_agent = match inventory.applied.get(&id) {
                 Some(Applied::Is(uid)) => context.spent.is_doomed(&uid.to_string()),
-                Some(Applied::Intended) => continue,
+                // It was deleted to be made again, or is about to be made.
+                Some(Applied::Intended) => true,
                 // What an agent has seen to be gone for good is off its list.
                 None => inventory.lost.is_none() && !inventory.applied.is_empty(),
             };
