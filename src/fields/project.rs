@@ -115,6 +115,10 @@ fn both(desired: Option<&Value>, live: &Value, owned: Option<&FieldSet>) -> Opti
         (Value::Object(desired), Value::Object(_)) if whole && desired.is_empty() => {
             Some(Value::Object(Map::new()))
         }
+        // Somebody has filled what is owned as a whole, and owns it.
+        (Value::Object(desired), Value::Object(_)) if desired.is_empty() && owned.is_none() => {
+            Some(live.clone())
+        }
         (Value::Object(desired), Value::Object(live)) if !whole => {
             Some(Value::Object(both_maps(desired, live, owned)))
         }

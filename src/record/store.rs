@@ -10,7 +10,7 @@ use tracing::warn;
 use super::RecordError;
 use crate::model::EnvironmentName;
 use crate::runtime::files::{own_directory, own_file};
-use crate::source::{remove, tree_of};
+use crate::source::tree_of;
 
 /// The right to write a repository. The system lets it go when the process dies.
 pub(super) struct Lock(File);
@@ -50,12 +50,18 @@ pub(super) fn open(
     if path.exists() {
         match usable(path, branch) {
             Ok(repository) => return Ok(repository),
+            Err(error) if is_systems(&error) => {
+                return Err(RecordError::Git {
+                    environment: environment.clone(),
+                    path: path.display().to_string(),
+                    act: "be read",
+                    source: error,
+                });
+            }
             Err(error) => {
-                let aside = path.with_extension("damaged");
+                let aside = free_name(path);
                 warn!(repository = %path.display(), aside = %aside.display(), %error, "the record's own repository is damaged; it is set aside, and entries that were not pushed yet are lost");
-                remove(&aside)
-                    .and_then(|()| std::fs::rename(path, &aside))
-                    .map_err(|source| disk(path, source))?;
+                std::fs::rename(path, &aside).map_err(|source| disk(path, source))?;
             }
         }
     }
@@ -65,6 +71,36 @@ pub(super) fn open(
         act: "be begun",
         source,
     })
+}
+
+/// What the system says where it can't read what may be whole: nothing is wrong with the
+/// repository then.
+const SYSTEMS: [rustix::io::Errno; 7] = [
+    rustix::io::Errno::MFILE,
+    rustix::io::Errno::NFILE,
+    rustix::io::Errno::ACCESS,
+    rustix::io::Errno::PERM,
+    rustix::io::Errno::NOMEM,
+    rustix::io::Errno::NOSPC,
+    rustix::io::Errno::IO,
+];
+
+fn is_systems(error: &git2::Error) -> bool {
+    let words = SYSTEMS.map(|errno| io::Error::from(errno).to_string());
+    let said = |words: &str| words.split(" (os error").next().unwrap_or(words).to_owned();
+    words
+        .iter()
+        .any(|words| error.message().contains(&said(words)))
+}
+
+/// Where a damaged repository can be kept beside those before it.
+fn free_name(path: &Path) -> PathBuf {
+    let first = path.with_extension("damaged");
+    let others = (2..).map(|number| path.with_extension(format!("damaged-{number}")));
+    let mut names = std::iter::once(first).chain(others);
+    names
+        .find(|name| !name.exists())
+        .unwrap_or_else(|| path.with_extension("damaged"))
 }
 
 fn disk(path: &Path, source: io::Error) -> RecordError {
@@ -104,5 +140,42 @@ fn free(path: &Path, branch: &str) {
         let left: PathBuf = path.join(format!("{reference}.lock"));
         // Nothing to free is the usual case; what can't be freed fails later, aloud.
         let _ = std::fs::remove_file(left);
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_refuses_is_no_damage() {
+        for (words, systems) in [
+            ("failed to open 'a.git/config': Too many open files", true),
+            ("failed to read 'a.git/objects': Permission denied", true),
+            ("failed to write: No space left on device", true),
+            ("object not found - no match for id (0123)", false),
+            (
+                "failed to resolve path 'a.git': No such file or directory",
+                false,
+            ),
+        ] {
+            assert_eq!(
+                is_systems(&git2::Error::from_str(words)),
+                systems,
+                "{words}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_was_set_aside_stays() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("staging.git");
+        for expected in ["staging.damaged", "staging.damaged-2", "staging.damaged-3"] {
+            let name = free_name(&path);
+            assert_eq!(name, place.path().join(expected));
+            std::fs::create_dir(name).unwrap();
+        }
     }
 }

@@ -465,3 +465,43 @@ fn ownership_lost_with_every_value_as_declared_is_taken_back_without_a_word() {
 fn ownership_is_no_drift_that_is_reported() {
     ownership_is_taken_back("owner-report", "drift: report");
 }
+
+/// What is declared as empty, and owned as a whole, is put back as anything else.
+#[test]
+fn a_map_that_is_declared_as_empty_is_put_back() {
+    let policy = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: deny}\nspec: {podSelector: {}, policyTypes: [Ingress]}\n";
+    let mut stage = Stage::new("empty-map", AGENT);
+    stage.repository.write("shop/deny.yaml", policy);
+    let revision = stage.configure(&[("shop", "")]);
+    stage.start();
+    stage.until_synced("shop", &revision);
+    for round in 1..=2 {
+        let patch = r#"{"spec":{"podSelector":{"matchLabels":{"app":"web"}}}}"#;
+        let by = "--field-manager=alice";
+        stage.kubectl(&[
+            "patch",
+            "networkpolicy",
+            "deny",
+            "--type=merge",
+            by,
+            "-p",
+            patch,
+        ]);
+        stage.until("it to be put back and told", |stage| {
+            let live = stage.get("networkpolicy", "deny")["spec"]["podSelector"].clone();
+            let told = [
+                "alice changed NetworkPolicy",
+                "revert drift on NetworkPolicy",
+            ];
+            let told = told.map(|words| stage.entries_on(words).len());
+            let back = live.as_object().is_none_or(serde_json::Map::is_empty);
+            let seen = format!("{live} {told:?}");
+            if back && told == [round, round] {
+                Ok(())
+            } else {
+                Err(seen)
+            }
+        });
+    }
+    stage.assert_consistent();
+}

@@ -176,12 +176,13 @@ impl Environment {
         // By now the pass may have made or deleted it.
         let doomed = planned.plan.steps.iter().map(|step| &step.object);
         let doomed: BTreeSet<&ObjectId> = doomed.collect();
-        let gone = recorded.filter(|id| match planned.observed.get(id) {
-            Some(observed) => matches!(observed, Observation::Absent),
-            None => {
-                let unread = planned.carriers.unread.contains_key(id);
-                !unread && !doomed.contains(id) && context.view.version(id).is_none()
-            }
+        let left = |id: &ObjectId| {
+            let unread = planned.carriers.unread.contains_key(id);
+            !unread && !doomed.contains(id) && context.view.version(id).is_none()
+        };
+        let gone = recorded.filter(|id| {
+            let observed = planned.observed.get(id);
+            observed.map_or_else(|| left(id), |it| matches!(it, Observation::Absent))
         });
         let (mut pruned, mut deleted) = none;
         for id in gone {
