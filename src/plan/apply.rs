@@ -302,7 +302,7 @@ enum Ownership<'a> {
 }
 
 /// A label is what somebody says. An object that we have applied stays ours whatever its
-/// label is made to say, unless another unit of ours has applied it since.
+/// label is made to say, unless another unit or environment has applied it since.
 fn ownership<'a>(subject: &'a Subject<'_>, desired: &Desired, live: &'a Live) -> Ownership<'a> {
     let listed = subject.list.is(&desired.id, live.uid());
     match live.label(PART_OF) {
@@ -313,7 +313,8 @@ fn ownership<'a>(subject: &'a Subject<'_>, desired: &Desired, live: &'a Live) ->
                 Ownership::Neighbours(unit)
             }
             Some(_) => Ownership::Ours,
-            None if listed => Ownership::Ours,
+            // An agent of another environment has taken it over, which is nobody's slip.
+            None if listed && !fields::labelled_by_us(live, PART_OF) => Ownership::Ours,
             None => match subject.others.get(id) {
                 Some(claim) if subject.adopted.contains(&claim.environment) => {
                     Ownership::Adopted(claim)

@@ -50,7 +50,7 @@ pub(super) fn open(
     if path.exists() {
         match usable(path, branch) {
             Ok(repository) => return Ok(repository),
-            Err(error) if is_systems(&error) => {
+            Err(error) if is_systems(&error) || is_shut(path) => {
                 return Err(RecordError::Git {
                     environment: environment.clone(),
                     path: path.display().to_string(),
@@ -91,6 +91,24 @@ fn is_systems(error: &git2::Error) -> bool {
     words
         .iter()
         .any(|words| error.message().contains(&said(words)))
+}
+
+/// Whether the system does not let us at a repository's files, which libgit2 says as if they
+/// were not there.
+fn is_shut(path: &Path) -> bool {
+    let opened = [
+        File::open(path.join("HEAD")).map(drop),
+        File::open(path.join("config")).map(drop),
+        std::fs::read_dir(path.join("objects")).map(drop),
+        std::fs::read_dir(path.join("refs")).map(drop),
+    ];
+    let systems = |error: &io::Error| {
+        let known = SYSTEMS.map(|errno| errno.raw_os_error());
+        error
+            .raw_os_error()
+            .is_some_and(|code| known.contains(&code))
+    };
+    opened.iter().any(|it| it.as_ref().is_err_and(systems))
 }
 
 /// Where a damaged repository can be kept beside those before it.

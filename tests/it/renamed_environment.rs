@@ -71,6 +71,17 @@ fn a_renamed_environment_is_handed_over_whole_by_one_previewed_command() {
     let diff = stage.diff(&[]);
     assert_eq!(diff.code, Some(0), "{diff:?}");
 
+    // An agent that is started under the old name takes nothing back.
+    let position = stage.cluster.audit_position();
+    let url = stage.repository.url().to_owned();
+    let old = stage.agent(&["run", "--once", "--repo", &url, "--environment", &before]);
+    let data = old.home().join("data");
+    let ran = old.args(["--data-dir"]).args([data]).run();
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let whose = format!("it belongs to the environment {after}, unit shop");
+    assert!(ran.stderr.contains(&whose), "{ran:?}");
+    assert_eq!(stage.count_writes(&stage.namespace, position), 0);
+
     // It is its own now.
     stage.remove(&["shop/b.yaml"]);
     stage.until_gone("configmap", "b");
