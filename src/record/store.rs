@@ -103,7 +103,7 @@ fn is_shut(path: &Path) -> bool {
         std::fs::read_dir(path.join("refs")).map(drop),
     ];
     let systems = |error: &io::Error| {
-        let known = SYSTEMS.map(|errno| errno.raw_os_error());
+        let known = SYSTEMS.map(rustix::io::Errno::raw_os_error);
         error
             .raw_os_error()
             .is_some_and(|code| known.contains(&code))
