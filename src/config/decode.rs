@@ -204,8 +204,7 @@ impl<'n> Fields<'n> {
     /// The same with the place of the name itself.
     pub fn take_with_key(&mut self, name: &'static str) -> Option<(&'n At<String>, &'n Node)> {
         self.known.push(name);
-        let index = self.left.iter().position(|(key, _)| key.value == name)?;
-        Some(self.left.remove(index))
+        self.take_former(name)
     }
 
     /// The same of a field that was called otherwise once.

@@ -1,6 +1,7 @@
 //! What an environment's task tells the record: which files of the recorded tree
 //! differ, and the threads that commit and push, so that no pass waits for a remote.
 
+mod differing;
 mod end;
 mod read;
 
@@ -24,7 +25,7 @@ use crate::model::{Digest, EnvironmentName, ObjectId, Revision, UnitName, chain}
 use crate::record::foreign::ForeignFile;
 use crate::record::status::{StatusChange, StatusFile};
 use crate::record::status_files::{self, STATUS};
-use crate::record::story::{Changes, Told as Deed};
+use crate::record::story::Changes;
 use crate::record::{
     BranchPattern, Drifted, Entry, PushError, RecordBranch, SigningKey, content_id, path, text,
 };
@@ -284,59 +285,6 @@ impl Journal {
         let repository = Repository::open_bare(&self.repository).ok()?;
         let blob = repository.find_blob(*content).ok()?;
         serde_saphyr::from_slice(blob.content()).ok()
-    }
-
-    /// The files of a unit that differ from what is recorded. `files` are all of it, by
-    /// the ids of their contents, but for the objects that could not be read; `read` gives
-    /// the content of one.
-    pub(super) fn differing(
-        &self,
-        unit: &UnitName,
-        files: &BTreeMap<ObjectId, Oid>,
-        unread: &BTreeSet<ObjectId>,
-        read: impl Fn(&ObjectId) -> Option<String>,
-    ) -> Changes {
-        let mut changes = Changes::new();
-        let unread = unread.iter().map(|id| path::of_object(unit, id));
-        let mut paths: BTreeSet<String> = unread.collect();
-        for (id, content) in files {
-            let path = path::of_object(unit, id);
-            // One that is gone by now is told by the pass that sees it.
-            if self.files.get(&path) != Some(content)
-                && let Some(content) = read(id)
-            {
-                changes.insert(path.clone(), Some(content.into_bytes()));
-            }
-            paths.insert(path);
-        }
-        let prefix = format!("{unit}/");
-        let recorded = self
-            .files
-            .range(prefix.clone()..)
-            .take_while(|(path, _)| path.starts_with(&prefix));
-        paths.extend([path::of_foreign(unit), path::of_status(unit)]);
-        for (path, _) in recorded.filter(|(path, _)| !paths.contains(*path)) {
-            changes.insert(path.clone(), None);
-        }
-        changes
-    }
-
-    /// The files of what was done, where nobody has looked at the unit since, as far as they
-    /// differ from what is recorded.
-    pub(super) fn of_those(
-        &self,
-        unit: &UnitName,
-        done: Vec<Deed>,
-        read: impl Fn(&ObjectId) -> Option<String>,
-    ) -> Changes {
-        let mut changes = Changes::new();
-        for Deed { object, .. } in done {
-            let content = read(&object);
-            if !self.holds(unit, &object, content.as_deref()) {
-                changes.extend(Self::change(unit, &object, content));
-            }
-        }
-        changes
     }
 
     /// The foreign fields that are recorded of a unit.

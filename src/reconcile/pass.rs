@@ -294,9 +294,9 @@ pub async fn follow(
     }
     let is_ready = outcome.planned.plan.ready().next().is_some();
     let wanted = if is_ready {
-        Some(wide(input, &outcome.planned))
+        Some(listing::wide(input, &outcome.planned))
     } else {
-        settled(context, input, &outcome.planned)
+        listing::settled(context, input, &outcome.planned)
     };
     if let Some(wanted) = wanted
         && let Err(error) = keep(context, input, wanted, &mut outcome).await
@@ -348,53 +348,6 @@ fn settle_account(context: &Context, doomed: &[(ObjectId, String)], done: &[Done
     for (id, uid) in doomed.iter().filter(|(id, _)| !gone.contains(id)) {
         context.spent.uncount(id, uid);
     }
-}
-
-/// The inventory before a plan is executed: what is about to be applied is on its list.
-fn wide(input: &PlanInput, planned: &Planned) -> Inventory {
-    let applied = listing::before(&input.inventory.applied, &planned.plan.steps);
-    Inventory {
-        applied,
-        ..widened(input, planned)
-    }
-}
-
-/// The inventory with what is declared, and with what is kept although it is not.
-fn widened(input: &PlanInput, planned: &Planned) -> Inventory {
-    let objects = input.desired.objects.keys().chain(planned.carriers.kept());
-    let wanted = Inventory {
-        source: input.source.clone(),
-        ..Inventory::of(objects, input.unit.prune)
-    };
-    input.inventory.widened(&wanted)
-}
-
-/// The inventory when nothing can be done now; `None` where it stays as it is, since not
-/// everything is known that it has to hold. With nothing left to do it is narrowed.
-fn settled(context: &Context, input: &PlanInput, planned: &Planned) -> Option<Inventory> {
-    let known = matches!(planned.members, Members::Known(_));
-    // That of a unit that left goes with the last of what it holds.
-    let goes = input.neighbours.retired && planned.carriers.leftovers.is_empty();
-    if !known || goes {
-        return None;
-    }
-    let desired = &input.desired.objects;
-    let list = &input.inventory.applied;
-    let applied = listing::after(list, desired, &planned.carriers);
-    if !planned.plan.is_empty() {
-        let news = applied != *list || input.inventory.lost.is_some();
-        return news.then(|| Inventory {
-            applied,
-            ..widened(input, planned)
-        });
-    }
-    // What is kept though it left the unit stays in sight.
-    let objects = desired.keys().chain(planned.carriers.kept());
-    let mut narrow = Inventory::of(objects, input.unit.prune);
-    narrow.known = context.compared.kept(desired.keys());
-    narrow.source.clone_from(&input.source);
-    narrow.applied = applied;
-    Some(narrow)
 }
 
 async fn keep(

@@ -2,13 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use git2::{DiffOptions, Oid};
+use git2::Oid;
 
 use super::event::Event;
-use super::history::{Parent, parent};
-use super::recorded::Recorded;
+use super::history::changes;
 use super::view::{RecordView, ViewError};
-use crate::source::tree_of;
 
 /// How far back it is looked. What is older is drift that nobody has put back for long.
 const ENTRIES: usize = 500;
@@ -26,34 +24,14 @@ impl RecordView {
         let mut seen = BTreeSet::new();
         for entry in self.history().take(ENTRIES) {
             let entry = entry?;
-            let changed = self.changed(&entry).map_err(|error| self.failed(error))?;
-            for (path, before) in changed {
+            let id = Oid::from_str(entry.entry.as_str());
+            let changed = id.and_then(|id| changes(&self.repository, id));
+            for (path, change) in changed.map_err(|error| self.failed(error))? {
                 if seen.insert(path.clone()) && entry.event() == Some(Event::Drift) {
-                    drifted.insert(path, before);
+                    drifted.insert(path, change.before);
                 }
             }
         }
         Ok(drifted)
-    }
-
-    /// The files that an entry changed, and what they were before.
-    fn changed(&self, entry: &Recorded) -> Result<Drifted, git2::Error> {
-        let id = Oid::from_str(entry.entry.as_str())?;
-        let Parent::Here(before) = parent(&self.repository, id)? else {
-            return Ok(Drifted::new());
-        };
-        let before = tree_of(&self.repository, before)?;
-        let after = tree_of(&self.repository, id)?;
-        let mut options = DiffOptions::new();
-        options.skip_binary_check(true);
-        let diff =
-            self.repository
-                .diff_tree_to_tree(Some(&before), Some(&after), Some(&mut options))?;
-        let files = diff.deltas().filter_map(|delta| {
-            let (old, new) = (delta.old_file(), delta.new_file());
-            let path = new.path().or(old.path())?.to_str()?.to_owned();
-            Some((path, Some(old.id()).filter(|id| !id.is_zero())))
-        });
-        Ok(files.collect())
     }
 }

@@ -1,7 +1,7 @@
 //! Walks a record from its newest entry to its oldest, and tells which of them changed
 //! the file of an object.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use git2::{ObjectType, Oid, Repository, Tree};
 use similar::TextDiff;
@@ -10,7 +10,7 @@ use super::path;
 use super::recorded::Recorded;
 use super::select::ObjectPattern;
 use super::view::{self, RecordView, ViewError};
-use crate::model::{ObjectId, Revision, UnitName};
+use crate::model::{EnvironmentName, ObjectId, Revision, UnitName};
 use crate::source::{read_commit, revision, tree_of};
 
 /// The entries of a record, newest first. Each is read when it is asked for.
@@ -23,8 +23,8 @@ pub struct History<'r> {
 /// A file of the record as an entry changed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileChange {
-    before: Option<Oid>,
-    after: Option<Oid>,
+    pub(super) before: Option<Oid>,
+    pub(super) after: Option<Oid>,
 }
 
 impl RecordView {
@@ -75,21 +75,48 @@ impl RecordView {
     /// One entry.
     pub(super) fn entry(&self, entry: &Revision) -> Result<Recorded, ViewError> {
         let id = Oid::from_str(entry.as_str());
-        let found = id.and_then(|id| recorded(self, id));
+        let found = id.and_then(|id| recorded(&self.repository, &self.environment, id));
         found.map_err(|error| self.failed(error))
     }
 }
 
-fn recorded(view: &RecordView, id: Oid) -> Result<Recorded, git2::Error> {
-    read_commit(&view.repository, id, |commit| {
+/// An entry of an environment's record.
+pub(super) fn recorded(
+    repository: &Repository,
+    environment: &EnvironmentName,
+    id: Oid,
+) -> Result<Recorded, git2::Error> {
+    read_commit(repository, id, |commit| {
         Recorded::read(
-            &view.environment,
+            environment,
             revision(id),
             &commit.author(),
             commit.committed(),
             &commit.message(),
         )
     })
+}
+
+/// The files that an entry changed, by path.
+pub(super) fn changes(
+    repository: &Repository,
+    id: Oid,
+) -> Result<BTreeMap<String, FileChange>, git2::Error> {
+    let before = match parent(repository, id)? {
+        Parent::Here(parent) => Some(tree_of(repository, parent)?),
+        Parent::Cut | Parent::None => None,
+    };
+    let after = tree_of(repository, id)?;
+    let diff = repository.diff_tree_to_tree(before.as_ref(), Some(&after), None)?;
+    let files = diff.deltas().filter_map(|delta| {
+        let (old, new) = (delta.old_file(), delta.new_file());
+        let path = new.path_bytes().or(old.path_bytes())?;
+        let path = std::str::from_utf8(path).ok()?.to_owned();
+        let there = |id: Oid| Some(id).filter(|id| !id.is_zero());
+        let (before, after) = (there(old.id()), there(new.id()));
+        Some((path, FileChange { before, after }))
+    });
+    Ok(files.collect())
 }
 
 impl Iterator for History<'_> {
@@ -114,19 +141,19 @@ impl History<'_> {
             Parent::Cut => self.cut = true,
             Parent::None => {}
         }
-        recorded(self.view, id)
+        recorded(&self.view.repository, &self.view.environment, id)
     }
 }
 
 /// The entry before an entry.
-pub(super) enum Parent {
+enum Parent {
     Here(Oid),
     /// There is one, and a shallow clone ends before it.
     Cut,
     None,
 }
 
-pub(super) fn parent(repository: &Repository, id: Oid) -> Result<Parent, git2::Error> {
+fn parent(repository: &Repository, id: Oid) -> Result<Parent, git2::Error> {
     let parent = read_commit(repository, id, |commit| commit.parents.first().copied())?;
     let objects = repository.odb()?;
     Ok(match parent {

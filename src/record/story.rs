@@ -4,6 +4,7 @@
 mod approval;
 mod environment;
 mod fight;
+mod found;
 mod left;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +14,7 @@ use jiff::Timestamp;
 
 pub use self::environment::{Hindrance, follows, nothing, refused, stuck};
 pub use self::fight::{Contention, Overruling, Phase, contended, overruled};
+pub use self::found::{By, found, found_reverted, found_synced, gone};
 pub use self::left::{Kept, Release, kept, released, resumed, suspended};
 use super::entry::Entry;
 use super::event::Event;
@@ -58,15 +60,6 @@ pub enum Fault {
     OfCommit,
     /// Nobody that could be named.
     OfNobody,
-}
-
-/// Whose commit has made live as it was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum By {
-    /// That of the scene's author.
-    Author,
-    /// One of several.
-    Unknown,
 }
 
 /// A step that was taken, or a difference that was found, as far as it is told.
@@ -189,17 +182,6 @@ pub fn others(scene: &Scene<'_>, found: &[&ForeignField], changes: Changes) -> E
     entry(scene, &subject, body, event, Some(author), changes)
 }
 
-/// Drift was put back before this agent began, and no entry tells of it.
-pub fn found_reverted(scene: &Scene<'_>, told: &[Told], changes: Changes) -> Entry {
-    let entry = reverted(scene, told, changes);
-    let body = format!(
-        "{}{}",
-        by_another("ended before it wrote that down"),
-        entry.body
-    );
-    Entry { body, ..entry }
-}
-
 /// Drift was put back.
 pub fn reverted(scene: &Scene<'_>, told: &[Told], changes: Changes) -> Entry {
     let subject = match told {
@@ -216,56 +198,6 @@ pub fn reverted(scene: &Scene<'_>, told: &[Told], changes: Changes) -> Entry {
         reverted.trailers.push(("Actor".to_owned(), actor));
     }
     reverted
-}
-
-/// The recorded tree did not match what is live at these objects, and we know of no event.
-pub fn found(scene: &Scene<'_>, told: &[Told], changes: Changes) -> Entry {
-    let subject = format!("record {} as it is live", scene.unit);
-    let event = Event::Recorded;
-    entry(scene, &subject, body(told), event, None, changes)
-}
-
-/// Recorded objects are gone that are declared no more, and we know of nobody who deleted them.
-pub fn gone(scene: &Scene<'_>, told: &[Told], changes: Changes) -> Entry {
-    let subject = match told {
-        [one] => format!("{} is gone", one.object),
-        many => format!("{} objects of {} are gone", many.len(), scene.unit),
-    };
-    let body = format!(
-        "Somebody deleted what no commit declares any more, or an agent did for it that could not tell.\n\n{}",
-        drift_body(told)
-    );
-    entry(scene, &subject, body, Event::Recorded, None, changes)
-}
-
-/// Live has followed desired before this agent began, and no entry tells of it. `stands` is
-/// how the unit stands, where that is not told by itself.
-pub fn found_synced(
-    scene: &Scene<'_>,
-    by: By,
-    told: &[Told],
-    stands: Option<(State, &str)>,
-    changes: Changes,
-) -> Entry {
-    let (unit, counts) = (scene.unit, counts(told));
-    let subject = format!("found {unit} synced{}: {counts}", at(scene));
-    let how = "ended before it wrote that down, or whose record is lost";
-    let text = format!("{}{}", by_another(how), body(told));
-    let (subject, text) = standing(subject, text, stands);
-    let scene = Scene {
-        took: None,
-        ..scene.clone()
-    };
-    let author = match by {
-        By::Author => deployer(scene.source, scene.now),
-        By::Unknown => None,
-    };
-    entry(&scene, &subject, text, deployment(told), author, changes)
-}
-
-/// The first paragraph of what tells of another agent's deeds.
-fn by_another(how: &str) -> String {
-    format!("Done by an agent before this one, which {how}.\n\n")
 }
 
 /// The unit stands otherwise than it did, which was `before`.

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use git2::{Commit, Oid};
+use git2::Oid;
 use tracing::{info, warn};
 
 use super::branch::{Changes, RecordBranch, changed};
-use super::entry;
 use super::event::Event;
-use super::lines::{self, Changed};
+use super::history::{changes, recorded};
+use super::lines::Changed;
 use super::outcome::{PushError, RecordError};
 use super::signature::committer;
 use super::signing::Draft;
@@ -39,13 +39,12 @@ impl Newer {
         let mut newer = Self::default();
         let before = entries.len().saturating_sub(LOOKED_AT);
         for id in entries.into_iter().skip(before) {
-            let entry = branch.repository.find_commit(id)?;
-            let time = entry.time().seconds();
-            for path in branch.changes_of(&entry)?.into_keys() {
+            let time = branch.repository.find_commit(id)?.time().seconds();
+            for path in changes(&branch.repository, id)?.into_keys() {
                 let last = newer.changed.entry(path).or_insert(time);
                 *last = time.max(*last);
             }
-            newer.drifts.extend(drifts_of(&entry));
+            newer.drifts.extend(branch.drifts_of(id)?);
         }
         Ok(newer)
     }
@@ -147,12 +146,16 @@ impl RecordBranch {
     /// The same entry on another parent: its changes, path by path, but for what another
     /// agent has written since. Drift that this one has told as well is left out.
     fn replay(&self, id: Oid, onto: Oid, newer: &Newer) -> Result<Oid, git2::Error> {
-        let entry = self.repository.find_commit(id)?;
-        if newer.tells(&drifts_of(&entry)) {
+        if newer.tells(&self.drifts_of(id)?) {
             return Ok(onto);
         }
-        let mut changes = self.changes_of(&entry)?;
+        let entry = self.repository.find_commit(id)?;
+        let mut changes = changes(&self.repository, id)?;
         changes.retain(|path, _| !newer.has(path, entry.time().seconds()));
+        let changes: Changes = changes
+            .into_iter()
+            .map(|(path, it)| (path, it.after))
+            .collect();
         let parent = self.repository.find_commit(onto)?;
         let tree = changed(&self.repository, Some(&parent.tree()?), &changes)?;
         let message = String::from_utf8_lossy(entry.message_bytes());
@@ -166,25 +169,15 @@ impl RecordBranch {
         draft.write(&self.repository, self.signing_key.as_ref())
     }
 
-    fn changes_of(&self, entry: &Commit<'_>) -> Result<Changes, git2::Error> {
-        let before = entry
-            .parent(0)
-            .ok()
-            .map(|parent| parent.tree())
-            .transpose()?;
-        let diff =
-            self.repository
-                .diff_tree_to_tree(before.as_ref(), Some(&entry.tree()?), None)?;
-        let deltas = diff.deltas().filter_map(|delta| {
-            let path = delta
-                .new_file()
-                .path_bytes()
-                .or(delta.old_file().path_bytes())?;
-            let blob = delta.new_file().id();
-            let path = std::str::from_utf8(path).ok()?.to_owned();
-            Some((path, Some(blob).filter(|blob| !blob.is_zero())))
-        });
-        Ok(deltas.collect())
+    /// The objects that an entry tells to have drifted, and how; none where it tells
+    /// something else.
+    fn drifts_of(&self, id: Oid) -> Result<Vec<Changed>, git2::Error> {
+        let entry = recorded(&self.repository, self.environment(), id)?;
+        Ok(if entry.event() == Some(Event::Drift) {
+            entry.objects()
+        } else {
+            Vec::new()
+        })
     }
 
     pub(super) fn remember_theirs(&self, tip: Option<Oid>) -> Result<(), RecordError> {
@@ -200,21 +193,5 @@ impl RecordBranch {
                 .and_then(|mut reference| reference.delete()),
         };
         done.map_err(|error| self.failed("note what the remote has", error))
-    }
-}
-
-/// The objects that an entry tells to have drifted, and how; none where it tells
-/// something else.
-fn drifts_of(entry: &Commit<'_>) -> Vec<Changed> {
-    let message = String::from_utf8_lossy(entry.message_bytes());
-    let told = entry::trailers(&message).into_iter();
-    let mut told = told.filter(|(key, _)| key == "Event");
-    if told
-        .next()
-        .is_some_and(|(_, event)| event == Event::Drift.to_string())
-    {
-        lines::changed(&message)
-    } else {
-        Vec::new()
     }
 }

@@ -13,12 +13,21 @@ use crate::support::stage::{Entry, PATIENCE, Stage};
 const AGENT: &str = env!("CARGO_BIN_EXE_agent");
 const GRACE: &str = "Grace Hopper <grace@example.com>";
 
-fn path(name: &str) -> String {
-    format!("shop/{name}.yaml")
-}
-
 fn config_map(name: &str, value: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{a: {value}}}\n")
+}
+
+/// A synced unit of two objects.
+fn two(name: &str) -> Stage<'static> {
+    let mut stage = Stage::new(name, AGENT);
+    for name in ["a", "b"] {
+        let path = format!("shop/{name}.yaml");
+        stage.repository.write(&path, &config_map(name, "one"));
+    }
+    let revision = stage.configure(&[("shop", "")]);
+    stage.start();
+    stage.until_synced("shop", &revision);
+    stage
 }
 
 /// Ends the agent, and takes from the record what it was told since `tip`: how it is where
@@ -254,8 +263,10 @@ fn what_somebody_took_back_is_not_told_as_the_agents_revert() {
 /// the commit, or as the revert that it is.
 #[test]
 fn what_was_done_and_answered_as_failed_is_told_as_done() {
-    let files = ["a", "b"].map(|name| (path(name), config_map(name, "one")));
-    let files = files.each_ref().map(|(path, text)| (&**path, text.clone()));
+    let files = [
+        ("shop/a.yaml", config_map("a", "one")),
+        ("shop/b.yaml", config_map("b", "one")),
+    ];
     let (mut stage, liar) = synced_at("answer-lost", &files, &["shop"]);
     let since = stage.entries().len();
     liar.lie_times(3, is_write, Lie::Cut(10));
@@ -314,14 +325,7 @@ fn untell_since(stage: &mut Stage<'_>, tip: &str) {
 #[test]
 fn what_a_newer_commit_changes_again_is_told_as_well() {
     for kept in [true, false] {
-        let mut stage = Stage::new("superseded", AGENT);
-        for name in ["a", "b"] {
-            let path = format!("shop/{name}.yaml");
-            stage.repository.write(&path, &config_map(name, "one"));
-        }
-        let first = stage.configure(&[("shop", "")]);
-        stage.start();
-        stage.until_synced("shop", &first);
+        let mut stage = two("superseded");
         let tip = stage.until_entry("sync shop").hash;
         let second = stage.repository.commit_as(
             GRACE,
@@ -378,23 +382,15 @@ fn what_a_newer_commit_changes_again_is_told_as_well() {
 /// pruned.
 #[test]
 fn what_somebody_deleted_is_not_told_as_pruned() {
-    let mut stage = Stage::new("deleted-away", AGENT);
-    for name in ["a", "b"] {
-        stage
-            .repository
-            .write(&path(name), &config_map(name, "one"));
-    }
-    let first = stage.configure(&[("shop", "")]);
-    stage.start();
-    stage.until_synced("shop", &first);
+    let mut stage = two("deleted-away");
     let told = stage.entries().len();
     assert!(stage.daemon().terminate(PATIENCE).success());
     stage.kubectl(&["delete", "configmap", "b"]);
-    stage.repository.remove(&path("b"));
+    stage.repository.remove("shop/b.yaml");
     let second = stage.repository.commit_as(
         GRACE,
         "Take it away",
-        &[(&path("a"), &config_map("a", "two"))],
+        &[("shop/a.yaml", &config_map("a", "two"))],
     );
     stage.daemon().restart();
     stage.until_synced("shop", &second);
@@ -414,20 +410,12 @@ fn what_somebody_deleted_is_not_told_as_pruned() {
 /// What an agent has deleted, and a newer commit declares again, nobody else has.
 #[test]
 fn what_the_agent_pruned_and_did_not_tell_is_nobodys_deed() {
-    let mut stage = Stage::new("pruned-again", AGENT);
-    for name in ["a", "b"] {
-        stage
-            .repository
-            .write(&path(name), &config_map(name, "one"));
-    }
-    let first = stage.configure(&[("shop", "")]);
-    stage.start();
-    stage.until_synced("shop", &first);
+    let mut stage = two("pruned-again");
     let tip = stage.until_entry("sync shop").hash;
-    let second = stage.remove(&[&path("b")]);
+    let second = stage.remove(&["shop/b.yaml"]);
     stage.until_synced("shop", &second);
     untell_since(&mut stage, &tip);
-    let third = stage.commit("Have it again", &[(&path("b"), &config_map("b", "one"))]);
+    let third = stage.commit("Have it again", &[("shop/b.yaml", &config_map("b", "one"))]);
     stage.daemon().restart();
     stage.until_looked_at(&third);
     stage.until_state("shop", "Synced");
@@ -450,8 +438,7 @@ fn what_the_agent_pruned_and_did_not_tell_is_nobodys_deed() {
 #[test]
 fn a_replacement_that_was_killed_halfway_is_nobodys_deed() {
     let fixed = |value: &str| format!("{}immutable: true\n", config_map("a", value));
-    let files = [(&*path("a"), fixed("one"))].map(|(path, text)| (path.to_owned(), text));
-    let files = files.each_ref().map(|(path, text)| (&**path, text.clone()));
+    let files = [("shop/a.yaml", fixed("one"))];
     let (mut stage, liar) = synced_at("half-replaced", &files, &["shop"]);
     let since = stage.entries().len();
     let deleted = AtomicBool::new(false);
@@ -466,7 +453,7 @@ fn a_replacement_that_was_killed_halfway_is_nobodys_deed() {
         Lie::Silence,
     );
     let replace = stage.configuration(&[("shop", "replace: true")]);
-    let files = [("agent.yaml", &*replace), (&*path("a"), &*fixed("two"))];
+    let files = [("agent.yaml", &*replace), ("shop/a.yaml", &*fixed("two"))];
     let revision = stage.repository.commit_as(GRACE, "Replace it", &files);
     stage.until_gone("configmap", "a");
     stage.daemon().kill();
@@ -487,22 +474,17 @@ fn a_replacement_that_was_killed_halfway_is_nobodys_deed() {
 /// author's; what moved from unit to unit was not made.
 #[test]
 fn what_was_done_for_one_of_several_commits_is_nobodys_by_name() {
-    let mut stage = Stage::new("one-of-several", AGENT);
-    for name in ["a", "b"] {
-        stage
-            .repository
-            .write(&path(name), &config_map(name, "one"));
-    }
-    let first = stage.configure(&[("shop", "")]);
-    stage.start();
-    stage.until_synced("shop", &first);
+    let mut stage = two("one-of-several");
     let tip = stage.until_entry("sync shop").hash;
-    let files = [(&*path("a"), &*config_map("a", "two"))];
+    let files = [("shop/a.yaml", &*config_map("a", "two"))];
     let second = stage.repository.commit_as(GRACE, "Change one", &files);
     stage.until_synced("shop", &second);
     untell_since(&mut stage, &tip);
     fs::remove_dir_all(stage.daemon().home().join("data")).unwrap();
-    let third = stage.commit("Change another", &[(&path("b"), &config_map("b", "two"))]);
+    let third = stage.commit(
+        "Change another",
+        &[("shop/b.yaml", &config_map("b", "two"))],
+    );
     stage.daemon().restart();
     stage.until_synced("shop", &third);
     let told = stage.entries().split_off(1);

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::Environment;
-use super::outcome::seen;
+use super::drift::seen;
 use super::scene::scene;
 use crate::config::FieldPath;
 use crate::model::{Applied, ObjectId, UnitName, yaml};

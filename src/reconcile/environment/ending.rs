@@ -120,15 +120,8 @@ impl Environment {
             && let Some(event) = self.tasks.join_next().await
         {
             match event? {
-                Event::Found {
-                    unit,
-                    input,
-                    planned,
-                    cancel,
-                } => self.found(unit, input, planned, cancel),
-                Event::Passed { unit, outcome } => self.passed(&unit, *outcome),
-                Event::Removed { unit, result } => self.removed(&unit, result),
                 Event::Declared { .. } | Event::Descended { .. } | Event::Inventories(_) => {}
+                event => self.take(event),
             }
         }
         Ok(())

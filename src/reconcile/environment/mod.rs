@@ -5,6 +5,7 @@
 
 mod approvals;
 mod away;
+mod drift;
 mod ending;
 mod event;
 mod foreign;

@@ -1,6 +1,6 @@
 //! What a pass came to: what was done, what comes next.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -8,18 +8,14 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::scene::{listed, scene};
 use super::untold::Sight;
 use super::{Environment, Event, foreign};
 use crate::health::Status;
 use crate::kube::{ApiError, Inventory, Removal, Retry};
-use crate::model::{Digest, UnitName, yaml};
-use crate::plan::{
-    Action, Baseline, Blocked, Cause, FieldChange, Members, Refused, Standing, Step, is_admission,
-};
+use crate::model::UnitName;
+use crate::plan::{Action, Baseline, Cause, Members, Refused, is_admission};
 use crate::reconcile::declared::UnitDesired;
 use crate::reconcile::execute::Done;
-use crate::reconcile::journal::Journal;
 use crate::reconcile::left_alone::Say;
 use crate::reconcile::membership::Carriers;
 use crate::reconcile::pass::{Context, Outcome, Planned};
@@ -27,8 +23,8 @@ use crate::reconcile::patience::about;
 use crate::reconcile::refused;
 use crate::reconcile::standing::Stand;
 use crate::reconcile::unit::UnitState;
-use crate::record::status::{State, UnitStatus};
-use crate::record::story::{self, Changes, Scene, Told};
+use crate::record::status::State;
+use crate::record::story::Told;
 use crate::runtime::clock;
 use crate::runtime::metrics::HealthLabels;
 
@@ -219,77 +215,6 @@ impl Environment {
         }
     }
 
-    /// Writes down what others have done, as a pass found it.
-    pub(super) fn tell_found(&mut self, name: &UnitName, planned: &Planned, now: Timestamp) {
-        self.tell_away(name, planned, now);
-        self.tell_drift(name, planned, now);
-    }
-
-    /// Drift is written down as found before it is put back.
-    fn tell_drift(&mut self, name: &UnitName, planned: &Planned, now: Timestamp) {
-        let Some(unit) = self.units.get_mut(name) else {
-            return;
-        };
-        let plan = &planned.plan;
-        unit.drift_told
-            .retain(|id, _| plan.steps.iter().any(|step| step.object == *id));
-        let drifted = plan.steps.iter().filter(|step| {
-            step.cause == Cause::Drift
-                && !unit.fights.covers(step)
-                && matches!(
-                    step.standing,
-                    Standing::Ready | Standing::Reported | Standing::Blocked(Blocked::Refused(_))
-                )
-        });
-        let recorded = self.journal.foreign(name);
-        let news: Vec<&Step> = drifted
-            .filter(|step| !foreign::is_told(&recorded, step))
-            .filter(|step| {
-                let seen = seen(step);
-                unit.drift_told.insert(step.object.clone(), seen) != Some(seen)
-            })
-            .collect();
-        // A restart must not take what is gone for gone anew.
-        let gone = plan.steps.iter();
-        let gone = gone.filter_map(|step| Some((step.object.clone(), step.gone.clone()?)));
-        let gone = gone.collect();
-        self.context
-            .metrics
-            .drift
-            .get_or_create(&self.labels(name))
-            .inc_by(news.len() as u64);
-        for steps in by_actor(&news) {
-            let told: Vec<Told> = steps.iter().map(|step| Told::from(*step)).collect();
-            let scene = Scene {
-                plan: Some(plan.digest),
-                // The pass that finds drift says only afterwards how the unit stands.
-                state: None,
-                ..scene(&self.context.environment, name, &self.units[name], now)
-            };
-            let mut changes = Changes::new();
-            let mut others = self.journal.foreign(name);
-            for step in &steps {
-                foreign::add_removed(&mut others, step);
-                // What is cleared is as it is recorded, at our fields.
-                if step.action != Action::Clear {
-                    let live = step.live.as_ref().map(|live| yaml(&live.value()));
-                    changes.extend(Journal::change(name, &step.object, live));
-                }
-            }
-            changes.extend(self.journal.foreign_change(name, &others));
-            let entry = story::drifted(&scene, &told, changes);
-            let mut status = self.journal.status().unchanged();
-            if let Some(unit) = self.journal.status().units.get(name) {
-                let unit = UnitStatus {
-                    gone: listed(&gone),
-                    ..UnitStatus::clone(unit)
-                };
-                status.units.insert(name.clone(), Some(unit.into()));
-            }
-            self.journal.enter(entry, status);
-        }
-    }
-
     fn show_health(&self, name: &UnitName, before: Status, after: Status) {
         let labels = |status: Status| HealthLabels {
             environment: self.context.environment.to_string(),
@@ -326,11 +251,6 @@ fn asks_again(context: &Context, planned: &Planned) -> Option<Timestamp> {
     context
         .compared
         .asks_again(overruled.map(|one| &one.object))
-}
-
-/// Of what drift made of an object.
-pub(super) fn seen(step: &Step) -> Digest {
-    Digest::of_bytes(format!("{:?}{:?}", step.before, step.fields).as_bytes())
 }
 
 /// Takes the result of a step in; gives back an error that is to be tried again.
@@ -386,17 +306,4 @@ fn take_in(
             }
         },
     }
-}
-
-/// Steps of one actor go into one entry.
-fn by_actor<'a>(steps: &[&'a Step]) -> Vec<Vec<&'a Step>> {
-    let mut groups: BTreeMap<Option<&str>, Vec<&Step>> = BTreeMap::new();
-    for step in steps {
-        let owner = step.fields.iter().find_map(FieldChange::actor);
-        groups
-            .entry(owner.map(|owner| owner.name.as_str()))
-            .or_default()
-            .push(step);
-    }
-    groups.into_values().collect()
 }

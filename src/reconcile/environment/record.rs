@@ -17,7 +17,7 @@ use crate::reconcile::unit::{UnitState, Unseen};
 use crate::record::Entry;
 use crate::record::foreign::ForeignFile;
 use crate::record::status::{RefusedRevision, State, StatusChange, Ties, UnitStatus};
-use crate::record::story::{self, Scene, Told};
+use crate::record::story::{self, By, Scene, Told};
 use crate::runtime::clock;
 use crate::source;
 
@@ -145,8 +145,11 @@ impl Environment {
         let (put_back, untold): (Vec<Told>, Vec<Told>) = untold.into_iter().partition(|one| {
             !unit.told && is_put_back(&self.journal, name, one, &differing, deployed)
         });
-        let sure = untold.is_empty() || !deployed || self.is_sure(name);
-        let unit = &self.units[name];
+        let by = if untold.is_empty() || !deployed {
+            By::Author
+        } else {
+            self.by(unit)
+        };
         let tale = Tale {
             scene,
             unit,
@@ -155,7 +158,7 @@ impl Environment {
             put_back,
             untold,
             deployed,
-            sure,
+            by,
             changed,
             reverted,
             fights,
@@ -170,16 +173,17 @@ impl Environment {
         }
     }
 
-    /// Whether what an agent before this one did to a unit was for the commit that is
-    /// enforced: it has noted so, or none came between that and what it told last.
-    fn is_sure(&self, name: &UnitName) -> bool {
-        let unit = &self.units[name];
+    /// For whose commit an agent before this one did something to a unit: the one that it
+    /// noted, or the one that is enforced, where no other came after what was told last.
+    fn by(&self, unit: &UnitState) -> By {
         let told = self.journal.opened_at();
         match (&unit.begun, &unit.source, told) {
-            (None, Some(source), Some(told)) => {
-                source::is_next(&self.repository, &source.revision, told)
+            (None, Some(source), Some(told))
+                if !source::is_next(&self.repository, &source.revision, told) =>
+            {
+                By::Unknown
             }
-            (Some(_) | None, ..) => true,
+            _ => By::Author,
         }
     }
 

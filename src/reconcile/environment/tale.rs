@@ -29,8 +29,8 @@ pub(super) struct Tale<'a> {
     pub(super) untold: Vec<Told>,
     /// Whether that is by a revision.
     pub(super) deployed: bool,
-    /// Whether it is known by which.
-    pub(super) sure: bool,
+    /// By whose.
+    pub(super) by: By,
 }
 
 impl Tale<'_> {
@@ -76,9 +76,8 @@ impl Tale<'_> {
             ..self.scene.clone()
         };
         let standing = &self.unit.standing;
-        let by = if self.sure { By::Author } else { By::Unknown };
         let stands = last.then_some((standing.state, &*standing.message));
-        story::found_synced(&scene, by, &self.untold, stands, files)
+        story::found_synced(&scene, self.by, &self.untold, stands, files)
     }
 
     /// What was done, or how the unit stands where nothing was.

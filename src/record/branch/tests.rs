@@ -276,9 +276,8 @@ fn a_branch_that_was_set_back_gets_its_entries_again() {
 fn drift(second: i64, object: &str, content: &str) -> Entry {
     let mut drift = entry("bob changed it", &[(object, Some(content))]);
     drift.body = format!("changed ConfigMap shop/{object}\n  data.a: 1 -> 2, set by bob");
-    drift
-        .trailers
-        .push(("Event".to_owned(), "drift".to_owned()));
+    let told = ["Event", "Cause"].map(|key| (key.to_owned(), "drift".to_owned()));
+    drift.trailers.extend(told);
     drift.time = Timestamp::from_second(1_790_000_005 + second).unwrap();
     drift
 }
