@@ -4,6 +4,9 @@
 //! a crash after the request loses nothing then, since an object that an apply of ours has
 //! labelled, and that was intended, is ours. Once there is nothing left to do, the uids are
 //! filled in. An object that is only changed is on the list already, and costs no request.
+//!
+//! What the API server refuses was not applied, and is not on the list for what it looks
+//! like: who may write an object can give it our label and our manager's name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,13 +14,15 @@ use super::membership::Carriers;
 use super::pass::{Context, PlanInput, Planned};
 use crate::kube::Inventory;
 use crate::model::{Applied, AppliedList, Desired, ObjectId, Owned};
-use crate::plan::{Action, Members, Standing, Step};
+use crate::plan::{Action, Blocked, Cause, Members, Standing, Step};
 
 /// The inventory before a plan is executed: what is about to be applied is on its list.
 pub(super) fn wide(input: &PlanInput, planned: &Planned) -> Inventory {
-    let applied = before(&input.inventory.applied, &planned.plan.steps);
+    let list = &input.inventory.applied;
+    let tried = |step: &&Step| !input.refusals.contains_key(&step.object);
+    let steps = planned.plan.steps.iter().filter(tried);
     Inventory {
-        applied,
+        applied: before(list, steps),
         ..widened(input, planned)
     }
 }
@@ -47,7 +52,7 @@ pub(super) fn settled(
     }
     let desired = &input.desired.objects;
     let list = &input.inventory.applied;
-    let applied = after(list, desired, &planned.carriers);
+    let applied = after(list, desired, &planned.plan.steps, &planned.carriers);
     if !planned.plan.is_empty() {
         let news = applied != *list || input.inventory.lost.is_some();
         return news.then(|| Inventory {
@@ -98,17 +103,28 @@ fn is_intended(list: &AppliedList, step: &Step) -> bool {
 
 /// The list once nothing is left to do now: what is there by its uid, and what is declared
 /// and not there, or could not be read, as it stood. What is neither declared nor there any
-/// more is off it, and so is what is declared under another group.
+/// more is off it, and so are what is declared under another group and what was refused.
 pub(super) fn after(
     list: &AppliedList,
     desired: &BTreeMap<ObjectId, Desired>,
+    steps: &[Step],
     carriers: &Carriers,
 ) -> AppliedList {
     let Carriers { owned, unread, .. } = carriers;
     let kept: BTreeSet<&ObjectId> = carriers.kept().collect();
+    let steps: BTreeMap<&ObjectId, &Step> = steps.iter().map(|step| (&step.object, step)).collect();
     let is = |owned: &Owned| Applied::Is(owned.uid.clone());
     let declared = desired.keys().filter_map(|id| {
-        let applied = owned.get(id).map(is).or_else(|| list.get(id).cloned());
+        let listed = list.get(id);
+        let step = steps.get(id);
+        let applied = match listed {
+            Some(Applied::Intended) if step.is_some_and(|step| is_refused(step)) => None,
+            Some(Applied::Intended) => owned.get(id).map(is).or_else(|| listed.cloned()),
+            Some(Applied::Is(_)) | None if step.is_some_and(|step| is_to_be_applied(step)) => {
+                listed.cloned()
+            }
+            Some(Applied::Is(_)) | None => owned.get(id).map(is).or_else(|| listed.cloned()),
+        };
         Some((id.clone(), applied?))
     });
     let undeclared = owned
@@ -119,4 +135,13 @@ pub(super) fn after(
     let unread = list.iter().filter(|(id, _)| unread.contains_key(*id));
     let unread = unread.map(|(id, applied)| (id.clone(), applied.clone()));
     declared.chain(undeclared).chain(unread).collect()
+}
+
+/// Whether nothing says yet that an object was applied as it is declared.
+fn is_to_be_applied(step: &Step) -> bool {
+    step.cause == Cause::Change || is_refused(step)
+}
+
+fn is_refused(step: &Step) -> bool {
+    matches!(step.standing, Standing::Blocked(Blocked::Refused(_)))
 }

@@ -90,6 +90,7 @@ mod record_elsewhere;
 mod record_is_signed;
 mod record_is_the_log;
 mod refusals;
+mod refused_is_not_applied;
 mod refused_verbs;
 mod remote_outage;
 mod renamed_environment;
