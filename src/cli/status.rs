@@ -196,7 +196,7 @@ fn environment(recorded: &Recorded, now: Timestamp) -> String {
 
 /// Whose commit is not followed, since when, and what is enforced meanwhile.
 fn stays(refused: &RefusedRevision, enforced: Option<&Revision>, now: Timestamp) -> String {
-    let stays = match enforced {
+    let stays = match enforced.filter(|_| !refused.idle) {
         Some(enforced) => format!("{} stays enforced", enforced.short()),
         None => "nothing is enforced".to_owned(),
     };

@@ -34,6 +34,7 @@ mod refused;
 mod renders;
 mod spent;
 mod standing;
+mod target;
 mod ties;
 mod tried;
 mod unit;

@@ -44,6 +44,9 @@ pub struct RefusedRevision {
     pub subject: String,
     /// Since when it is known that it can't.
     pub since: Timestamp,
+    /// Whether nothing is enforced in its place: what was applied last can't be used either.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub idle: bool,
 }
 
 /// An environment's state.

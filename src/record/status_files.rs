@@ -195,6 +195,7 @@ mod tests {
                 author: "Ann".to_owned(),
                 subject: "Break it".to_owned(),
                 since: jiff::Timestamp::UNIX_EPOCH,
+                idle: true,
             }),
             ties: Ties {
                 source: format!("{} main https://git.example/deploy", "a".repeat(40))

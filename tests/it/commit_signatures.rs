@@ -128,6 +128,36 @@ fn what_is_not_signed_is_not_deployed() {
 }
 
 #[test]
+fn what_was_never_trusted_is_not_said_to_be_enforced() {
+    let mut stage = Stage::new("never-signed", env!("CARGO_BIN_EXE_agent"));
+    let files = [
+        ("agent.yaml", &*stage.configuration(&[("shop", "")])),
+        ("shop/settings.yaml", &settings("0")),
+    ];
+    let unsigned = stage.commit("Start", &files);
+    stage.start();
+    stage.until_synced("shop", &unsigned);
+    stage.daemon().kill();
+    let agent = verifying(stage.invocation(), "head");
+    stage.start_as(agent);
+    is_refused(&mut stage, &unsigned, "so that nothing is enforced");
+    let said = stage
+        .agent(&["status", "--environment", &stage.environment])
+        .run();
+    let nothing = format!("nothing is enforced: commit {}", &unsigned[..8]);
+    assert!(said.stdout.contains(&nothing), "{said:?}");
+    assert!(!said.stdout.contains("stays enforced"), "{said:?}");
+    let told = stage.entries_on("enforces nothing");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(stage.entries_on("stays at ").len(), 0);
+
+    let good = change(&stage, "1", Some("ed25519"));
+    stage.until_synced("shop", &good);
+    expect_enforced(&mut stage, "1");
+    assert_eq!(stage.entries_on("enforces nothing").len(), 1);
+}
+
+#[test]
 fn no_commit_hides_behind_a_signed_one() {
     let (mut stage, first) = start("signed-all", "since-last");
     let hidden = change(&stage, "1", None);

@@ -64,7 +64,7 @@ impl Environment {
         }
         let wrong = self.wrong();
         self.journal.close(&self.stop).await;
-        Ok(match (&self.enforced, wrong.is_empty()) {
+        Ok(match (self.target.enforced(), wrong.is_empty()) {
             (_, true) => Ending::Synced,
             (Some(_), false) => Ending::Unsettled(wrong),
             (None, false) => Ending::Unusable(wrong),
@@ -73,7 +73,7 @@ impl Environment {
 
     fn wrong(&self) -> Vec<String> {
         let source = self.source_problem.as_ref().map(ToString::to_string);
-        let head = self.distrust.iter().chain(&self.problem).cloned();
+        let head = self.target.problem().into_iter();
         let mut wrong: Vec<String> = head.chain(source).collect();
         for (name, unit) in &self.units {
             if !matches!(unit.standing.state, State::Synced | State::Suspended) {

@@ -46,7 +46,7 @@ impl Environment {
             State::Suspended
         };
         let scene = Scene {
-            source: self.enforced.as_ref(),
+            source: self.target.enforced(),
             state: Some(state),
             plan: None,
             ..scene(&self.context.environment, name, unit, now)

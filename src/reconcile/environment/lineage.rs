@@ -112,9 +112,9 @@ impl Environment {
             self.units.clear();
         }
         let enforced = if goes_on {
-            self.enforced.clone()
+            self.target.enforced().cloned()
         } else {
-            self.enforced.take()
+            self.target.doubt()
         };
         if let Some(enforced) = enforced.filter(|_| !self.declaring) {
             self.declare(enforced, Purpose::Head);

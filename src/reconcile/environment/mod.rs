@@ -49,12 +49,13 @@ use super::others::Others;
 use super::pass::Context;
 use super::recording::Trouble;
 use super::spent::Spent;
+use super::target::Target;
 use super::ties::Met;
 use super::unit::UnitState;
 use super::witness::Witness;
 use crate::kube::{Cluster, LiveView};
 use crate::model::{
-    Digest, DigestKey, EnvironmentName, GroupKind, Lineage, Namespace, SourceCommit, UnitName,
+    Digest, DigestKey, EnvironmentName, GroupKind, Lineage, Namespace, UnitName,
 };
 use crate::plan::Neighbours;
 use crate::record::status::State;
@@ -156,16 +157,8 @@ pub struct Environment {
     /// When every object is compared again.
     compare_at: Option<Timestamp>,
     journal: Journal,
-    /// The newest commit that was looked at.
-    head: Option<SourceCommit>,
-    /// The one that is enforced: the newest that could be read.
-    enforced: Option<SourceCommit>,
-    /// Why the newest commit can't be enforced.
-    problem: Option<String>,
-    /// Why the newest commit may not be enforced: who has signed it.
-    distrust: Option<String>,
-    /// Whether that is because it does not go on from what was applied.
-    estranged: bool,
+    /// What is to be enforced.
+    target: Target,
     /// The history that is enforced.
     lineage: Option<Lineage>,
     /// Where the history of what is enforced begins, as far as that was gone after.
@@ -248,11 +241,7 @@ impl Environment {
             compare: options.compare,
             compare_at: options.compare.map(|interval| clock::now() + interval),
             journal,
-            head: None,
-            enforced: None,
-            problem: None,
-            distrust: None,
-            estranged: false,
+            target: Target::default(),
             lineage: None,
             roots: None,
             source_problem: None,

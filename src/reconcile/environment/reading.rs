@@ -2,6 +2,7 @@
 //! every unit of it declares.
 
 use std::error::Error;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -30,6 +31,16 @@ pub(super) enum Unread {
     Untrusted(String),
     /// It does not go on from what was applied.
     Strange(String),
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Again(why) | Self::Wrong(why) | Self::Untrusted(why) | Self::Strange(why) => {
+                f.write_str(why)
+            }
+        }
+    }
 }
 
 /// The files of a revision, and what its message approves.

@@ -13,6 +13,7 @@ use super::untold::{Sight, are_deployed, is_put_back, untold};
 use crate::model::{ObjectId, SourceCommit, UnitName, yaml};
 use crate::plan::recorded_side;
 use crate::reconcile::journal::Journal;
+use crate::reconcile::target::Hindrance;
 use crate::reconcile::unit::{UnitState, Unseen};
 use crate::record::Entry;
 use crate::record::foreign::ForeignFile;
@@ -235,7 +236,7 @@ impl Environment {
         let never = status.revision.is_none();
         // An environment that was never had, perhaps a misspelt name, gets no record; one
         // that others have served has it said why it is not served from here.
-        if never && !self.estranged {
+        if never && !self.target.is_estranged() {
             return;
         }
         let tied = before.ties == status.ties || status.error.is_some();
@@ -248,18 +249,19 @@ impl Environment {
         }
         let units = self.resting(now);
         let status = StatusChange { units, ..status };
-        let (name, source) = (&self.context.environment, self.enforced.as_ref());
+        let (name, source) = (&self.context.environment, self.target.enforced());
         let hindrance = |why| story::Hindrance {
             enforced: status.revision.as_ref(),
-            newest: status.refused.as_ref().and(self.head.as_ref()),
+            nothing: self.target.is_nothing(),
+            newest: self.target.refused(),
             why,
         };
-        let distrust = self.distrust.as_ref();
-        let distrust = distrust.filter(|why| status.error.as_ref() == Some(*why));
-        let entry = match (distrust, status.error.as_deref()) {
-            (Some(why), _) => story::refused(name, hindrance(why), now),
-            (None, Some(why)) => story::stuck(name, hindrance(why), now),
-            (None, None) => {
+        let distrusted = matches!(self.target.hindrance(), Some(Hindrance::Untrusted(_)))
+            && status.error == self.target.problem();
+        let entry = match status.error.as_deref() {
+            Some(why) if distrusted => story::refused(name, hindrance(why), now),
+            Some(why) => story::stuck(name, hindrance(why), now),
+            None => {
                 let trouble = self.approvals.trouble();
                 story::nothing(name, status.revision.as_ref(), source, trouble, now)
             }
@@ -297,7 +299,7 @@ impl Environment {
     /// How units stand that are recorded otherwise. A unit's state keeps its time while it
     /// stays the same, and one that is on its way stands as it was until that is told.
     fn resting(&self, now: Timestamp) -> BTreeMap<UnitName, Option<Arc<UnitStatus>>> {
-        if self.enforced.is_none() {
+        if self.target.enforced().is_none() {
             return BTreeMap::new();
         }
         let before = &self.journal.status().units;
@@ -333,6 +335,7 @@ impl Environment {
             author: head.author.name.clone(),
             subject: head.subject.clone(),
             since: before.map_or_else(clock::now, |recorded| recorded.since),
+            idle: self.target.is_nothing(),
         }
     }
 
@@ -344,15 +347,14 @@ impl Environment {
             .source_problem
             .as_ref()
             .filter(|problem| problem.answered());
-        let head = self.distrust.as_ref().or(self.problem.as_ref());
-        let refused = head.and(self.head.as_ref()).map(|head| self.refused(head));
+        let refused = self.target.refused().map(|head| self.refused(head));
         let barred = self.barred.borrow().clone();
-        let problem = barred.or_else(|| head.cloned());
+        let problem = barred.or_else(|| self.target.problem());
         let problem = problem.or_else(|| source.map(ToString::to_string));
         StatusChange {
             revision: self
-                .enforced
-                .as_ref()
+                .target
+                .enforced()
                 .map(|source| source.revision.clone())
                 .or(recorded),
             error: problem,

@@ -16,6 +16,7 @@ use crate::model::{GroupKind, Revision, SourceCommit};
 use crate::reconcile::declare::{self, Labels, RenderCache};
 use crate::reconcile::declared::Declared;
 use crate::reconcile::renders::Waits;
+use crate::reconcile::target::{Hindrance, Target};
 use crate::reconcile::unit::UnitState;
 use crate::runtime::backoff::grown;
 use crate::runtime::clock;
@@ -48,7 +49,7 @@ impl Environment {
             self.record_revision();
         }
         let Some(head) = state.head else { return };
-        if !self.declaring && self.head.as_ref() != Some(&head) {
+        if !self.declaring && self.target.head() != Some(&head) {
             self.declare(head, Purpose::Head);
         }
     }
@@ -131,16 +132,17 @@ impl Environment {
         self.declaring = false;
         match (purpose, result) {
             (Purpose::Head, Ok(reading)) => self.adopt(&source, purpose, reading),
-            (Purpose::Head, Err(Unread::Untrusted(why))) => self.distrust(source, why),
             (Purpose::Head, Err(unread)) => self.refuse(source, unread),
-            (Purpose::Fallback, Ok(reading)) if self.enforced.is_none() => {
+            (Purpose::Fallback, Ok(reading)) if self.target.enforced().is_none() => {
                 self.adopt(&source, purpose, reading);
             }
             (Purpose::Fallback, Ok(reading)) => self.fall_back(&source, reading),
-            (Purpose::Fallback, Err(_)) => {
-                let (environment, revision) = (&self.context.environment, source.revision.short());
-                warn!(%environment, revision, "the recorded revision cannot be read either");
-                self.tell_unrendered();
+            (Purpose::Fallback, Err(unread)) => {
+                if matches!(unread, Unread::Again(_)) {
+                    self.waker.suspect();
+                    self.again = self.again.or_else(|| self.again_after(self.unread));
+                }
+                self.has_none(source.revision, unread.to_string());
             }
         }
         self.tell_hindrance();
@@ -150,35 +152,43 @@ impl Environment {
     /// Whoever asks whether the environment is ready hears why nothing can be enforced, or
     /// that what is followed is not its source.
     fn tell_hindrance(&self) {
-        let wrong = self.distrust.as_ref().or(self.problem.as_ref());
-        let counts = self.estranged || self.enforced.is_none();
-        *lock(&self.context.hindrance) = wrong.filter(|_| counts).cloned();
+        let counts = self.target.is_estranged() || self.target.enforced().is_none();
+        *lock(&self.context.hindrance) = self.target.problem().filter(|_| counts);
     }
 
-    /// The last good revision stays; after a restart it is the recorded one.
+    /// The last good revision stays; after a restart it is the recorded one. What is looked
+    /// at again and again is told once.
     fn refuse(&mut self, source: SourceCommit, unread: Unread) {
-        let (environment, revision) = (
-            self.context.environment.clone(),
-            source.revision.short().to_owned(),
-        );
-        self.estranged = matches!(unread, Unread::Strange(_));
-        let problem = match unread {
+        let environment = &self.context.environment;
+        let (revision, stays) = (source.revision.short(), self.stays());
+        let tries = self.unread;
+        self.unread = 0;
+        let hindrance = match unread {
             Unread::Again(problem) => {
                 self.waker.suspect();
-                self.again = self.again_after(self.unread);
-                self.unread += 1;
-                problem
+                self.again = self.again_after(tries);
+                self.unread = tries + 1;
+                Hindrance::Wrong(format!("{revision}: {problem}"))
             }
-            Unread::Wrong(problem) | Unread::Untrusted(problem) | Unread::Strange(problem) => {
-                self.unread = 0;
-                problem
+            Unread::Wrong(problem) => Hindrance::Wrong(format!("{revision}: {problem}")),
+            Unread::Strange(problem) => Hindrance::Strange(format!("{revision}: {problem}")),
+            Unread::Untrusted(why) => {
+                if self.mode == RunMode::Forever {
+                    self.again = Some(clock::now() + TRUST_AGAIN);
+                }
+                Hindrance::Untrusted(why)
             }
         };
-        let stays = self.stays();
-        warn!(%environment, revision, "the revision cannot be used, {stays}:\n{problem}");
-        self.problem = Some(format!("{revision}: {problem}"));
-        self.distrust = None;
-        self.stay(source);
+        match &hindrance {
+            Hindrance::Untrusted(why) if self.target.hindrance() != Some(&hindrance) => {
+                warn!(%environment, revision, "the revision is not deployed, {stays}: {why}");
+            }
+            Hindrance::Untrusted(_) => {}
+            Hindrance::Wrong(why) | Hindrance::Strange(why) => {
+                warn!(%environment, "the revision cannot be used, {stays}:\n{why}");
+            }
+        }
+        self.stay(source, hindrance);
     }
 
     /// When a revision is read again that so many tries could not read. What runs once ends
@@ -192,52 +202,53 @@ impl Environment {
         }
     }
 
-    /// The same, and said once, since it is looked at again and again.
-    fn distrust(&mut self, source: SourceCommit, why: String) {
-        let (environment, revision) = (&self.context.environment, source.revision.short());
-        if self.distrust.as_ref() != Some(&why) {
-            let stays = self.stays();
-            warn!(%environment, revision, "the revision is not deployed, {stays}: {why}");
-        }
-        if self.mode == RunMode::Forever {
-            self.again = Some(clock::now() + TRUST_AGAIN);
-        }
-        self.distrust = Some(why);
-        self.problem = None;
-        self.estranged = false;
-        self.stay(source);
-    }
-
     /// What is enforced instead of a revision that can't be used, in words.
     fn stays(&self) -> &'static str {
         let recorded = &self.journal.status().revision;
-        if self.enforced.is_some() || recorded.is_some() {
+        if self.target.is_nothing() {
+            "nor can the one before it, so nothing is applied"
+        } else if self.target.enforced().is_some() || recorded.is_some() {
             "the last good one stays"
         } else {
             "and there is none before it, so nothing is applied"
         }
     }
 
-    fn stay(&mut self, source: SourceCommit) {
+    fn stay(&mut self, source: SourceCommit, hindrance: Hindrance) {
         self.context.begun.store(true, Ordering::Relaxed);
-        self.head = Some(source);
-        self.record_revision();
+        self.target.stay(source, hindrance);
         let recorded = self.journal.status().revision.clone();
-        if self.enforced.is_none()
-            && let Some(recorded) = recorded
-        {
-            self.declare_recorded(&recorded);
+        match recorded.filter(|_| self.target.enforced().is_none()) {
+            // Told once it is known whether that one can be enforced.
+            Some(recorded) => self.declare_recorded(&recorded),
+            None => self.record_revision(),
         }
     }
 
     fn declare_recorded(&mut self, revision: &Revision) {
         match source::commit(&self.repository, revision) {
             Ok(commit) => self.declare(commit, Purpose::Fallback),
-            Err(error) => {
-                warn!(environment = %self.context.environment, %error, "the recorded revision is not in the repository any more");
-                self.tell_unrendered();
-            }
+            Err(error) => self.has_none(
+                revision.clone(),
+                format!("it is not in the repository any more: {error}"),
+            ),
         }
+    }
+
+    /// What was recorded can't be enforced either: nothing is, or nothing of the units that
+    /// could not be rendered.
+    fn has_none(&mut self, recorded: Revision, why: String) {
+        let environment = &self.context.environment;
+        let revision = recorded.short().to_owned();
+        if self.target.enforced().is_some() {
+            warn!(%environment, revision, "the recorded revision can't be used either: {why}");
+            self.tell_unrendered();
+            return;
+        }
+        if self.target.is_without(recorded, why.clone()) {
+            warn!(%environment, revision, "the recorded revision can't be used either, so that nothing is enforced: {why}");
+        }
+        self.record_revision();
     }
 
     fn adopt(&mut self, source: &SourceCommit, purpose: Purpose, reading: Reading) {
@@ -247,13 +258,12 @@ impl Environment {
         if purpose == Purpose::Head {
             self.unread = 0;
             self.again = None;
-            self.head = Some(source.clone());
-            self.problem = None;
-            self.estranged = false;
-            self.distrust = None;
+            self.target = Target::Follows(source.clone());
+            self.record_follows();
+        } else {
+            self.target.stand_in(source.clone());
+            self.record_revision();
         }
-        self.enforced = Some(source.clone());
-        self.record_follows();
         let mut news = News {
             approvals: **self.approvals.digests() != approved.digests()
                 || *self.adopted != approved.environments,
@@ -312,7 +322,7 @@ impl Environment {
         match &source.head {
             // What has not been looked at yet is not known to be the end of it.
             None => source.problem.is_some() && source.problem == self.source_problem,
-            Some(_) => self.head == source.head && self.mode == RunMode::Once,
+            Some(head) => self.target.head() == Some(head) && self.mode == RunMode::Once,
         }
     }
 }

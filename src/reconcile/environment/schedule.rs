@@ -255,7 +255,7 @@ impl Environment {
         }
         if self.again.is_some_and(|at| at <= now)
             && !self.declaring
-            && let Some(head) = self.head.clone()
+            && let Some(head) = self.target.head().cloned()
         {
             self.again = None;
             self.declare(head, Purpose::Head);

@@ -10,6 +10,7 @@ use crate::forge::StatusState;
 use crate::kube::LiveView;
 use crate::model::{Digest, EnvironmentName, Revision, UnitName, number_of};
 use crate::reconcile::journal::InRemote;
+use crate::reconcile::target::Hindrance;
 use crate::reconcile::unit::UnitState;
 use crate::record::status::State;
 
@@ -87,20 +88,21 @@ impl Environment {
     /// Lets others see how far it is.
     pub(super) fn show(&self) {
         let newest = self.source.borrow().head.clone();
-        let Some(newest) = newest.or_else(|| self.head.clone()) else {
+        let Some(newest) = newest.or_else(|| self.target.head().cloned()) else {
             return;
         };
-        let (state, text) = if self.declaring || self.head.as_ref() != Some(&newest) {
+        let (state, text) = if self.declaring || self.target.head() != Some(&newest) {
             (StatusState::Pending, "it is being read".to_owned())
-        } else if let Some(why) = &self.distrust {
-            (StatusState::Failure, format!("it is not deployed: {why}"))
-        } else if let Some(problem) = &self.problem {
-            (
-                StatusState::Failure,
-                format!("it cannot be used: {problem}"),
-            )
         } else {
-            self.standing()
+            match self.target.hindrance() {
+                Some(Hindrance::Untrusted(why)) => {
+                    (StatusState::Failure, format!("it is not deployed: {why}"))
+                }
+                Some(Hindrance::Wrong(why) | Hindrance::Strange(why)) => {
+                    (StatusState::Failure, format!("it cannot be used: {why}"))
+                }
+                None => self.standing(),
+            }
         };
         let progress = Progress {
             revision: Some(newest.revision),

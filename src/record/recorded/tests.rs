@@ -195,6 +195,7 @@ fn told_of(scene: &Scene<'_>, name: &str) -> Vec<Entry> {
     let none = Changes::new;
     let hindrance = |enforced| story::Hindrance {
         enforced,
+        nothing: false,
         newest: scene.source,
         why: name,
     };
@@ -218,6 +219,14 @@ fn told_of(scene: &Scene<'_>, name: &str) -> Vec<Entry> {
         story::nothing(scene.environment, None, scene.source, None, scene.now),
         story::stuck(scene.environment, hindrance(None), scene.now),
         story::refused(scene.environment, hindrance(revision), scene.now),
+        story::stuck(
+            scene.environment,
+            story::Hindrance {
+                nothing: true,
+                ..hindrance(revision)
+            },
+            scene.now,
+        ),
         story::follows(scene.environment, revision, name, scene.now),
         story::suspended(scene).0,
         story::resumed(scene),

@@ -27,6 +27,8 @@ pub fn nothing(
 pub struct Hindrance<'a> {
     /// What is enforced meanwhile.
     pub enforced: Option<&'a Revision>,
+    /// Whether nothing is: that can't be used either.
+    pub nothing: bool,
     /// The newest commit, where it is that which can't be followed.
     pub newest: Option<&'a SourceCommit>,
     /// What is wrong.
@@ -68,11 +70,17 @@ fn stays(
 ) -> Entry {
     let Hindrance {
         enforced,
+        nothing,
         newest,
         why,
     } = hindrance;
     let first = why.lines().next().unwrap_or(why);
-    let subject = format!("stays at {}: {first}", short(enforced));
+    let subject = if nothing {
+        let last = short(enforced);
+        format!("enforces nothing, {last} was applied last and can't be used either: {first}")
+    } else {
+        format!("stays at {}: {first}", short(enforced))
+    };
     let body = match newest {
         Some(newest) => format!(
             "{why}\n\nThe newest commit, {}, says it is by {}: {}",
