@@ -6,8 +6,8 @@ use similar::TextDiff;
 use super::types::{Cause, FieldChange, Step};
 use crate::fields::{self, Difference, Doubt, Kind};
 use crate::model::{
-    Desired, DigestKey, FIELD_MANAGER, Json, Live, ObjectId, PART_OF, cut, cut_lines, mask_secret,
-    shown, shows_secret, yaml,
+    Desired, DigestKey, FIELD_MANAGER, Json, Live, Manager, ObjectId, PART_OF, cut, cut_lines,
+    mask_secret, shown, shows_secret, yaml,
 };
 
 /// Longest value that is shown in a line of text.
@@ -66,7 +66,8 @@ pub(super) fn owned_side(id: &ObjectId, live: &Live, key: &DigestKey) -> Value {
 /// The differences that are worth telling. Those that are one of spelling alone are left
 /// out beside others: they are not why the object is applied. Of drift only what is
 /// certain is told: a value that we own and that is another was rewritten by the server
-/// itself, where a webhook does that, and nobody has touched it.
+/// itself, where a webhook does that, and nobody has touched it. Nor is what can't be lined
+/// up, and is of somebody who has no part in what can.
 pub(super) fn told(differences: &[Difference], cause: Cause) -> Vec<&Difference> {
     let spelling = |difference: &Difference| difference.doubt == Some(Doubt::Spelling);
     let certain = |difference: &Difference| match difference.doubt {
@@ -76,13 +77,23 @@ pub(super) fn told(differences: &[Difference], cause: Cause) -> Vec<&Difference>
     };
     let only_certain = cause == Cause::Drift && differences.iter().any(certain);
     let only_spelling = differences.iter().all(spelling);
-    differences
+    let mut told: Vec<&Difference> = differences
         .iter()
         .filter(|difference| match (only_certain, only_spelling) {
             (true, _) => certain(difference),
             (false, only) => only || !spelling(difference),
         })
-        .collect()
+        .collect();
+    let clear = |difference: &&&Difference| difference.kind != Kind::Unclear;
+    let by: Vec<Option<&Manager>> = told
+        .iter()
+        .filter(clear)
+        .map(|clear| clear.owner.as_ref())
+        .collect();
+    if cause == Cause::Drift && !by.is_empty() {
+        told.retain(|it| it.kind != Kind::Unclear || by.contains(&it.owner.as_ref()));
+    }
+    told
 }
 
 /// The first of a number of things, and how many more there are.

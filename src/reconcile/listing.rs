@@ -19,8 +19,10 @@ use crate::plan::{Action, Blocked, Cause, Members, Standing, Step};
 /// The inventory before a plan is executed: what is about to be applied is on its list.
 pub(super) fn wide(input: &PlanInput, planned: &Planned) -> Inventory {
     let list = &input.inventory.applied;
-    let tried = |step: &&Step| !input.refusals.contains_key(&step.object);
-    let steps = planned.plan.steps.iter().filter(tried);
+    // What was refused is tried again as it is, but may have to be made anew for that.
+    let counts =
+        |step: &&Step| step.action == Action::Replace || !input.refusals.contains_key(&step.object);
+    let steps = planned.plan.steps.iter().filter(counts);
     Inventory {
         applied: before(list, steps),
         ..widened(input, planned)

@@ -295,8 +295,8 @@ fn a_field_of_free_form() {
     assert_eq!(patches.count(), 1);
     assert_left_alone_after_a_restart(&mut stage, 1);
 
-    let patch = r#"{"values":{"deep":{"list":[2]}}}"#;
     let chart = format!("charts.{group}");
+    let patch = r#"{"values":{"deep":{"list":[2]}}}"#;
     stage.kubectl(&[
         "patch",
         &chart,
@@ -315,6 +315,18 @@ fn a_field_of_free_form() {
             Err(live.to_string())
         }
     });
+
+    // Who added something before has no part in what another changes.
+    let added = r#"{"values":{"map":{"extra":1}}}"#;
+    let adder = "--field-manager=adder";
+    stage.kubectl(&["patch", &chart, "one", "--type=merge", adder, "-p", added]);
+    stage.until_entry("found fields of adder on Chart");
+    let changed = r#"{"values":{"map":{"key":"two"}}}"#;
+    let other = "--field-manager=otto";
+    stage.kubectl(&["patch", &chart, "one", "--type=merge", other, "-p", changed]);
+    let entry = stage.until_entry("otto changed Chart");
+    assert!(!entry.message.contains("extra"), "{}", entry.message);
+    assert_eq!(entry.trailer("Actor").as_deref(), Some("otto"));
 }
 
 const FREE: &str = "apiVersion: apiextensions.k8s.io/v1
@@ -339,7 +351,7 @@ spec:
 const CHART: &str = "apiVersion: GROUP/v1
 kind: Chart
 metadata: {name: one}
-values: {deep: {list: [1, {b: ''}], none: {}, empty: []}, cpu: 1000m}
+values: {deep: {list: [1, {b: ''}], none: {}, empty: []}, map: {key: one}, cpu: 1000m}
 template: {apiVersion: v1, kind: ConfigMap, metadata: {name: inner}, data: {a: '1'}}
 any: [1, [2, {three: 3}], text]
 ";

@@ -54,9 +54,7 @@ use super::ties::Met;
 use super::unit::UnitState;
 use super::witness::Witness;
 use crate::kube::{Cluster, LiveView};
-use crate::model::{
-    Digest, DigestKey, EnvironmentName, GroupKind, Lineage, Namespace, UnitName,
-};
+use crate::model::{Digest, DigestKey, EnvironmentName, GroupKind, Lineage, Namespace, UnitName};
 use crate::plan::Neighbours;
 use crate::record::status::State;
 use crate::runtime::clock;
