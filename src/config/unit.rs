@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::field_path::{FieldPath, matches};
 use super::problem::Problem;
-use crate::model::{EnvironmentName, Namespace, ObjectId, Origin, UnitName};
+use crate::model::{Digest, EnvironmentName, Namespace, ObjectId, Origin, UnitName};
 
 /// The environments of a repository in which nothing is wrong.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -223,6 +224,17 @@ impl Unit {
     /// environment as long as it stays.
     pub fn prunes_for_itself(&self) -> bool {
         self.max_prune.is_looser_than_usual()
+    }
+
+    /// Of the settings that decide whether what is declared is carried out: who changes one
+    /// has what waited for that done.
+    pub fn decisions(&self) -> Digest {
+        Digest::of_json(&json!({
+            "prune": self.prune,
+            "maxPrune": self.max_prune,
+            "conflicts": self.conflicts,
+            "replace": self.replace,
+        }))
     }
 
     /// The unit where this limit is still in force: one commit can't both raise what may be

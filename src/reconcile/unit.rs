@@ -279,6 +279,13 @@ impl UnitState {
         true
     }
 
+    /// Takes in that a commit has what is declared be carried out otherwise: what comes of
+    /// that is its author's.
+    pub(super) fn decide(&mut self, source: &SourceCommit) {
+        self.source = Some(source.clone());
+        self.began = Some(clock::now());
+    }
+
     /// Takes in what the record says that was declared when the unit was last synced, and
     /// what was gone then, as long as the same is declared of that.
     pub(super) fn remember(&mut self, recorded: Option<&UnitStatus>) {

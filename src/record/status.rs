@@ -178,6 +178,9 @@ pub struct UnitStatus {
     /// Of what it declares: tells after a restart whether desired has moved since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub desired: Option<Digest>,
+    /// Of the settings that decided then whether that is carried out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decisions: Option<Digest>,
     /// The proposal while which what was changed in the cluster is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proposal: Option<Proposal>,
@@ -253,6 +256,11 @@ impl fmt::Display for State {
 }
 
 impl UnitStatus {
+    /// Whether it is known that the unit's settings decided otherwise.
+    pub fn is_decided_otherwise(&self, decisions: Digest) -> bool {
+        self.decisions.is_some_and(|recorded| recorded != decisions)
+    }
+
     /// What somebody deleted of it, by object.
     pub fn gone(&self) -> BTreeMap<ObjectId, Gone> {
         let gone = self.gone.iter();
@@ -260,11 +268,12 @@ impl UnitStatus {
             .collect()
     }
 
-    /// Whether this says the same as another, but for the time and for what may be deleted.
+    /// Whether this says the same as another, but for the time and for settings.
     pub fn same(&self, other: &Self) -> bool {
         Self {
             since: other.since,
             max_prune: other.max_prune,
+            decisions: other.decisions,
             ..self.clone()
         } == *other
     }

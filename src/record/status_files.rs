@@ -157,6 +157,7 @@ mod tests {
             message: message.to_owned(),
             objects: 3,
             desired: None,
+            decisions: None,
             proposal: None,
             max_prune: None,
             gone: vec![GoneObject {

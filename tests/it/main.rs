@@ -112,6 +112,7 @@ mod watches;
 mod webhook;
 mod what_cannot_be_read;
 mod what_waits_to_go;
+mod whose_decision;
 mod whose_deed;
 mod witness_lost;
 mod yaml_as_kubectl;

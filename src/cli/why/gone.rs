@@ -3,21 +3,26 @@
 use serde::Serialize;
 
 use super::{Commit, Told};
-use crate::record::{Event, Recorded};
+use crate::plan::Action;
+use crate::record::{Departed, Event};
 use crate::source::{self, Checkout};
 
 /// How an object left the record.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Deleted {
     #[serde(flatten)]
     pub(super) told: Told,
     /// The commit that took it away, where one did.
     pub(super) commit: Option<Commit>,
+    /// Whether it stayed where it was, and was only let go.
+    pub(super) let_go: bool,
 }
 
 /// How an object left the record with an entry. That somebody deleted it in the cluster was
 /// no commit's doing.
-pub(super) fn deleted(entry: &Recorded, checkout: &Checkout) -> Deleted {
+pub(super) fn deleted(departed: &Departed, checkout: &Checkout) -> Deleted {
+    let entry = &departed.entry;
     let facts = entry.facts.as_ref();
     let facts =
         facts.filter(|facts| matches!(facts.event, Some(Event::Sync | Event::Prune | Event::Left)));
@@ -27,5 +32,13 @@ pub(super) fn deleted(entry: &Recorded, checkout: &Checkout) -> Deleted {
     Deleted {
         told: Told::of(entry, None),
         commit: commit.map(|commit| Commit::of(commit, false)),
+        let_go: is_let_go(departed),
     }
+}
+
+/// Whether the entry with which an object left the record says that it was let go.
+pub(super) fn is_let_go(departed: &Departed) -> bool {
+    let (object, let_go) = (departed.object.to_string(), Action::Detach.to_string());
+    let mut named = departed.entry.objects().into_iter();
+    named.any(|named| named.object == object && named.action == let_go)
 }

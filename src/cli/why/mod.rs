@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use self::gone::{Deleted, deleted};
+use self::gone::{Deleted, deleted, is_let_go};
 use super::access::{ClusterArgs, RepositoryArgs, ToolArgs};
 use super::exit;
 use super::output::{Format, print, print_json, progress, warn};
@@ -298,7 +298,8 @@ async fn answer(
         .as_ref()
         .map(|(unit, desired)| declared(&asked, place, unit, desired));
     let unit = found.as_ref().map(|(unit, _)| unit.name.clone()).or(unit);
-    let live = seen::live(&asked, place, environment, unit.as_ref(), &object).await;
+    let let_go = departed.as_ref().is_some_and(is_let_go);
+    let live = seen::live(&asked, place, environment, unit.as_ref(), &object, let_go).await;
     let (last_drift, entries) = match view {
         Some(view) => seen::told(&asked, view)?,
         None => (None, Vec::new()),
@@ -309,7 +310,7 @@ async fn answer(
         field: args.field.as_ref().map(ToString::to_string),
         recorded: asked.field.as_ref().and_then(recorded),
         declared: declared.transpose()?,
-        deleted: departed.map(|departed| deleted(&departed.entry, &place.checkout)),
+        deleted: departed.map(|departed| deleted(&departed, &place.checkout)),
         unrendered: (!unrendered.is_empty()).then(|| unrendered.join("\n")),
         object,
         live,

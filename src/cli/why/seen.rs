@@ -34,13 +34,14 @@ pub(super) fn shown(
     }
 }
 
-/// What is live, from the cluster.
+/// What is live, from the cluster. What was let go may be nobody's by now.
 pub(super) async fn live(
     asked: &Question<'_>,
     place: &Place,
     environment: &config::Environment,
     unit: Option<&UnitName>,
     object: &ObjectId,
+    let_go: bool,
 ) -> Seen {
     let unknown = |unknown: String| Seen::Unknown { unknown };
     let cluster = match &place.cluster {
@@ -56,7 +57,8 @@ pub(super) async fn live(
     };
     let ours = unit
         .map(|unit| InventoryParent::new(&asked.namespace, &environment.name, unit).apply_set());
-    if live.label(PART_OF).map(str::to_owned) != ours {
+    let label = live.label(PART_OF).map(str::to_owned);
+    if label != ours && !(let_go && label.is_none()) {
         let name = &environment.name;
         return unknown(format!(
             "the object in this cluster is not that of {name}; is it the cluster of {name}? --context names another"

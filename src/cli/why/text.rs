@@ -44,7 +44,8 @@ fn answer(answer: &Answer) -> String {
     }
     line("live", &cut_lines(&live(answer)));
     if let Some(found) = &answer.deleted {
-        line("deleted", &cut_lines(&deleted(found)));
+        let name = if found.let_go { "let go" } else { "deleted" };
+        line(name, &cut_lines(&deleted(found)));
     }
     if let Seen::Unknown { .. } = answer.live
         && let Some(value) = &answer.recorded

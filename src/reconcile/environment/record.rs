@@ -11,7 +11,7 @@ use super::scene::{scene, unit_status};
 use super::tale::Tale;
 use super::untold::{Sight, are_deployed, is_put_back, untold};
 use crate::model::{ObjectId, SourceCommit, UnitName, yaml};
-use crate::plan::recorded_side;
+use crate::plan::{Action, recorded_side};
 use crate::reconcile::journal::Journal;
 use crate::reconcile::target::Hindrance;
 use crate::reconcile::unit::{UnitState, Unseen};
@@ -80,7 +80,7 @@ impl Environment {
         };
         let before = self.journal.status().units.get(name).cloned();
         let after = unit_status(unit, before.as_ref(), now);
-        let (changed, reverted) = (
+        let (mut changed, reverted) = (
             std::mem::take(&mut unit.changed),
             std::mem::take(&mut unit.reverted),
         );
@@ -139,10 +139,16 @@ impl Environment {
         let moved = |id: &ObjectId| claims.get(id).is_some_and(|unit| unit != name);
         let untold = sight.map(|sight| {
             let known = |id: &ObjectId| sight.open.contains(id) || moved(id);
-            untold(&self.journal, &differing, known, &told)
+            let kept = |id: &ObjectId| sight.kept.contains(id);
+            untold(&self.journal, &differing, known, kept, &told)
         });
         let deployed = are_deployed(unit, before.as_deref());
         let untold = untold.unwrap_or_default();
+        // What left the repository and stays where it is, is a deed as well: it is let go.
+        let (let_go, untold): (Vec<Told>, Vec<Told>) = untold
+            .into_iter()
+            .partition(|one| one.action == Action::Detach);
+        changed.extend(let_go);
         let (put_back, untold): (Vec<Told>, Vec<Told>) = untold.into_iter().partition(|one| {
             !unit.told && is_put_back(&self.journal, name, one, &differing, deployed)
         });
@@ -215,7 +221,8 @@ impl Environment {
         changes.extend(self.journal.foreign_change(name, &none));
         // What another unit declares has moved to it.
         let moved = |id: &ObjectId| self.neighbours.claims.contains_key(id);
-        let gone = untold(&self.journal, &changes, moved, &[&unit.changed]);
+        let kept = |_: &ObjectId| !unit.unit.prune;
+        let gone = untold(&self.journal, &changes, moved, kept, &[&unit.changed]);
         let told = [&*unit.changed, &*gone].concat();
         let scene = Scene {
             approved: self.approvals.of(&unit.changed, &self.context.spent),

@@ -35,6 +35,7 @@ pub(super) fn unit_status(
             .as_ref()
             .map(|desired| desired.digest)
             .filter(|_| settled),
+        decisions: Some(unit.unit.decisions()).filter(|_| settled),
         proposal: recorded.and_then(|recorded| recorded.proposal.clone()),
         gone: listed(&unit.deletions.gone),
         max_prune: Some(unit.limit).filter(|limit| *limit != MaxPrune::default()),
@@ -48,6 +49,7 @@ pub(super) fn unit_status(
     }
     if !settled {
         status.desired = recorded.desired;
+        status.decisions = recorded.decisions;
     }
     // A revision that changes nothing of the unit is not its revision. But back from one
     // with which it never settled, it is not that one's either.

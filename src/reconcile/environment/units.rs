@@ -78,8 +78,11 @@ impl Environment {
             warn!(environment = %self.context.environment, unit = %name, "{warning}");
         }
         let recorded = self.journal.status().units.get(name).cloned();
+        let known = self.units.get(name);
+        let decided = known.is_some_and(|known| known.unit.decisions() != unit.decisions());
         let first = before.is_none();
         let last = recorded.as_ref().filter(|_| first);
+        let last = last.filter(|last| !last.is_decided_otherwise(unit.decisions()));
         let since = last.and_then(|last| declared_since(&self.repository, last, &desired));
         let source = since.as_ref().unwrap_or(source);
         let same = before.is_some_and(|before| Arc::ptr_eq(&before, &desired));
@@ -96,6 +99,9 @@ impl Environment {
         let settled = state.standing.state == State::Synced && state.asks.is_none();
         state.dirty |= !settled && (news.approvals || news.neighbours);
         let changed = state.declare(desired, source);
+        if decided && !changed {
+            state.decide(source);
+        }
         match met {
             Met::Before if first => state.remember(recorded.as_deref()),
             // What is recorded was there and nobody has taken it away here.

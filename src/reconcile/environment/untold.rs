@@ -22,6 +22,8 @@ pub(super) struct Sight {
     pub(super) open: BTreeSet<ObjectId>,
     /// Those that are to be deleted, and are there still.
     pub(super) leaving: BTreeSet<ObjectId>,
+    /// Those that are there still although they are not declared, and stay.
+    pub(super) kept: BTreeSet<ObjectId>,
 }
 
 impl Sight {
@@ -29,22 +31,28 @@ impl Sight {
     pub(super) fn of(planned: &Planned) -> Self {
         let prunes = planned.plan.steps.iter();
         let prunes = prunes.filter(|step| step.action == Action::Prune);
+        let leaving: BTreeSet<ObjectId> = prunes.map(|step| step.object.clone()).collect();
+        let declared = &planned.desired.objects;
+        let kept = planned.carriers.kept();
+        let kept = kept.filter(|id| !declared.contains_key(*id) && !leaving.contains(*id));
         let steps = planned.plan.steps.iter().map(|step| &step.object);
         let overruled = planned.plan.overruled.iter().map(|one| &one.object);
         Self {
             files: planned.recorded.clone(),
             open: steps.chain(overruled).cloned().collect(),
-            leaving: prunes.map(|step| step.object.clone()).collect(),
+            kept: kept.cloned().collect(),
+            leaving,
         }
     }
 }
 
 /// Objects that are as declared, recorded otherwise, and neither `known` to be so nor among
-/// what is `told`.
+/// what is `told`. What is recorded no more is gone, unless it is `kept`.
 pub(super) fn untold(
     journal: &Journal,
     differing: &Changes,
     known: impl Fn(&ObjectId) -> bool,
+    kept: impl Fn(&ObjectId) -> bool,
     told: &[&[Told]],
 ) -> Vec<Told> {
     let told = told.iter().flat_map(|told| told.iter());
@@ -55,6 +63,7 @@ pub(super) fn untold(
             return None;
         }
         let action = match content {
+            None if kept(&object) => Action::Detach,
             None => Action::Prune,
             Some(_) if journal.has(path) => Action::Change,
             Some(_) if journal.has_elsewhere(&unit, &object) => Action::Adopt,
