@@ -191,6 +191,11 @@ impl LiveView {
         state.objects.get(id).map(|entry| entry.resource_version)
     }
 
+    /// Whether it has objects of a kind in another version than this one.
+    pub fn has_in_another(&self, kind: &GroupKind, version: &str) -> bool {
+        lock(&self.shared.watches).runs_in_another(kind, version)
+    }
+
     /// The versions in which a kind was watched until they were not served any more.
     pub fn left(&self) -> BTreeSet<(GroupKind, String)> {
         lock(&self.shared.watches).left()

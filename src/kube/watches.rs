@@ -66,6 +66,13 @@ impl Watches {
         })
     }
 
+    /// Whether a kind is watched in another version than this one.
+    pub(super) fn runs_in_another(&self, kind: &GroupKind, version: &str) -> bool {
+        let of_kind = self.running.range(Place::everywhere(kind)..);
+        let mut of_kind = of_kind.take_while(|(place, _)| place.kind == *kind);
+        of_kind.any(|(_, (running, _))| running != version)
+    }
+
     /// A watch has begun. One of the same place ends.
     pub(super) fn began(&mut self, place: Place, version: String, task: AbortHandle) {
         self.left.remove(&(place.kind.clone(), version.clone()));

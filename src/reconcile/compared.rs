@@ -35,6 +35,8 @@ const SOON: Duration = Duration::from_secs(2);
 pub struct Compared {
     notes: Mutex<Notes>,
     known: Mutex<Known>,
+    /// The recorded forms of what is declared in another version than its kind is watched in.
+    forms: Mutex<BTreeMap<ObjectId, String>>,
 }
 
 /// What was found of one history of the API server; in another, a resourceVersion is another
@@ -179,6 +181,17 @@ impl Compared {
         }
     }
 
+    /// Keeps the recorded form of an object of which the view has none.
+    pub(super) fn keep_form(&self, id: &ObjectId, form: String) {
+        lock(&self.forms).insert(id.clone(), form);
+    }
+
+    /// The recorded form of an object that is declared in another version than its kind is
+    /// watched in, as it was seen last.
+    pub(super) fn form(&self, id: &ObjectId) -> Option<String> {
+        lock(&self.forms).get(id).cloned()
+    }
+
     /// Has every object compared again.
     pub fn forget(&self) {
         lock(&self.notes).by_object.clear();
@@ -188,6 +201,7 @@ impl Compared {
     pub(super) fn retain(&self, declared: impl Fn(&ObjectId) -> bool) {
         lock(&self.notes).by_object.retain(|id, _| declared(id));
         lock(&self.known).by_object.retain(|id, _| declared(id));
+        lock(&self.forms).retain(|id, _| declared(id));
     }
 
     /// What the API server makes of this comparison, as far as that still holds.

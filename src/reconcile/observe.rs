@@ -184,6 +184,10 @@ impl Observed {
         let text = yaml(&recorded_side(desired, live, &context.key));
         let recorded = content_id(text.as_bytes());
         self.recorded.insert(desired.id.clone(), recorded);
+        let version = kube::version_of(live.api_version());
+        if context.view.has_in_another(&desired.id.kind, version) {
+            context.compared.keep_form(&desired.id, text);
+        }
         let others = fields::others(desired, live);
         let overruled = match &verdict {
             _ if live.terminating() => None,

@@ -145,9 +145,33 @@ fn two_versions_of_a_kind_are_both_as_declared() {
             }
         });
     }
-    stage.until_entry("revert drift");
+    stage.until("each revert to be told", |stage| {
+        let told = stage.entries_on("revert drift").len();
+        if told == 3 {
+            Ok(())
+        } else {
+            Err(told.to_string())
+        }
+    });
     for unit in ["both", "first"] {
         stage.until_state(unit, "Synced");
+    }
+    // The record has each in the version that it is declared in, and tells nothing else.
+    let entries = stage.entries();
+    for entry in &entries {
+        assert!(!entry.subject.contains("as it is live"), "{entries:#?}");
+        for (path, version) in [("one", 1), ("two", 2), ("three", 2)] {
+            let path = format!(
+                "both/{}/HorizontalPodAutoscaler.autoscaling/{path}.yaml",
+                stage.namespace
+            );
+            // The first entry may be the other unit's.
+            let Some(file) = stage.repository.show(&entry.hash, &path) else {
+                continue;
+            };
+            let expected = format!("apiVersion: autoscaling/v{version}");
+            assert!(file.contains(&expected), "{}: {file}", entry.subject);
+        }
     }
     // What others write besides is no drift.
     stage.kubectl(&["annotate", "hpa", "one", "example.com/note=hello"]);

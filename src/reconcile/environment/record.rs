@@ -30,6 +30,9 @@ impl Environment {
     fn recorded(&self, name: &UnitName, id: &ObjectId) -> Option<String> {
         let desired = self.units.get(name)?.desired.as_ref()?.objects.get(id)?;
         let live = self.context.view.get(id)?;
+        if live.api_version() != desired.api_version {
+            return self.context.compared.form(id);
+        }
         Some(yaml(&recorded_side(desired, &live, &self.context.key)))
     }
 
