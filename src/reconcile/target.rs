@@ -182,7 +182,7 @@ mod tests {
             time: Timestamp::UNIX_EPOCH,
         };
         SourceCommit {
-            revision: number.to_string().repeat(40).parse().unwrap(),
+            revision: number.to_string().repeat(40).parse().expect("a hash"),
             author,
             committed: Timestamp::UNIX_EPOCH,
             subject: String::new(),
@@ -200,7 +200,7 @@ mod tests {
         target.stay(commit(3), Hindrance::Strange("it is another's".to_owned()));
         assert_eq!(target.enforced(), Some(&commit(1)));
         assert_eq!(target.head(), Some(&commit(3)));
-        assert_eq!(target.problem().unwrap(), "it is another's");
+        assert_eq!(target.problem().expect("it has one"), "it is another's");
         assert!(target.is_estranged() && !target.is_nothing());
         assert_eq!(target.doubt(), Some(commit(1)));
         assert_eq!(target.enforced(), None);
@@ -217,11 +217,11 @@ mod tests {
         assert!(!target.is_without(last, why), "it is told once");
         assert!(target.is_nothing());
         assert_eq!(
-            target.problem().unwrap(),
+            target.problem().expect("it has one"),
             "it is not signed\n11111111, which was applied last, can't be used either, so that nothing is enforced: nor is that"
         );
         target.stand_in(commit(1));
         assert_eq!(target.enforced(), Some(&commit(1)));
-        assert_eq!(target.problem().unwrap(), "it is not signed");
+        assert_eq!(target.problem().expect("it has one"), "it is not signed");
     }
 }

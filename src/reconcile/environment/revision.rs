@@ -142,7 +142,7 @@ impl Environment {
                     self.waker.suspect();
                     self.again = self.again.or_else(|| self.again_after(self.unread));
                 }
-                self.has_none(source.revision, unread.to_string());
+                self.has_none(source.revision, &unread.to_string());
             }
         }
         self.tell_hindrance();
@@ -230,14 +230,14 @@ impl Environment {
             Ok(commit) => self.declare(commit, Purpose::Fallback),
             Err(error) => self.has_none(
                 revision.clone(),
-                format!("it is not in the repository any more: {error}"),
+                &format!("it is not in the repository any more: {error}"),
             ),
         }
     }
 
     /// What was recorded can't be enforced either: nothing is, or nothing of the units that
     /// could not be rendered.
-    fn has_none(&mut self, recorded: Revision, why: String) {
+    fn has_none(&mut self, recorded: Revision, why: &str) {
         let environment = &self.context.environment;
         let revision = recorded.short().to_owned();
         if self.target.enforced().is_some() {
@@ -245,7 +245,7 @@ impl Environment {
             self.tell_unrendered();
             return;
         }
-        if self.target.is_without(recorded, why.clone()) {
+        if self.target.is_without(recorded, why.to_owned()) {
             warn!(%environment, revision, "the recorded revision can't be used either, so that nothing is enforced: {why}");
         }
         self.record_revision();
