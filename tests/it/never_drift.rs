@@ -317,9 +317,9 @@ fn a_field_of_free_form() {
     });
 
     // Who added something before has no part in what another changes.
-    let added = r#"{"values":{"map":{"extra":1}}}"#;
+    let more = r#"{"values":{"map":{"extra":1}}}"#;
     let adder = "--field-manager=adder";
-    stage.kubectl(&["patch", &chart, "one", "--type=merge", adder, "-p", added]);
+    stage.kubectl(&["patch", &chart, "one", "--type=merge", adder, "-p", more]);
     stage.until_entry("found fields of adder on Chart");
     let changed = r#"{"values":{"map":{"key":"two"}}}"#;
     let other = "--field-manager=otto";
